@@ -122,7 +122,7 @@ install_broker() {
 copy_jars() {
   local pom=$1 sums=$root/$2 target=$3 scratch
   scratch=$(mktemp -d "$cache_dir/unpack.XXXXXX")
-  if mvn --batch-mode --quiet --strict-checksums --file "$pom" dependency:copy-dependencies \
+  if mvn --batch-mode --quiet -Dstyle.color=never --strict-checksums --file "$pom" dependency:copy-dependencies \
     -DincludeScope=runtime -DoutputDirectory="$scratch/jars" </dev/null &&
     (cd "$scratch/jars" && sha256sum --quiet --strict --check "$sums") &&
     [[ $(find "$scratch/jars" -type f | wc -l) -eq $(wc -l <"$sums") ]]; then
