@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <bit>
 #include <charconv>
 #include <cmath>
 #include <fstream>
@@ -45,7 +46,11 @@ void check_model(const ModelConfig& model, Faults& faults) {
       if (given != 0) faults.add("model.classes", "a regression has no classes; leave the option out");
       break;
   }
-  if (model.architecture == Architecture::kMlp && model.hidden.empty()) {
+  if (!std::has_single_bit(model.embedding_rows)) {
+    faults.add("model.embedding_rows", "must be a power of two, such as {} or {}; got {}", std::bit_floor(model.embedding_rows),
+               std::bit_ceil(model.embedding_rows), model.embedding_rows);
+  }
+  if (model.architecture == setting::Architecture::kMlp && model.hidden.empty()) {
     faults.add("model.hidden", "an mlp needs one hidden layer or more; without any it is `architecture: linear`");
   }
 }
@@ -103,7 +108,7 @@ void check_stream(const Config& config, Faults& faults) {
 
 void check_learning(const Config& config, Faults& faults) {
   const auto& learning = config.learning;
-  const bool replays = learning.strategy == Strategy::kEr && learning.replay_ratio > 0;
+  const bool replays = learning.strategy == setting::Strategy::kEr && learning.replay_ratio > 0;
   if (replays) {
     const auto replayed = std::lround(learning.replay_ratio * learning.batch_size);
     if (replayed <= 0 || replayed >= static_cast<long>(learning.batch_size)) {
@@ -116,17 +121,17 @@ void check_learning(const Config& config, Faults& faults) {
                  "give it room or say `strategy: finetune`", learning.replay_ratio);
     }
   }
-  if (learning.optimizer != OptimizerKind::kSgd && (learning.momentum > 0 || learning.nesterov)) {
+  if (learning.optimizer != setting::Optimizer::kSgd && (learning.momentum > 0 || learning.nesterov)) {
     faults.add(learning.momentum > 0 ? "learning.momentum" : "learning.nesterov", "belongs to `optimizer: sgd`");
   }
-  if (learning.optimizer == OptimizerKind::kSgd && learning.nesterov && learning.momentum <= 0) {
+  if (learning.optimizer == setting::Optimizer::kSgd && learning.nesterov && learning.momentum <= 0) {
     faults.add("learning.nesterov", "needs a momentum above 0, such as 0.9");
   }
   const bool regression = config.model.task == Task::kRegression;
-  if (regression && learning.loss == LossKind::kCrossEntropy) {
-    faults.add("learning.loss", "cross_entropy is for classes; a regression takes squared, absolute or huber");
+  if (regression && learning.loss == setting::Loss::kCrossEntropy) {
+    faults.add("learning.loss", "cross_entropy is for classes; a regression takes mse, mae or huber");
   }
-  if (!regression && learning.loss != LossKind::kAuto && learning.loss != LossKind::kCrossEntropy) {
+  if (!regression && learning.loss != setting::Loss::kAuto && learning.loss != setting::Loss::kCrossEntropy) {
     faults.add("learning.loss", "is for regressions; a task with classes takes cross_entropy");
   }
   if (regression && learning.label_smoothing > 0) {
@@ -142,7 +147,7 @@ void check_learning(const Config& config, Faults& faults) {
 
 void check_evaluation(const Config& config, Faults& faults) {
   const auto& evaluation = config.evaluation;
-  const bool by_field = evaluation.slices_by == SliceBy::kField;
+  const bool by_field = evaluation.slices_by == setting::SliceBy::kField;
   if (by_field && evaluation.slices_field.empty()) {
     faults.add("evaluation.slices.field", "`slices.by: field` needs the name of the field");
   }
@@ -155,10 +160,10 @@ void check_evaluation(const Config& config, Faults& faults) {
   if (by_field && evaluation.slices_values.empty()) {
     faults.add("evaluation.slices.values", "`slices.by: field` needs the values that make a slice each");
   }
-  if (evaluation.slices_by == SliceBy::kClass && config.model.task == Task::kRegression) {
+  if (evaluation.slices_by == setting::SliceBy::kClass && config.model.task == Task::kRegression) {
     faults.add("evaluation.slices.by", "a regression has no classes to slice by");
   }
-  if (evaluation.slices_by != SliceBy::kNone && evaluation.held_out_share <= 0) {
+  if (evaluation.slices_by != setting::SliceBy::kNone && evaluation.held_out_share <= 0) {
     faults.add("evaluation.slices.by", "slices are measured on held-out events; give evaluation.held_out.share, such as 0.02");
   }
 }

@@ -17,19 +17,22 @@
 
 namespace freshet {
 
-// The order of the names of an enum is the order of its choices in option_table.cc.
+// The choices of options. Each room has its own types; daemon/ maps one to the other, by name where the room can parse
+// one (option_text in option_table.h gives it). The order here is the order of the choices in option_table.cc.
+namespace setting {
 enum class Architecture : std::uint8_t { kLinear, kMlp, kWideDeep };
-enum class StreamFormat : std::uint8_t { kJson };
-enum class StreamStart : std::uint8_t { kEarliest, kLatest };
+enum class Format : std::uint8_t { kJson };
+enum class Start : std::uint8_t { kEarliest, kLatest };
 enum class LostOffsets : std::uint8_t { kFail, kEarliest, kLatest };
-enum class MemoryPolicy : std::uint8_t { kReservoir };
+enum class Policy : std::uint8_t { kReservoir };
 enum class Strategy : std::uint8_t { kEr, kFinetune };
-enum class OptimizerKind : std::uint8_t { kSgd, kAdamw, kAdagrad };
-enum class LossKind : std::uint8_t { kAuto, kCrossEntropy, kSquared, kAbsolute, kHuber };
+enum class Optimizer : std::uint8_t { kSgd, kAdamw, kAdagrad };
+enum class Loss : std::uint8_t { kAuto, kCrossEntropy, kMse, kMae, kHuber };
 enum class GoLive : std::uint8_t { kNextCut, kWhenReady };
 enum class SliceBy : std::uint8_t { kNone, kClass, kMonth, kField };
-enum class ServedWeights : std::uint8_t { kRaw, kEma, kAverage };
+enum class Weights : std::uint8_t { kRaw, kEma, kAverage };
 enum class LogFormat : std::uint8_t { kText, kJson };
+}  // namespace setting
 
 // Written as a count (`classes: 10`) or as names (`classes: [no, yes]`), in the order of the class numbers.
 struct ClassList {
@@ -46,7 +49,7 @@ struct FeatureList {
 
 struct ModelConfig {
   std::string name = "freshet";
-  Architecture architecture = Architecture::kWideDeep;
+  setting::Architecture architecture = setting::Architecture::kWideDeep;
   Task task = Task::kBinary;
   ClassList classes;
   std::vector<std::int64_t> hidden = {64, 32};
@@ -59,12 +62,12 @@ struct StreamConfig {
   std::vector<std::string> brokers = {"localhost:9092"};  // host:port each, or the one word "embedded"
   std::string topic;
   std::string group = "freshet";
-  StreamFormat format = StreamFormat::kJson;
+  setting::Format format = setting::Format::kJson;
   std::string label = "label";
   std::string time;  // empty: the record's Kafka timestamp
   std::string key;   // empty: the record's Kafka key
-  StreamStart start = StreamStart::kEarliest;
-  LostOffsets on_lost_offsets = LostOffsets::kFail;
+  setting::Start start = setting::Start::kEarliest;
+  setting::LostOffsets on_lost_offsets = setting::LostOffsets::kFail;
   FeatureList features;
   std::string dead_letter_topic;  // empty: bad records are counted and skipped, not kept
   std::int64_t record_bytes_max = std::int64_t{1} << 20;
@@ -76,23 +79,23 @@ struct StreamConfig {
 
 struct MemoryConfig {
   std::string path = "/var/lib/freshet";
-  MemoryPolicy policy = MemoryPolicy::kReservoir;
+  setting::Policy policy = setting::Policy::kReservoir;
   std::uint64_t capacity_events = 1'000'000;
   std::int64_t ttl_ms = 0;  // 0: none; event time
   std::int64_t block_cache_bytes = std::int64_t{64} << 20;
-  std::int64_t write_buffer_bytes = std::int64_t{64} << 20;
+  std::int64_t write_buffer_bytes = std::int64_t{32} << 20;  // up to three of them are in memory
 };
 
 struct RoundConfig {
   std::uint64_t every_events = 1024;
   std::int64_t every_ms = 5000;  // 0: none, events alone decide
-  GoLive go_live = GoLive::kNextCut;
+  setting::GoLive go_live = setting::GoLive::kNextCut;
 };
 
 struct LearningConfig {
-  Strategy strategy = Strategy::kEr;
+  setting::Strategy strategy = setting::Strategy::kEr;
   double replay_ratio = 0.5;  // share of a batch that is replayed
-  OptimizerKind optimizer = OptimizerKind::kAdagrad;
+  setting::Optimizer optimizer = setting::Optimizer::kAdagrad;
   double learning_rate = 0.02;
   double momentum = 0;
   bool nesterov = false;
@@ -100,7 +103,7 @@ struct LearningConfig {
   std::uint32_t batch_size = 64;  // fresh and replayed rows together
   double clip_norm = 0;           // 0: none
   double label_smoothing = 0;
-  LossKind loss = LossKind::kAuto;
+  setting::Loss loss = setting::Loss::kAuto;
   RoundConfig round;
   double ema_decay = 0.9999;
   std::uint32_t average_last = 8;
@@ -113,7 +116,7 @@ struct EvaluationConfig {
   std::uint64_t window_events = 10'000;
   double held_out_share = 0;
   std::uint32_t held_out_per_slice = 256;
-  SliceBy slices_by = SliceBy::kNone;
+  setting::SliceBy slices_by = setting::SliceBy::kNone;
   std::string slices_field;
   std::vector<std::string> slices_values;
   std::uint32_t forgetting_every_rounds = 10;
@@ -127,19 +130,19 @@ struct CheckpointConfig {
 
 struct ServingConfig {
   std::string listen = "0.0.0.0:8080";
-  ServedWeights weights = ServedWeights::kRaw;
+  setting::Weights weights = setting::Weights::kRaw;
   std::uint32_t threads = 1;
-  std::int64_t body_bytes_max = std::int64_t{8} << 20;
+  std::int64_t body_bytes_max = std::int64_t{16} << 20;
   std::uint32_t connections_max = 1024;
-  std::int64_t idle_timeout_ms = 60'000;
-  std::int64_t request_timeout_ms = 10'000;
+  std::int64_t idle_timeout_ms = 75'000;
+  std::int64_t request_timeout_ms = 30'000;
   std::uint32_t batch_rows_max = 4096;
   std::int64_t drain_timeout_ms = 20'000;
 };
 
 struct LogConfig {
   LogLevel level = LogLevel::kInfo;
-  LogFormat format = LogFormat::kText;
+  setting::LogFormat format = setting::LogFormat::kText;
 };
 
 struct Config {

@@ -112,17 +112,13 @@ std::string show_config(const LoadedConfig& loaded) {
 }
 
 std::string summarize_config(const Config& config) {
-  const auto choice = [&](std::string_view name) {
-    const Option* option = find_option(name);
-    return format_option(*option, option->get(config));
-  };
   const auto& features = config.stream.features;
   const std::string feature_text =
       features.infer ? "features inferred from the first events" : fmt::format("{} features", features.specs.size());
   const std::string topic = config.stream.topic.empty() ? "no topic (a backtest needs none)" : "topic " + config.stream.topic;
   return fmt::format("model {} ({}, {}), {}, label {}; {} at {}; state in {}; serving {} weights on {}", config.model.name,
-                     choice("model.architecture"), choice("model.task"), feature_text, config.stream.label, topic,
-                     fmt::join(config.stream.brokers, ","), config.memory.path, choice("serving.weights"), config.serving.listen);
+                     option_text(config, "model.architecture"), option_text(config, "model.task"), feature_text, config.stream.label, topic,
+                     fmt::join(config.stream.brokers, ","), config.memory.path, option_text(config, "serving.weights"), config.serving.listen);
 }
 
 std::string configuration_reference() {

@@ -120,8 +120,8 @@ void add_model(List& list) {
   add(list, Declare("model.embedding_dim", Type::kWhole, FIELD(model.embedding_dim), "Floats in the embedding of a category.")
                 .between(1, 1024).new_state());
   add(list, Declare("model.embedding_rows", Type::kWhole, FIELD(model.embedding_rows),
-                    "Rows that all categories share; more rows, fewer categories that collide.")
-                .between(1, 134'217'728).example("64k").new_state());
+                    "Rows that all categories share, a power of two; more rows, fewer categories that collide.")
+                .between(1, 268'435'456).new_state());
   add(list, Declare("model.seed", Type::kWhole, FIELD(model.seed),
                     "Seed of the weights, the replay memory and every other draw: the same seed and stream give the same model.")
                 .between(0, 9e15).new_state());
@@ -174,7 +174,7 @@ void add_memory(List& list) {
   add(list, Declare("memory.ttl", Type::kDuration, FIELD(memory.ttl_ms), "Events older than this, by event time, are not replayed.")
                 .between(kSecond, 36500 * kDay).or_none().example("90d"));
   add(list, Declare("memory.block_cache", Type::kBytes, FIELD(memory.block_cache_bytes), "Read cache of the store.").between(kMiB, 1024 * kGiB));
-  add(list, Declare("memory.write_buffer", Type::kBytes, FIELD(memory.write_buffer_bytes), "Write buffer of the store.").between(kMiB, 64 * kGiB));
+  add(list, Declare("memory.write_buffer", Type::kBytes, FIELD(memory.write_buffer_bytes), "Write buffer of the store; up to three of them are in memory.").between(kMiB, 64 * kGiB));
 }
 
 void add_learning(List& list) {
@@ -194,7 +194,7 @@ void add_learning(List& list) {
                 .above(0, 1e9).or_none().example("1"));
   add(list, Declare("learning.label_smoothing", Type::kReal, FIELD(learning.label_smoothing), "Share of a label spread over all classes.").below(0, 1));
   add(list, Declare("learning.loss", Type::kChoice, FIELD(learning.loss), "`auto`: cross-entropy for classes, squared error for a regression.")
-                .choices({"auto", "cross_entropy", "squared", "absolute", "huber"}));
+                .choices({"auto", "cross_entropy", "mse", "mae", "huber"}));
   add(list, Declare("learning.round.every_events", Type::kWhole, FIELD(learning.round.every_events), "A round is due after so many events.")
                 .between(1, 1e9));
   add(list, Declare("learning.round.every", Type::kDuration, FIELD(learning.round.every_ms),
@@ -242,13 +242,13 @@ void add_serving(List& list) {
   add(list, Declare("serving.weights", Type::kChoice, FIELD(serving.weights),
                     "Which weights answer: as trained, their moving average, or the average of the last models.").choices({"raw", "ema", "average"}));
   add(list, Declare("serving.threads", Type::kWhole, FIELD(serving.threads), "Threads that answer requests.").between(1, kThreadsMax));
-  add(list, Declare("serving.body_bytes_max", Type::kBytes, FIELD(serving.body_bytes_max), "A larger request is refused with 413.").between(kKiB, kGiB).live());
-  add(list, Declare("serving.connections_max", Type::kWhole, FIELD(serving.connections_max), "More connections at a time are refused.").between(1, 1e6).live());
+  add(list, Declare("serving.body_bytes_max", Type::kBytes, FIELD(serving.body_bytes_max), "A larger request is refused with 413.").between(kKiB, kGiB));
+  add(list, Declare("serving.connections_max", Type::kWhole, FIELD(serving.connections_max), "More connections at a time are refused.").between(1, 1e6));
   add(list, Declare("serving.idle_timeout", Type::kDuration, FIELD(serving.idle_timeout_ms), "A connection without a request is closed after this.")
-                .between(100, kDay).live());
+                .between(100, kDay));
   add(list, Declare("serving.request_timeout", Type::kDuration, FIELD(serving.request_timeout_ms), "Longest time to receive a request or to send its answer.")
-                .between(100, kHour).live());
-  add(list, Declare("serving.batch_rows_max", Type::kWhole, FIELD(serving.batch_rows_max), "Rows in one request.").between(1, 1'048'576).live());
+                .between(100, kHour));
+  add(list, Declare("serving.batch_rows_max", Type::kWhole, FIELD(serving.batch_rows_max), "Rows in one request.").between(1, 1'048'576));
   add(list, Declare("serving.drain_timeout", Type::kDuration, FIELD(serving.drain_timeout_ms),
                     "On SIGTERM: longest time for open requests and the last round, before the state is written.").between(0, kHour).live());
 }
@@ -282,6 +282,12 @@ const Option* find_option(std::string_view name) {
   const auto& table = option_table();
   const auto found = std::find_if(table.begin(), table.end(), [&](const Option& option) { return option.name == name; });
   return found == table.end() ? nullptr : &*found;
+}
+
+std::string option_text(const Config& config, std::string_view name) {
+  const Option* option = find_option(name);
+  if (option == nullptr) abort_with(fmt::format("no option {}", name));
+  return format_option(*option, option->get(config));
 }
 
 bool is_section(std::string_view name) {

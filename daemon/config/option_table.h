@@ -58,6 +58,10 @@ struct Option {
 const std::vector<Option>& option_table();
 const Option* find_option(std::string_view name);
 
+// The value of an option as it is written: option_text(config, "learning.optimizer") is "adagrad". Aborts on a name that
+// is no option.
+std::string option_text(const Config& config, std::string_view name);
+
 // True when options live below `name`: "learning", "learning.round".
 bool is_section(std::string_view name);
 
