@@ -47,6 +47,7 @@ install_packages() {
   local missing
   mapfile -t missing < <(missing_packages "$@")
   [[ ${#missing[@]} -gt 0 ]] || return 0
+  can_be_root || fail "these packages are missing, and without root or sudo they cannot be installed: ${missing[*]%%=*}"
   step "refresh the package index" apt_get update -qq
   step "install ${#missing[@]} Debian packages: ${missing[*]%%=*}" apt_get install -qq --no-install-recommends "${missing[@]}"
 }
