@@ -3,10 +3,8 @@
 #include <benchmark/benchmark.h>
 #include <stdlib.h>
 
-#include <algorithm>
 #include <cstring>
 #include <filesystem>
-#include <numeric>
 
 #include "core/rng.h"
 #include "storage/store.h"
@@ -66,13 +64,14 @@ struct Source {
   }
 };
 
-std::unique_ptr<Store> open_store(const std::string& path, Compression compression, std::uint64_t write_buffer_mib) {
+std::unique_ptr<Store> open_store(const std::string& path, Compression compression, std::uint64_t record_cache_mib) {
   static NullLog log;
   static LocalMetrics metrics;
   StoreOptions options;
   options.path = path;
   options.compression = compression;
-  options.write_buffer_bytes = write_buffer_mib << 20;
+  options.record_cache_bytes = record_cache_mib << 20;
+  options.block_cache_bytes = std::uint64_t{160} << 20;
   auto store = Store::open(options, std::nullopt, log, metrics);
   if (!store.is_ok()) abort_with(store.status().to_string());
   return std::move(store).value();
@@ -91,8 +90,8 @@ void append(benchmark::State& state) {
   state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(kBatch * kStride));
 }
 BENCHMARK(append)
-    ->ArgsProduct({{0, 1}, {8, 16, 32, 64}})
-    ->ArgNames({"compression", "buffer_mib"})
+    ->ArgsProduct({{0, 1}, {0, 128}})
+    ->ArgNames({"compression", "cache_mib"})
     ->Iterations(1000)
     ->UseRealTime()
     ->MeasureProcessCPUTime()
@@ -103,13 +102,11 @@ void read_random(benchmark::State& state) {
   const auto store = open_store(folder.path(), static_cast<Compression>(state.range(0)), static_cast<std::uint64_t>(state.range(1)));
   Source source;
   while (source.next_seq <= kStored) check(store->append(source.next()));
-  if (state.range(2) != 0) check(store->flush());
   Rng rng(11);
   std::vector<std::uint64_t> seqs(kBatch);
   std::uint64_t sum = 0;
   const auto draw = [&] {
     for (auto& seq : seqs) seq = 1 + rng.below(kStored);
-    std::sort(seqs.begin(), seqs.end());
   };
   for (int warm = 0; warm < 300; ++warm) {
     draw();
@@ -125,15 +122,15 @@ void read_random(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(kBatch));
 }
 BENCHMARK(read_random)
-    ->ArgsProduct({{0, 1}, {8, 32}, {0, 1}})
-    ->ArgNames({"compression", "buffer_mib", "flushed"})
+    ->ArgsProduct({{0, 1}, {0, 32, 128}})
+    ->ArgNames({"compression", "cache_mib"})
     ->Iterations(300)
     ->UseRealTime()
     ->Unit(benchmark::kMicrosecond);
 
 void checkpoint(benchmark::State& state) {
   const Folder folder;
-  const auto store = open_store(folder.path(), Compression::kLz4, 32);
+  const auto store = open_store(folder.path(), Compression::kNone, 32);
   Source source;
   const std::string weights(static_cast<std::size_t>(state.range(0)) << 20, 'w');
   for (auto _ : state) {

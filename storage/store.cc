@@ -103,6 +103,8 @@ Deletions Store::Impl::add_deletions(std::uint64_t deletes_max) {
 }
 
 void Store::Impl::drop(const Deletions& done) {
+  for (std::size_t i = 0; i < done.ranges; ++i) cache->forget(doomed[i].first, doomed[i].last);
+  if (done.partial != 0) cache->forget(doomed[done.ranges].first, doomed[done.ranges].first + done.partial - 1);
   doomed.erase(doomed.begin(), doomed.begin() + static_cast<std::ptrdiff_t>(done.ranges));
   if (done.partial != 0) doomed.front().first += done.partial;
 }
@@ -159,6 +161,7 @@ Status Store::append(const AppendBatch& in) {
   const bool sync = self.options.sync == SyncPolicy::kEveryAppend;
   TRY(self.write(sync, "appending events"));
   self.drop(deletions);
+  self.cache->put(in.first_seq, in.records, in.stride);
   self.appended->add(static_cast<double>(count));
   const std::lock_guard lock(self.mutex);
   self.ledger.commit();
@@ -170,24 +173,34 @@ Status Store::append(const AppendBatch& in) {
 
 Status Store::read(std::span<const std::uint64_t> seqs,
                    const std::function<void(std::size_t, std::string_view)>& visitor) const {
-  const std::size_t chunk = std::min(seqs.size(), kReadChunk);
+  constexpr std::size_t kAhead = 8;
+  std::vector<std::size_t> missed;
+  for (std::size_t i = 0; i < seqs.size(); ++i) {
+    if (i + kAhead < seqs.size()) impl_->cache->prefetch(seqs[i + kAhead]);
+    if (!impl_->cache->get(seqs[i], [&](std::string_view record) { visitor(i, record); })) missed.push_back(i);
+  }
+  if (missed.empty()) return Status::ok();
+  std::sort(missed.begin(), missed.end(), [&](std::size_t a, std::size_t b) { return seqs[a] < seqs[b]; });
+  const std::size_t chunk = std::min(missed.size(), kReadChunk);
   std::vector<SeqKey> keys(chunk);
   std::vector<rocksdb::Slice> slices(chunk);
   std::vector<rocksdb::PinnableSlice> values(chunk);
   std::vector<rocksdb::Status> statuses(chunk);
   const rocksdb::ReadOptions options;
-  for (std::size_t start = 0; start < seqs.size(); start += chunk) {
-    const std::size_t count = std::min(chunk, seqs.size() - start);
+  for (std::size_t start = 0; start < missed.size(); start += chunk) {
+    const std::size_t count = std::min(chunk, missed.size() - start);
     for (std::size_t i = 0; i < count; ++i) {
-      keys[i] = seq_key(seqs[start + i]);
+      keys[i] = seq_key(seqs[missed[start + i]]);
       slices[i] = slice(keys[i].view());
     }
     impl_->db->MultiGet(options, impl_->families[kEvents], count, slices.data(), values.data(), statuses.data(),
                         /*sorted_input=*/true);
     for (std::size_t i = 0; i < count; ++i) {
-      if (statuses[i].IsNotFound()) return data_loss(fmt::format("event {} is not in {}", seqs[start + i], path()));
-      if (!statuses[i].ok()) return convert(statuses[i], fmt::format("reading event {}", seqs[start + i]), path());
-      visitor(start + i, view(values[i]));
+      const std::uint64_t seq = seqs[missed[start + i]];
+      if (statuses[i].IsNotFound()) return data_loss(fmt::format("event {} is not in {}", seq, path()));
+      if (!statuses[i].ok()) return convert(statuses[i], fmt::format("reading event {}", seq), path());
+      impl_->cache->put(seq, view(values[i]), values[i].size());
+      visitor(missed[start + i], view(values[i]));
       values[i].Reset();
     }
   }

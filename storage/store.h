@@ -52,11 +52,12 @@ struct StoreIdentity {
 
 struct StoreOptions {
   std::string path;
-  std::uint64_t block_cache_bytes = std::uint64_t{128} << 20;
-  std::uint64_t write_buffer_bytes = std::uint64_t{32} << 20;  // up to three of them are in memory
-  Compression compression = Compression::kLz4;                 // of event records
+  std::uint64_t record_cache_bytes = std::uint64_t{128} << 20;  // event records, as appended or read; 0: none
+  std::uint64_t block_cache_bytes = std::uint64_t{32} << 20;    // RocksDB's, for what the record cache lacks
+  std::uint64_t write_buffer_bytes = std::uint64_t{16} << 20;   // up to three of them are in memory
+  Compression compression = Compression::kNone;                 // of event records: kLz4 costs a tenth of the append rate
   SyncPolicy sync = SyncPolicy::kCheckpoints;
-  std::uint32_t checkpoints_kept = 2;                          // at least 1
+  std::uint32_t checkpoints_kept = 2;                           // at least 1
   bool read_only = false;        // beside a running daemon: shows the state at the time of opening, takes no lock
   bool create_if_missing = true;
   rocksdb::Env* env = nullptr;   // not owned; tests inject faults through it
@@ -152,8 +153,9 @@ class Store {
   // One atomic write, logged but synced only with SyncPolicy::kEveryAppend.
   Status append(const AppendBatch& batch);
 
-  // Calls visitor(index into seqs, record) for each seq, in order. `seqs` ascend (equal neighbours are allowed).
-  // kDataLoss names the first seq that is not there. The record lives until the visitor returns.
+  // Calls visitor(index into seqs, record) once for each of `seqs`, in an order of its own choosing; `seqs` come in any
+  // order and may repeat. The record lives until the visitor returns; the visitor must not use the store.
+  // kDataLoss names a seq that is not there.
   Status read(std::span<const std::uint64_t> seqs,
               const std::function<void(std::size_t, std::string_view)>& visitor) const;
 

@@ -14,6 +14,7 @@
 #include <unordered_map>
 
 #include "storage/manifest.h"
+#include "storage/record_cache.h"
 #include "storage/store.h"
 
 namespace freshet {
@@ -62,6 +63,7 @@ struct Store::Impl {
   std::vector<rocksdb::ColumnFamilyHandle*> other_families;
   std::uint8_t checkpoint_family = 0;  // which of the two names of the checkpoints family is in use
 
+  std::unique_ptr<RecordCache> cache;
   rocksdb::WriteBatch batch;
   bool stalled = false;            // the last write failed: Resume() before the next
   std::deque<SeqRange> doomed;     // garbage of the oldest kept checkpoint, deleted bit by bit with the appends

@@ -70,7 +70,6 @@ rocksdb::ColumnFamilyOptions family_options(const StoreOptions& options, std::st
     table.block_cache = rocksdb::NewLRUCache(options.block_cache_bytes, 4);
     table.block_size = 8 << 10;
     table.block_restart_interval = 4;
-    table.prepopulate_block_cache = rocksdb::BlockBasedTableOptions::PrepopulateBlockCache::kFlushOnly;
     // No bloom filter: every seq that is asked for is there.
     family.optimize_filters_for_hits = true;
   } else {
@@ -274,6 +273,7 @@ Result<std::unique_ptr<Store>> Store::open(StoreOptions options, const std::opti
   if (options.checkpoints_kept == 0) return invalid_argument("at least one checkpoint must be kept");
   auto impl = std::make_unique<Impl>();
   impl->options = std::move(options);
+  impl->cache = std::make_unique<RecordCache>(impl->options.record_cache_bytes);
   impl->log = &log;
   impl->appended = &metrics.counter("freshet_store_appended_events_total", "Events written to the store.");
   impl->checkpointed = &metrics.counter("freshet_checkpoints_total", "Checkpoints written durably.");
