@@ -31,3 +31,10 @@ if(FRESHET_CCACHE AND FRESHET_CCACHE_PROGRAM AND NOT CMAKE_CXX_COMPILER_LAUNCHER
   set(CMAKE_C_COMPILER_LAUNCHER ${launcher})
   set(CMAKE_CXX_COMPILER_LAUNCHER ${launcher})
 endif()
+
+# Where `./dev setup` keeps what it downloads, for all clones of this user.
+if(DEFINED ENV{FRESHET_CACHE})
+  set(FRESHET_CACHE_DIR $ENV{FRESHET_CACHE})
+else()
+  set(FRESHET_CACHE_DIR $ENV{HOME}/.cache/freshet)
+endif()

@@ -2,12 +2,7 @@
 # (the same, with the precompiled headers offered). The wheel's own find_package(Torch) wants a CUDA toolkit; the CPU
 # side needs none, only the two small CUDA run-time libraries that libtorch_cpu.so names.
 set(FRESHET_LIBTORCH_VERSION 2.11.0)
-if(DEFINED ENV{FRESHET_CACHE})
-  set(cache_dir $ENV{FRESHET_CACHE})
-else()
-  set(cache_dir $ENV{HOME}/.cache/freshet)
-endif()
-set(FRESHET_LIBTORCH ${cache_dir}/libtorch-${FRESHET_LIBTORCH_VERSION} CACHE PATH
+set(FRESHET_LIBTORCH ${FRESHET_CACHE_DIR}/libtorch-${FRESHET_LIBTORCH_VERSION} CACHE PATH
     "Folder that holds torch/ and nvidia/, as unpacked from the wheels")
 
 set(torch_dir ${FRESHET_LIBTORCH}/torch)

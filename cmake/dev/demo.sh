@@ -1,0 +1,10 @@
+# shellcheck shell=bash
+# ./dev demo: from nothing to the daemon learning from a real stream. A second start only looks at stamps.
+
+dev_demo() {
+  dev_setup build
+  configure release
+  step "build freshet (release)" ninja -C build/release -j "$(jobs)" freshet
+  say "start the demonstration: build/release/freshet demo $*"
+  exec build/release/freshet demo --data examples/flights/flights-slice.jsonl.gz "$@"
+}
