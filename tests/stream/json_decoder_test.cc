@@ -216,7 +216,7 @@ TEST_F(JsonDecoderTest, RefusesFeaturesOfAnotherType) {
   for (const std::string_view text : {"[]", "[1,2]", "[1,2,3,4]", "[1,\"2\",3]", "[1,null,3]", "[[1,2,3]]", "1", "null", ""}) {
     expect_refused(with("image", text), SkipReason::kBadFeature);
   }
-  for (const std::string_view text : {"[1,2,3", "[1,2,,3]", "[1 2 3]"}) {
+  for (const std::string_view text : {"[1,2,3}", "[1,2,,3]", "[1 2 3]"}) {
     expect_refused(with("image", text), SkipReason::kMalformed);
   }
   expect_refused(with("id", "[1]"), SkipReason::kBadFeature);
