@@ -1,5 +1,6 @@
-# LibTorch from the PyPI wheel that `./dev setup` unpacks: target freshet::libtorch. The wheel's own find_package(Torch) wants a CUDA toolkit; the CPU
-# side needs none, only the two small CUDA run-time libraries that libtorch_cpu.so names.
+# LibTorch from the PyPI wheel that `./dev setup` unpacks, as target freshet::libtorch. The wheel's own
+# find_package(Torch) wants a CUDA toolkit; the CPU side needs none, only the two small CUDA run-time libraries that
+# libtorch_cpu.so names.
 set(FRESHET_LIBTORCH_VERSION 2.11.0)
 set(FRESHET_LIBTORCH ${FRESHET_CACHE_DIR}/libtorch-${FRESHET_LIBTORCH_VERSION} CACHE PATH
     "Folder that holds torch/ and nvidia/, as unpacked from the wheels")
