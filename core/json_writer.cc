@@ -2,171 +2,140 @@
 
 #include <fmt/format.h>
 
+#include <array>
+#include <charconv>
 #include <cmath>
-#include <iterator>
 
 #include "core/status.h"
 
 namespace freshet {
 namespace {
 
-// Length of the valid UTF-8 sequence at `at`, or 0.
-std::size_t utf8_length(std::string_view text, std::size_t at) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char lead = byte(at);
-  std::size_t length = 0;
-  std::uint32_t code = 0;
-  if (lead < 0x80) return 1;
-  if ((lead & 0xE0U) == 0xC0) {
-    length = 2;
-    code = lead & 0x1FU;
-  } else if ((lead & 0xF0U) == 0xE0) {
-    length = 3;
-    code = lead & 0x0FU;
-  } else if ((lead & 0xF8U) == 0xF0) {
-    length = 4;
-    code = lead & 0x07U;
-  } else {
-    return 0;
-  }
-  if (at + length > text.size()) return 0;
-  for (std::size_t i = 1; i < length; ++i) {
-    if ((byte(at + i) & 0xC0U) != 0x80) return 0;
-    code = (code << 6U) | (byte(at + i) & 0x3FU);
-  }
-  constexpr std::uint32_t kLeast[] = {0, 0, 0x80, 0x800, 0x10000};
-  const bool surrogate = code >= 0xD800 && code <= 0xDFFF;
-  return code >= kLeast[length] && code <= 0x10FFFF && !surrogate ? length : 0;
+template <typename Number>
+std::string shortest(Number number) {
+  std::array<char, 64> buffer{};
+  const auto done = std::to_chars(buffer.data(), buffer.data() + buffer.size(), number);
+  return {buffer.data(), done.ptr};
 }
 
 }  // namespace
 
-void append_json_string(std::string& out, std::string_view text) {
+std::size_t utf8_length(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  if (text.empty()) return 0;
+  const unsigned first = byte(0);
+  if (first < 0x80) return 1;
+  const std::size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+  if (first < 0xc2 || first > 0xf4 || text.size() < length) return 0;
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xc0U) != 0x80) return 0;
+  }
+  const unsigned second = byte(1);
+  const bool overlong = (first == 0xe0 && second < 0xa0) || (first == 0xf0 && second < 0x90);
+  const bool surrogate = first == 0xed && second > 0x9f;
+  const bool beyond = first == 0xf4 && second > 0x8f;
+  return overlong || surrogate || beyond ? 0 : length;
+}
+
+void append_json_text(std::string& out, std::string_view text) {
   out += '"';
-  for (std::size_t i = 0; i < text.size();) {
-    const char c = text[i];
+  while (!text.empty()) {
+    const char c = text.front();
+    const std::size_t length = utf8_length(text);
+    if (length == 0) {
+      out += "\xef\xbf\xbd";
+      text.remove_prefix(1);
+      continue;
+    }
     if (c == '"' || c == '\\') {
       out += '\\';
       out += c;
-      ++i;
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      if (c == '\n') {
-        out += "\\n";
-      } else if (c == '\t') {
-        out += "\\t";
-      } else {
-        fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<unsigned>(c));
-      }
-      ++i;
-    } else if (const std::size_t length = utf8_length(text, i); length > 0) {
-      out.append(text, i, length);
-      i += length;
+    } else if (c == '\n') {
+      out += "\\n";
+    } else if (c == '\t') {
+      out += "\\t";
+    } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+      out += fmt::format("\\u{:04x}", static_cast<unsigned>(static_cast<unsigned char>(c)));
     } else {
-      out += "\xEF\xBF\xBD";
-      ++i;
+      out += text.substr(0, length);
     }
+    text.remove_prefix(length);
   }
   out += '"';
 }
 
 void JsonWriter::new_line() {
-  if (indent_ == 0) return;
+  if (indent_ <= 0) return;
   text_ += '\n';
-  text_.append(has_items_.size() * static_cast<std::size_t>(indent_), ' ');
+  text_.append(levels_.size() * static_cast<std::size_t>(indent_), ' ');
 }
 
-void JsonWriter::separate() {
-  if (after_key_) {
-    after_key_ = false;
+void JsonWriter::before_value() {
+  if (complete_) abort_with("JsonWriter: a second document");
+  if (levels_.empty()) {
+    complete_ = true;
     return;
   }
-  if (has_items_.empty()) return;
-  if (has_items_.back()) text_ += ',';
-  has_items_.back() = true;
+  Level& level = levels_.back();
+  if (level.close == '}') {
+    if (!level.has_key) abort_with("JsonWriter: a value without a key in an object");
+    level.has_key = false;
+    return;
+  }
+  if (!level.empty) text_ += indent_ > 0 ? "," : ", ";
+  level.empty = false;
   new_line();
 }
 
-void JsonWriter::open(char bracket) {
-  separate();
+void JsonWriter::key(std::string_view name) {
+  if (levels_.empty() || levels_.back().close != '}' || levels_.back().has_key) abort_with("JsonWriter: a key out of place");
+  Level& level = levels_.back();
+  if (!level.empty) text_ += indent_ > 0 ? "," : ", ";
+  level.empty = false;
+  level.has_key = true;
+  new_line();
+  append_json_text(text_, name);
+  text_ += ": ";
+}
+
+void JsonWriter::begin(char bracket) {
+  before_value();
+  complete_ = false;
   text_ += bracket;
-  has_items_.push_back(false);
+  levels_.push_back({bracket == '{' ? '}' : ']', true, false});
 }
 
-void JsonWriter::close(char bracket) {
-  if (has_items_.empty()) abort_with("JsonWriter closes a level that was never opened");
-  const bool had_items = has_items_.back();
-  has_items_.pop_back();
-  if (had_items) new_line();
+void JsonWriter::end(char bracket) {
+  if (levels_.empty() || levels_.back().close != bracket || levels_.back().has_key) abort_with("JsonWriter: an end out of place");
+  const bool empty = levels_.back().empty;
+  levels_.pop_back();
+  if (!empty) new_line();
   text_ += bracket;
+  complete_ = levels_.empty();
 }
 
-JsonWriter& JsonWriter::begin_object() {
-  open('{');
-  return *this;
-}
-JsonWriter& JsonWriter::end_object() {
-  close('}');
-  return *this;
-}
-JsonWriter& JsonWriter::begin_array() {
-  open('[');
-  return *this;
-}
-JsonWriter& JsonWriter::end_array() {
-  close(']');
-  return *this;
-}
-
-JsonWriter& JsonWriter::key(std::string_view name) {
-  separate();
-  append_json_string(text_, name);
-  text_ += indent_ == 0 ? ":" : ": ";
-  after_key_ = true;
-  return *this;
+void JsonWriter::raw(std::string_view text) {
+  before_value();
+  text_ += text;
 }
 
 void JsonWriter::value(std::string_view text) {
-  separate();
-  append_json_string(text_, text);
+  before_value();
+  append_json_text(text_, text);
 }
 
-void JsonWriter::value(double number) {
-  separate();
-  if (std::isfinite(number)) {
-    fmt::format_to(std::back_inserter(text_), "{}", number);
-  } else {
-    text_ += "null";
-  }
-}
-
-void JsonWriter::value(bool boolean) {
-  separate();
-  text_ += boolean ? "true" : "false";
-}
-
-void JsonWriter::value(std::int64_t number) {
-  separate();
-  fmt::format_to(std::back_inserter(text_), "{}", number);
-}
-
-void JsonWriter::value(std::uint64_t number) {
-  separate();
-  fmt::format_to(std::back_inserter(text_), "{}", number);
-}
-
-void JsonWriter::null() {
-  separate();
-  text_ += "null";
-}
-
-void JsonWriter::raw(std::string_view json) {
-  separate();
-  text_ += json;
-}
+void JsonWriter::value(double number) { raw(std::isfinite(number) ? shortest(number) : "null"); }
+void JsonWriter::value(float number) { raw(std::isfinite(number) ? shortest(number) : "null"); }
+void JsonWriter::whole(std::int64_t number) { raw(shortest(number)); }
+void JsonWriter::natural(std::uint64_t number) { raw(shortest(number)); }
 
 std::string JsonWriter::take() {
-  if (!has_items_.empty() || after_key_) abort_with("JsonWriter taken before every level was closed");
-  return std::move(text_);
+  if (!complete_) abort_with("JsonWriter: the document is not complete");
+  if (indent_ > 0) text_ += '\n';
+  complete_ = false;
+  std::string done = std::move(text_);
+  text_.clear();
+  return done;
 }
 
 }  // namespace freshet

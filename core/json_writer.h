@@ -1,75 +1,88 @@
-// JsonWriter: builds JSON text in order, for reports, status pages and HTTP answers.
+// JsonWriter: writes one JSON document in the order in which it is told: reports, `state inspect`, log lines.
 //
-//   JsonWriter json;                       // JsonWriter json(2) indents by two blanks
+// Numbers are in the shortest form that reads back exactly; what is no number (NaN, infinity) is null. Bytes that are
+// not UTF-8 become U+FFFD, so that the document is always valid.
+//
+//   JsonWriter json;
 //   json.begin_object();
-//   json.field("events", std::uint64_t{3});
-//   json.key("slices").begin_array(); json.value("a"); json.end_array();
+//   json.field("events", events);
+//   json.key("slices"); json.begin_array(); json.value(0.5); json.end_array();
 //   json.end_object();
-//   json.take();
+//   out << json.take();
 //
-// Numbers read back exactly (shortest form); NaN and infinity become null; text that is not UTF-8 gets U+FFFD in place of
-// each bad byte, so that the output is always valid JSON.
-//
-// Threads: one owner.  Owns: its text.  Failure: none; unbalanced begin and end abort in take().
+// Threads: one owner.  Owns: its text.
+// Failure: a document that is no JSON (a value without a key in an object, an end too many) aborts.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <type_traits>
 #include <vector>
 
 namespace freshet {
 
-// `text` in quotes, escaped, at the end of `out`.
-void append_json_string(std::string& out, std::string_view text);
-
 class JsonWriter {
  public:
-  explicit JsonWriter(int indent = 0) : indent_(indent) {}
+  // `indent`: spaces a level; 0 writes one line.
+  explicit JsonWriter(int indent = 2) : indent_(indent) {}
 
-  JsonWriter& begin_object();
-  JsonWriter& end_object();
-  JsonWriter& begin_array();
-  JsonWriter& end_array();
-  JsonWriter& key(std::string_view name);
+  void begin_object() { begin('{'); }
+  void end_object() { end('}'); }
+  void begin_array() { begin('['); }
+  void end_array() { end(']'); }
+  void key(std::string_view name);
 
   void value(std::string_view text);
   void value(const char* text) { value(std::string_view(text)); }
+  void value(bool truth) { raw(truth ? "true" : "false"); }
   void value(double number);
-  void value(bool boolean);
-  void value(std::int64_t number);
-  void value(std::uint64_t number);
-  template <typename T>
-    requires(std::is_integral_v<T> && !std::is_same_v<T, bool>)
-  void value(T number) {
-    if constexpr (std::is_signed_v<T>) {
-      value(static_cast<std::int64_t>(number));
+  void value(float number);
+  template <std::integral Integer>
+    requires(!std::same_as<Integer, bool>)
+  void value(Integer number) {
+    if constexpr (std::signed_integral<Integer>) {
+      whole(static_cast<std::int64_t>(number));
     } else {
-      value(static_cast<std::uint64_t>(number));
+      natural(static_cast<std::uint64_t>(number));
     }
   }
-  void null();
-  // Text that is JSON already.
-  void raw(std::string_view json);
+  void null() { raw("null"); }
+  void json(std::string_view document) { raw(document); }  // a value that is JSON already
 
-  template <typename T>
-  void field(std::string_view name, T&& content) {
-    key(name).value(std::forward<T>(content));
+  template <typename Value>
+  void field(std::string_view name, const Value& content) {
+    key(name);
+    value(content);
   }
 
+  // The finished document, with a line feed at its end unless it is one line.
   std::string take();
 
  private:
-  void separate();
+  void begin(char bracket);
+  void end(char bracket);
+  void raw(std::string_view text);
+  void whole(std::int64_t number);
+  void natural(std::uint64_t number);
+  void before_value();
   void new_line();
-  void open(char bracket);
-  void close(char bracket);
 
+  struct Level {
+    char close = 0;
+    bool empty = true;
+    bool has_key = false;
+  };
   int indent_;
   std::string text_;
-  std::vector<bool> has_items_;  // a level each
-  bool after_key_ = false;
+  std::vector<Level> levels_;
+  bool complete_ = false;
 };
+
+// `text` in quotes, escaped.
+void append_json_text(std::string& out, std::string_view text);
+
+// Length of the UTF-8 character at the start of `text`, 0 when there is none: too long a form, a surrogate, cut short.
+std::size_t utf8_length(std::string_view text);
 
 }  // namespace freshet
