@@ -20,7 +20,8 @@ configure() {
     release | dev | asan | tsan | lint) ;;
     *) fail "no preset '$preset': release, dev, asan, tsan" ;;
   esac
-  [[ $# -eq 0 && -f build/$preset/build.ninja ]] && return 0
+  # ninja itself configures again when a CMake file changes, but does not know of the presets.
+  [[ $# -eq 0 && build/$preset/build.ninja -nt CMakePresets.json ]] && return 0
   mkdir -p "build/log"
   step "configure ($preset)" configure_quietly "$preset" "$@"
 }

@@ -47,6 +47,7 @@ install_packages() {
   local missing
   mapfile -t missing < <(missing_packages "$@")
   [[ ${#missing[@]} -gt 0 ]] || return 0
+  can_be_root || fail "these packages are missing, and without root or sudo they cannot be installed: ${missing[*]%%=*}"
   step "refresh the package index" apt_get update -qq
   step "install ${#missing[@]} Debian packages: ${missing[*]%%=*}" apt_get install -qq --no-install-recommends "${missing[@]}"
 }
@@ -122,8 +123,7 @@ install_broker() {
 copy_jars() {
   local pom=$1 sums=$root/$2 target=$3 scratch
   scratch=$(mktemp -d "$cache_dir/unpack.XXXXXX")
-  if mvn --batch-mode --quiet -Dstyle.color=never --strict-checksums --file "$pom" dependency:copy-dependencies \
-    -DincludeScope=runtime -DoutputDirectory="$scratch/jars" </dev/null &&
+  if fetch_jars "$pom" "$scratch/jars" &&
     (cd "$scratch/jars" && sha256sum --quiet --strict --check "$sums") &&
     [[ $(find "$scratch/jars" -type f | wc -l) -eq $(wc -l <"$sums") ]]; then
     sha256sum <"$sums" >"$scratch/jars/.stamp"
@@ -134,6 +134,14 @@ copy_jars() {
     rm -rf "$scratch"
     return 1
   fi
+}
+
+fetch_jars() {
+  mvn --batch-mode --quiet --strict-checksums --file "$1" dependency:copy-dependencies -DincludeScope=runtime \
+    -DoutputDirectory="$2" </dev/null >"$(log_file maven)" 2>&1 || {
+    cat "$(log_file maven)" >&2
+    return 1
+  }
 }
 
 # True when FOLDER was completed from exactly this LIST.
