@@ -29,7 +29,7 @@ struct FeatureSpec {
   bool input = true;
 
   // kCross: two or more category features. kTargetMean: the keys; empty means one mean over all events.
-  std::vector<std::string> of;
+  std::vector<std::string> of = {};
 
   // kTimePart (UTC). Encoded as a category.
   TimePart part = TimePart::kHourOfDay;

@@ -137,7 +137,9 @@ std::string Slices::name(std::uint32_t slice) const {
     return fmt::format("{:04}-{:02}", year, periods_[slice] - year * 12 + 1);
   }
   if (spec_.kind == SliceKind::kTimeWindow) {
-    return fmt::format("{}+{}", time_text(origin_ms_ + periods_[slice] * spec_.window_ms), length_text(spec_.window_ms));
+    const std::uint64_t begin = static_cast<std::uint64_t>(origin_ms_) +
+                                static_cast<std::uint64_t>(periods_[slice]) * static_cast<std::uint64_t>(spec_.window_ms);
+    return fmt::format("{}+{}", time_text(static_cast<std::int64_t>(begin)), length_text(spec_.window_ms));
   }
   return names_[slice];
 }

@@ -224,7 +224,7 @@ void FeatureEncoder::encode_row(const EventBatch& events, std::size_t row, const
   for (const NumberPlan plan : booleans_) {
     const float x = events.numbers(plan.column)[row];
     const bool known = is_finite(x);
-    dense[plan.dense] = known ? x : 0.5F;
+    dense[plan.dense] = known ? (x >= 0.5F ? 1.0F : 0.0F) : 0.5F;
     dense[plan.dense + 1] = known ? 0.0F : 1.0F;
   }
   encode_target_means(keys, events.time_ms[row], dense);
