@@ -27,8 +27,8 @@ enum class SliceKind : std::uint8_t { kClass, kTimeWindow, kMonth, kFieldValue }
 struct SliceSpec {
   SliceKind kind = SliceKind::kMonth;
   std::int64_t window_ms = 0;       // kTimeWindow: length; windows are counted from the first event
-  std::string field;                // kFieldValue: a category, number or boolean of the events
-  std::vector<std::string> values;  // kFieldValue: the values that make slices, as text
+  std::string field = {};           // kFieldValue: a category, number or boolean of the events
+  std::vector<std::string> values = {};  // kFieldValue: the values that make slices, as text
 };
 
 class Slices {
