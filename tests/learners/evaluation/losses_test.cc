@@ -45,8 +45,8 @@ TEST(LossesTest, CertaintyCostsNothingWhenRightAndIsBoundedWhenWrong) {
 }
 
 TEST(LossesTest, MulticlassTakesTheProbabilityOfTheLabel) {
-  const auto losses = losses_of(Task::kMulticlass, 3, {0.2F, 0.5F, 0.3F, 0.1F, 0.1F, 0.8F, 1, 0, 0, 1, 0, 0, kNan, 0, 0},
-                                {1, 2, 2, 7, 0});
+  const auto losses = losses_of(Task::kMulticlass, 3,
+                                {0.2F, 0.5F, 0.3F, 0.1F, 0.1F, 0.8F, 1, 0, 0, 1, 0, 0, kNan, 0, 0}, {1, 2, 2, 7, 0});
   EXPECT_NEAR(losses[0], 0.6931472, 1e-6);
   EXPECT_NEAR(losses[1], 0.2231436, 1e-6);
   for (const std::size_t i : {2, 3, 4}) EXPECT_NEAR(losses[i], 16.118096, 1e-5) << i;
@@ -62,7 +62,8 @@ TEST(LossesTest, RegressionIsTheSquaredErrorAndStaysFinite) {
 
 TEST(LossesTest, ScoresAreAccuracyOrMinusTheRootMeanSquare) {
   EXPECT_EQ(score_predictions(Task::kBinary, {4, 1, {0.5F, 0.49F, 0.9F, kNan}}, std::vector<float>{1, 0, 0, 1}), 0.5);
-  EXPECT_EQ(score_predictions(Task::kMulticlass, {2, 3, {0, 0.6F, 0.4F, 0.5F, 0.5F, 0}}, std::vector<float>{1, 1}), 0.5);
+  EXPECT_EQ(score_predictions(Task::kMulticlass, {2, 3, {0, 0.6F, 0.4F, 0.5F, 0.5F, 0}}, std::vector<float>{1, 1}),
+            0.5);
   EXPECT_DOUBLE_EQ(score_predictions(Task::kRegression, {2, 1, {3, -4}}, std::vector<float>{0, 0}), -std::sqrt(12.5));
   EXPECT_EQ(score_predictions(Task::kBinary, {}, {}), 0);
 }

@@ -96,7 +96,8 @@ TEST(MetricsTest, WeightsCountAsRepetitions) {
   EvaluationMetrics repeated(Task::kBinary, 2);
   Rng rng(kSeed);
   for (int i = 0; i < 200; ++i) {
-    const ScoredEvent event = binary_event(static_cast<float>(0.01 + 0.98 * rng.uniform()), static_cast<float>(rng.below(2)));
+    const auto p = static_cast<float>(0.01 + 0.98 * rng.uniform());
+    const ScoredEvent event = binary_event(p, static_cast<float>(rng.below(2)));
     const auto times = rng.below(4);
     weighted.add({event.score, event.label, static_cast<float>(times), event.loss});
     for (std::uint64_t t = 0; t < times; ++t) repeated.add(event);
@@ -130,13 +131,11 @@ TEST(AucHistogramTest, IsWithinItsBoundOfTheExactValue) {
 
 TEST(AucHistogramTest, BinsRiseWithProbabilityAndCoverAll) {
   std::uint32_t last = 0;
-  {
-    for (int step = -80'000; step <= 80'000; ++step) {
-      const std::uint32_t bin = AucHistogram::bin(static_cast<float>(1 / (1 + std::exp(-step / 1000.0))));
-      ASSERT_GE(bin, last) << step;
-      ASSERT_LT(bin, AucHistogram::kBins);
-      last = bin;
-    }
+  for (int step = -80'000; step <= 80'000; ++step) {
+    const std::uint32_t bin = AucHistogram::bin(static_cast<float>(1 / (1 + std::exp(-step / 1000.0))));
+    ASSERT_GE(bin, last) << step;
+    ASSERT_LT(bin, AucHistogram::kBins);
+    last = bin;
   }
   EXPECT_EQ(AucHistogram::bin(0.0F), 0U);
   EXPECT_EQ(AucHistogram::bin(-1.0F), 0U);

@@ -88,7 +88,8 @@ TEST_F(SlicesTest, GivenValuesOfACategoryANumberAndABoolean) {
       Slices::create({.kind = SliceKind::kFieldValue, .field = "carrier", .values = {"AA", "UA"}}, schema_).value();
   Slices seats =
       Slices::create({.kind = SliceKind::kFieldValue, .field = "seats", .values = {"55", "1.5e2"}}, schema_).value();
-  Slices nights = Slices::create({.kind = SliceKind::kFieldValue, .field = "night", .values = {"true"}}, schema_).value();
+  Slices nights =
+      Slices::create({.kind = SliceKind::kFieldValue, .field = "night", .values = {"true"}}, schema_).value();
   events_.begin_row();
   EXPECT_EQ(carriers.slice_of(events_, 0), kOtherSlice);
   EXPECT_EQ(seats.slice_of(events_, 0), kOtherSlice);

@@ -74,7 +74,8 @@ std::string saved(const FeatureEncoder& encoder) {
   return out.take();
 }
 
-::testing::AssertionResult same_row(const EncodedBatch& a, std::size_t a_row, const EncodedBatch& b, std::size_t b_row) {
+::testing::AssertionResult same_row(const EncodedBatch& a, std::size_t a_row, const EncodedBatch& b,
+                                    std::size_t b_row) {
   const auto dense_a = a.dense_row(a_row);
   const auto dense_b = b.dense_row(b_row);
   for (std::size_t i = 0; i < dense_a.size(); ++i) {
@@ -357,7 +358,8 @@ TEST(FeatureEncoderTest, ExtremeInputNeverMakesAValueThatIsNotFinite) {
       events.numbers(0)[row] = row % 2 == 0 ? kMax : -kMax;
       events.weights[row] = row % 3 == 0 ? kMax : 1e-30F;
       if (classes == 0) events.labels[row] = row % 5 == 0 ? kMax : -kMax;
-      events.time_ms[row] = row % 2 == 0 ? std::numeric_limits<std::int64_t>::min() : std::numeric_limits<std::int64_t>::max();
+      using Time = std::numeric_limits<std::int64_t>;
+      events.time_ms[row] = row % 2 == 0 ? Time::min() : Time::max();
     }
     EncodedBatch out = batch_for(*encoder, 300);
     encoder->encode_and_learn(events, 0, 300, {}, out, 0);

@@ -63,7 +63,7 @@ class PlainTargetMean {
 void expect_equal_to_the_definition(double half_life_events, double half_life_ms) {
   SCOPED_TRACE(testing::Message() << "seed " << kSeed);
   Rng rng(kSeed);
-  TargetMeanTable table({.keys_max = 8192, .outputs = 1, .half_life_events = half_life_events, .half_life_ms = half_life_ms});
+  TargetMeanTable table({.keys_max = 8192, .half_life_events = half_life_events, .half_life_ms = half_life_ms});
   PlainTargetMean plain(half_life_events, half_life_ms);
   std::int64_t now = 0;
   for (int i = 0; i < 100'000; ++i) {
