@@ -73,6 +73,21 @@ std::string clean_label(std::string_view value) {
   return clean;
 }
 
+// prometheus-cpp 1.0 writes help texts as they are; the format wants these two escaped.
+std::string escape_help(std::string_view help) {
+  std::string escaped;
+  for (const char c : help) {
+    if (c == '\\') {
+      escaped += "\\\\";
+    } else if (c == '\n') {
+      escaped += "\\n";
+    } else {
+      escaped += c;
+    }
+  }
+  return escaped;
+}
+
 void check_names(const std::string& name, const MetricLabels& labels) {
   if (!prometheus::CheckMetricName(name)) abort_with(fmt::format("'{}' is no metric name", name));
   for (const auto& [label, value] : labels) {
@@ -151,7 +166,7 @@ Counter& PrometheusMetrics::counter(std::string_view name, std::string_view help
   const std::lock_guard lock(impl_->mutex);
   const bool elsewhere = impl_->gauges.count(key) + impl_->histograms.count(key) > 0;
   auto& metric = find_metric(impl_->counters, key, help, {}, elsewhere, [&] {
-    return &prometheus::BuildCounter().Name(key).Help(std::string(help)).Labels(impl_->constant).Register(impl_->registry);
+    return &prometheus::BuildCounter().Name(key).Help(escape_help(help)).Labels(impl_->constant).Register(impl_->registry);
   });
   return find_series(metric, labels,
                      [&](const MetricLabels& clean) { return std::make_unique<PrometheusCounter>(metric.family->Add(clean)); });
@@ -163,7 +178,7 @@ Gauge& PrometheusMetrics::gauge(std::string_view name, std::string_view help, co
   const std::lock_guard lock(impl_->mutex);
   const bool elsewhere = impl_->counters.count(key) + impl_->histograms.count(key) > 0;
   auto& metric = find_metric(impl_->gauges, key, help, {}, elsewhere, [&] {
-    return &prometheus::BuildGauge().Name(key).Help(std::string(help)).Labels(impl_->constant).Register(impl_->registry);
+    return &prometheus::BuildGauge().Name(key).Help(escape_help(help)).Labels(impl_->constant).Register(impl_->registry);
   });
   return find_series(metric, labels,
                      [&](const MetricLabels& clean) { return std::make_unique<PrometheusGauge>(metric.family->Add(clean)); });
@@ -179,7 +194,7 @@ Histogram& PrometheusMetrics::histogram(std::string_view name, std::string_view 
   const std::lock_guard lock(impl_->mutex);
   const bool elsewhere = impl_->counters.count(key) + impl_->gauges.count(key) > 0;
   auto& metric = find_metric(impl_->histograms, key, help, bounds, elsewhere, [&] {
-    return &prometheus::BuildHistogram().Name(key).Help(std::string(help)).Labels(impl_->constant).Register(impl_->registry);
+    return &prometheus::BuildHistogram().Name(key).Help(escape_help(help)).Labels(impl_->constant).Register(impl_->registry);
   });
   return find_series(metric, labels, [&](const MetricLabels& clean) {
     return std::make_unique<PrometheusHistogram>(metric.family->Add(clean, bounds));

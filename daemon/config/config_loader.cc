@@ -5,13 +5,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
-#include <iterator>
 #include <set>
-#include <sstream>
 #include <string_view>
 #include <tuple>
 
@@ -202,7 +201,10 @@ class TreeReader {
   void read_section(const YamlNode& node, const std::string& prefix) {
     for (const auto& entry : node.entries) {
       const std::string name = prefix + entry.key;
-      if (const Option* option = find_option(name)) {
+      if (entry.key.find('.') != std::string::npos) {  // one way to write an option in the file, and so one place for it
+        faults_.push_back({entry.key_origin, find_option(name) != nullptr ? fmt::format("{}: write it nested, a key for each dot", name) : unknown_option(name)});
+        failed_.insert(name.substr(0, name.find('.')));
+      } else if (const Option* option = find_option(name)) {
         read_option(*option, entry.value);
       } else if (!is_section(name)) {
         faults_.push_back({entry.key_origin, unknown_option(name)});
@@ -252,8 +254,15 @@ class TreeReader {
 Result<std::string> read_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) return not_found(fmt::format("cannot read the configuration {}: {}", path, std::strerror(errno)));
-  std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  if (file.bad()) return unavailable(fmt::format("cannot read the configuration {}", path));
+  std::string text;
+  constexpr std::size_t kChunk = 64 * 1024;
+  std::array<char, kChunk> chunk{};
+  // A folder opens and then fails to be read. parse_yaml refuses what is too long, so no more of it is taken in.
+  while (file && text.size() <= kYamlBytesMax) {
+    file.read(chunk.data(), static_cast<std::streamsize>(chunk.size()));
+    text.append(chunk.data(), static_cast<std::size_t>(file.gcount()));
+  }
+  if (file.bad()) return unavailable(fmt::format("cannot read the configuration {}: is it a file?", path));
   return text;
 }
 

@@ -52,6 +52,8 @@ struct YamlFault {
   std::string what;
 };
 
+inline constexpr std::size_t kYamlBytesMax = std::size_t{1} << 20;
+
 // `origin` tells kind and name; line and column are filled in for files. An empty text is a null node.
 Result<YamlNode> parse_yaml(std::string_view text, const Origin& origin, std::vector<YamlFault>& faults);
 
