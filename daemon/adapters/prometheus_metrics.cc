@@ -16,7 +16,7 @@
 
 #include "core/status.h"
 #include "daemon/adapters/process_sample.h"
-#include "daemon/cli/json_writer.h"
+#include "core/json_writer.h"
 
 namespace freshet {
 namespace {

@@ -12,7 +12,7 @@
 #include <chrono>
 #include <ctime>
 
-#include "daemon/cli/json_writer.h"
+#include "core/json_writer.h"
 
 namespace freshet {
 namespace {
