@@ -121,8 +121,8 @@ class TreeBuilder final : public YAML::EventHandler {
     }
     parent.has_key = false;
     if (YamlNode* earlier = parent.node.find(parent.key)) {
-      faults_.push_back({parent.key_origin, fmt::format("'{}' stands here a second time; the first is at {}", parent.key,
-                                                        earlier->origin.place())});
+      faults_.push_back({parent.key_origin, fmt::format("'{}' stands here a second time; the first is at {}",
+                                                        parent.key, earlier->origin.place())});
       *earlier = std::move(node);
       return *earlier;
     }

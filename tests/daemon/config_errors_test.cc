@@ -37,10 +37,13 @@ TEST(ConfigErrors, AllAtOnceInTheOrderOfTheFile) {
       "    a: numbr\n"
       "    b: {kind: vector, of: [a]}\n"
       "checkpoint: 5s\n");
-  EXPECT_SAYS(said, "7 errors in the configuration:\n"
+  EXPECT_SAYS(said,
+              "7 errors in the configuration:\n"
               "  f.yaml:2:3: model.nmae: no such option; did you mean 'model.name'?\n"
-              "  f.yaml:3:9: model.task: expected one of binary, multiclass, regression; got 'binnary' (did you mean 'binary'?)\n");
-  EXPECT_SAYS(said, "\n  f.yaml:6:17: learning.replay_ratio: must be at least 0, below 1; got 1.0\n"
+              "  f.yaml:3:9: model.task: expected one of binary, multiclass, regression; got 'binnary' (did you mean "
+              "'binary'?)\n");
+  EXPECT_SAYS(said,
+              "\n  f.yaml:6:17: learning.replay_ratio: must be at least 0, below 1; got 1.0\n"
               "  f.yaml:7:3: 'batch_size' stands here a second time; the first is at f.yaml:5:15\n"
               "  f.yaml:10:8: feature 'a' has 'numbr' for a kind;");
   EXPECT_SAYS(said, "did you mean 'number'?");
@@ -49,17 +52,20 @@ TEST(ConfigErrors, AllAtOnceInTheOrderOfTheFile) {
 }
 
 TEST(ConfigErrors, ATypeErrorSaysWhatWasExpectedWithAnExample) {
-  EXPECT_SAYS(errors_of("learning: {batch_size: 1.5}"), "learning.batch_size: expected a whole number, such as 64; got '1.5'");
+  EXPECT_SAYS(errors_of("learning: {batch_size: 1.5}"),
+              "learning.batch_size: expected a whole number, such as 64; got '1.5'");
   EXPECT_SAYS(errors_of("learning: {batch_size: [1]}"), "expected a whole number, such as 64; got a list");
   EXPECT_SAYS(errors_of("learning: {batch_size: }"), "got nothing (remove the line for the default)");
   EXPECT_SAYS(errors_of("learning: {learning_rate: fast}"), "expected a number, such as 0.02; got 'fast'");
   EXPECT_SAYS(errors_of("learning: {learning_rate: .nan}"), "expected a number");
   EXPECT_SAYS(errors_of("learning: {nesterov: maybe}"), "expected true or false, such as false; got 'maybe'");
-  EXPECT_SAYS(errors_of("checkpoint: {every: 5}"), "expected a duration with its unit (ms, s, m, h, d, w), such as 5s; got '5'");
+  EXPECT_SAYS(errors_of("checkpoint: {every: 5}"),
+              "expected a duration with its unit (ms, s, m, h, d, w), such as 5s; got '5'");
   EXPECT_SAYS(errors_of("memory: {block_cache: 64 quarts}"), "expected a size with its unit");
   EXPECT_SAYS(errors_of("model: {hidden: 64}"), "expected a list of whole numbers, such as [64, 32]; got '64'");
   EXPECT_SAYS(errors_of("model: {hidden: [64, wide]}"), "got 'wide'");
-  EXPECT_SAYS(errors_of("stream: {properties: [a]}"), "expected a map of texts, such as {security.protocol: ssl}; got a list");
+  EXPECT_SAYS(errors_of("stream: {properties: [a]}"),
+              "expected a map of texts, such as {security.protocol: ssl}; got a list");
   EXPECT_SAYS(errors_of("stream: {properties: {a: {b: c}}}"), "'a' must have a single value");
   EXPECT_SAYS(errors_of("stream: {features: number}"), "expected `auto` or a map of features");
   EXPECT_SAYS(errors_of("stream: {label: \"\"}"), "stream.label: expected a text");
@@ -110,17 +116,21 @@ TEST(ConfigErrors, HostileYamlIsBounded) {
 
 TEST(ConfigErrors, OverridesNameTheirSource) {
   LoadOptions options;
-  options.environment = {{"FRESHET_LEARNING__BATCH_SIZ", "1"}, {"FRESHET_LEARNING__MOMENTUM", "x"}, {"FRESHET_CHECKPOINT__EVERY", ""}};
+  options.environment = {
+      {"FRESHET_LEARNING__BATCH_SIZ", "1"}, {"FRESHET_LEARNING__MOMENTUM", "x"}, {"FRESHET_CHECKPOINT__EVERY", ""}};
   options.sets = {"nothing", "model=1", "model.name.first=a", "model.hidden=[1,", "learning.bach_size=3", "=4"};
   const std::string said = errors_of(options);
-  EXPECT_SAYS(said, "environment FRESHET_LEARNING__BATCH_SIZ: learning.batch_siz: no such option; did you mean 'learning.batch_size'?");
+  EXPECT_SAYS(said,
+              "environment FRESHET_LEARNING__BATCH_SIZ: learning.batch_siz: no such option; did you mean "
+              "'learning.batch_size'?");
   EXPECT_SAYS(said, "environment FRESHET_LEARNING__MOMENTUM: learning.momentum: expected a number");
   EXPECT_SAYS(said, "environment FRESHET_CHECKPOINT__EVERY: checkpoint.every: expected a duration");
   EXPECT_SAYS(said, "--set nothing: expected NAME=VALUE");
   EXPECT_SAYS(said, "--set model: model: is a section; set one of its options");
   EXPECT_SAYS(said, "--set model.name.first: model.name.first: no such option; 'model.name' has no parts");
   EXPECT_SAYS(said, "--set model.hidden: model.hidden: not valid YAML");
-  EXPECT_SAYS(said, "--set learning.bach_size: learning.bach_size: no such option; did you mean 'learning.batch_size'?");
+  EXPECT_SAYS(said,
+              "--set learning.bach_size: learning.bach_size: no such option; did you mean 'learning.batch_size'?");
   EXPECT_SAYS(said, "9 errors");
 }
 
@@ -136,7 +146,8 @@ TEST(ConfigErrors, SecretsMustNotStandInTheOpenAndAreNotRepeated) {
   options.text = "stream: {properties: {sasl.password: hunter2, ssl.key.pem: KEY}}\n";
   options.sets = {"stream.properties.ssl.keystore.password=hunter3"};
   const std::string said = errors_of(options);
-  EXPECT_SAYS(said, "f.yaml:1:38: stream.properties: 'sasl.password' is a secret; put it into a file named in "
+  EXPECT_SAYS(said,
+              "f.yaml:1:38: stream.properties: 'sasl.password' is a secret; put it into a file named in "
               "stream.properties_files, or into the environment as FRESHET_STREAM__PROPERTIES__SASL_PASSWORD");
   EXPECT_SAYS(said, "--set stream.properties.ssl.keystore.password");
   EXPECT_EQ(said.find("hunter"), std::string::npos);
@@ -193,8 +204,10 @@ TEST(ConfigErrors, FeaturesMustAgreeAndEachErrorStandsAtItsFeature) {
   EXPECT_SAYS(errors_of("stream: {features: {}}"), "no features");
   EXPECT_SAYS(errors_of("stream: {features: {a: }}"), "feature 'a' expected a kind");
   EXPECT_SAYS(errors_of("stream: {features: {a: {size: 3}}}"), "has no `kind`");
-  EXPECT_SAYS(errors_of("stream: {features: {a: {kind: vector, sise: 3}}}"), "unknown key 'sise'; did you mean 'size'?");
-  EXPECT_SAYS(errors_of("stream: {features: {a: {kind: vector, size: -3}}}"), "size: expected a whole number, such as 784; got '-3'");
+  EXPECT_SAYS(errors_of("stream: {features: {a: {kind: vector, sise: 3}}}"),
+              "unknown key 'sise'; did you mean 'size'?");
+  EXPECT_SAYS(errors_of("stream: {features: {a: {kind: vector, size: -3}}}"),
+              "size: expected a whole number, such as 784; got '-3'");
   EXPECT_SAYS(errors_of("stream: {features: {a: {kind: time_part, part: noon}}}"), "expected one of hour_of_day");
 }
 

@@ -144,15 +144,21 @@ TEST(ConfigLoad, TheLaterSourceWins) {
 
 TEST(ConfigLoad, VariablesOfOthersAreLeftAlone) {
   LoadOptions options;
-  options.environment = {{"FRESHET_PORT_8080_TCP_ADDR", "10.0.0.1"}, {"FRESHET_SERVICE_HOST", "10.0.0.1"},
-                         {"FRESHET_CACHE", "/tmp"}, {"PATH", "/bin"}, {"FRESHET___X", "1"}};
+  options.environment = {{"FRESHET_PORT_8080_TCP_ADDR", "10.0.0.1"},
+                         {"FRESHET_SERVICE_HOST", "10.0.0.1"},
+                         {"FRESHET_CACHE", "/tmp"},
+                         {"PATH", "/bin"},
+                         {"FRESHET___X", "1"}};
   EXPECT_TRUE(load_config(options).is_ok());
 }
 
 TEST(ConfigLoad, SetsPartsOfMapsAndFeatures) {
   auto options = yaml("stream: {features: {a: number, c: category}, properties: {linger.ms: 5}}\n");
-  options.sets = {"stream.properties.fetch.wait.max.ms=20", "stream.features.b=boolean", "stream.features.c.input=false",
-                  "stream.features.m={kind: target_mean, by: [c], half_life_events: 9}", "stream.brokers=x:1,y:2",
+  options.sets = {"stream.properties.fetch.wait.max.ms=20",
+                  "stream.features.b=boolean",
+                  "stream.features.c.input=false",
+                  "stream.features.m={kind: target_mean, by: [c], half_life_events: 9}",
+                  "stream.brokers=x:1,y:2",
                   "model.classes=[no, yes]"};
   options.environment = {{"FRESHET_STREAM__PROPERTIES__SASL_PASSWORD", "a #{b}: ]"}};
   const Config config = load(options);
@@ -168,7 +174,8 @@ TEST(ConfigLoad, SetsPartsOfMapsAndFeatures) {
 }
 
 TEST(ConfigLoad, AliasesStandForWhatTheyName) {
-  const Config config = load(yaml("stream:\n  features:\n    a: &c {kind: category, input: false}\n    b: *c\n    n: number\n"));
+  const Config config =
+      load(yaml("stream:\n  features:\n    a: &c {kind: category, input: false}\n    b: *c\n    n: number\n"));
   ASSERT_EQ(config.stream.features.specs.size(), 3U);
   EXPECT_FALSE(config.stream.features.specs[1].input);
 }
@@ -204,7 +211,8 @@ TEST(HostPort, SplitsAddressesAndRefusesOthers) {
   ASSERT_TRUE(address.is_ok());
   EXPECT_EQ(address->host, "::1");
   EXPECT_EQ(address->port, 8080);
-  for (const char* bad : {"", "host", "host:", ":80", "host:65536", "host:-1", "host:8x", "::1:80", "a b:80", "http://a:80"}) {
+  for (const char* bad :
+       {"", "host", "host:", ":80", "host:65536", "host:-1", "host:8x", "::1:80", "a b:80", "http://a:80"}) {
     EXPECT_FALSE(parse_host_port(bad).is_ok()) << bad;
   }
 }

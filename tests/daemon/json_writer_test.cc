@@ -50,18 +50,42 @@ TEST(JsonWriter, TextIsEscapedAndAlwaysValidUtf8) {
   EXPECT_EQ(one("Größe €😀"), "\"Größe €😀\"");
   const std::string bad = "\"\xef\xbf\xbd\"";
   EXPECT_EQ(one("\xff"), bad);
-  EXPECT_EQ(one("\xc3"), bad);                                                         // cut short
-  EXPECT_EQ(one("\xc0\x80"), "\"\xef\xbf\xbd\xef\xbf\xbd\"");                          // a long form of NUL
-  EXPECT_EQ(one("\xed\xa0\x80"), "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"");          // half a surrogate pair
+  EXPECT_EQ(one("\xc3"), bad);                                                                 // cut short
+  EXPECT_EQ(one("\xc0\x80"), "\"\xef\xbf\xbd\xef\xbf\xbd\"");                                  // a long form of NUL
+  EXPECT_EQ(one("\xed\xa0\x80"), "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"");                  // half a surrogate pair
   EXPECT_EQ(one("\xf4\x90\x80\x80"), "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"");  // beyond Unicode
   EXPECT_EQ(one(std::string_view("a\0b", 3)), "\"a\\u0000b\"");
 }
 
 TEST(JsonWriterDeathTest, AbortsOnWhatIsNoDocument) {
-  EXPECT_DEATH({ JsonWriter json; json.begin_object(); json.value(1); }, "without a key");
-  EXPECT_DEATH({ JsonWriter json; json.begin_array(); json.end_object(); }, "out of place");
-  EXPECT_DEATH({ JsonWriter json; json.begin_array(); (void)json.take(); }, "not complete");
-  EXPECT_DEATH({ JsonWriter json; json.value(1); json.value(2); }, "second document");
+  EXPECT_DEATH(
+      {
+        JsonWriter json;
+        json.begin_object();
+        json.value(1);
+      },
+      "without a key");
+  EXPECT_DEATH(
+      {
+        JsonWriter json;
+        json.begin_array();
+        json.end_object();
+      },
+      "out of place");
+  EXPECT_DEATH(
+      {
+        JsonWriter json;
+        json.begin_array();
+        (void)json.take();
+      },
+      "not complete");
+  EXPECT_DEATH(
+      {
+        JsonWriter json;
+        json.value(1);
+        json.value(2);
+      },
+      "second document");
 }
 
 }  // namespace

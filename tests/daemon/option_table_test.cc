@@ -68,8 +68,9 @@ TEST(OptionTable, DefaultsAndExamplesAreValidAndReadBack) {
 
 TEST(OptionTable, NumbersAreBoundedSoThatTheyFitTheirField) {
   for (const auto& option : option_table()) {
-    const bool number = option.type == OptionType::kWhole || option.type == OptionType::kReal || option.type == OptionType::kDuration ||
-                        option.type == OptionType::kBytes || option.type == OptionType::kWholeList;
+    const bool number = option.type == OptionType::kWhole || option.type == OptionType::kReal ||
+                        option.type == OptionType::kDuration || option.type == OptionType::kBytes ||
+                        option.type == OptionType::kWholeList;
     if (!number) continue;
     ASSERT_TRUE(option.lowest && option.highest) << option.name;
     if (option.type != OptionType::kWhole) continue;
@@ -95,7 +96,8 @@ TEST(OptionTable, EveryChoiceReachesItsFieldAndNoOther) {
       EXPECT_EQ(option_text(config, option.name), choice);
       for (const auto& other : option_table()) {
         if (other.name != option.name) {
-          EXPECT_EQ(option_text(config, other.name), option_text(Config{}, other.name)) << option.name << " writes " << other.name;
+          EXPECT_EQ(option_text(config, other.name), option_text(Config{}, other.name))
+              << option.name << " writes " << other.name;
         }
       }
     }
@@ -105,9 +107,11 @@ TEST(OptionTable, EveryChoiceReachesItsFieldAndNoOther) {
 TEST(OptionTable, EveryOptionIsSetFromTheEnvironment) {
   for (const auto& option : option_table()) {
     std::string variable = "FRESHET_";
-    for (const char c : option.name) variable += c == '.' ? std::string("__") : std::string(1, static_cast<char>(std::toupper(c)));
+    for (const char c : option.name)
+      variable += c == '.' ? std::string("__") : std::string(1, static_cast<char>(std::toupper(c)));
     LoadOptions options;
-    const std::string value = option.example.empty() ? format_option(option, option.get(Config{}), true) : option.example;
+    const std::string value =
+        option.example.empty() ? format_option(option, option.get(Config{}), true) : option.example;
     options.environment = {{variable, value}};
     const auto loaded = load_config_with_origins(options);
     if (!loaded) {  // the value may need another option beside it, but it must have been read
@@ -145,21 +149,25 @@ TEST(ValueText, ReadsNumbersDurationsAndSizes) {
   EXPECT_EQ(parse_bytes("64MiB"), 64LL << 20);
   EXPECT_EQ(parse_bytes("1.5kB"), 1500);
   EXPECT_EQ(parse_bytes("4096"), 4096);
-  for (const char* bad : {"", "_1", "1_", "k", "1.5", "1e30", "0x10", "1 000", "--1", "1k5"}) EXPECT_FALSE(parse_whole(bad)) << bad;
-  for (const char* bad : {"", "5", "s", "-5s", "5 parsecs", "5sec", "1e300d", "..s"}) EXPECT_FALSE(parse_duration_ms(bad)) << bad;
+  for (const char* bad : {"", "_1", "1_", "k", "1.5", "1e30", "0x10", "1 000", "--1", "1k5"})
+    EXPECT_FALSE(parse_whole(bad)) << bad;
+  for (const char* bad : {"", "5", "s", "-5s", "5 parsecs", "5sec", "1e300d", "..s"})
+    EXPECT_FALSE(parse_duration_ms(bad)) << bad;
   for (const char* bad : {"", "MiB", "-1", "64 mib", "1e6GiB"}) EXPECT_FALSE(parse_bytes(bad)) << bad;
   for (const char* bad : {"", "nan", "inf", "1,5", "1e999", "1 "}) EXPECT_FALSE(parse_real(bad)) << bad;
 }
 
 TEST(ValueText, WhatIsWrittenReadsBack) {
-  for (const std::int64_t ms : {0LL, 1LL, 999LL, 1000LL, 1500LL, 60'000LL, 3'600'000LL, 86'400'000LL, 7 * 86'400'000LL, 123'456'789LL}) {
+  for (const std::int64_t ms :
+       {0LL, 1LL, 999LL, 1000LL, 1500LL, 60'000LL, 3'600'000LL, 86'400'000LL, 7 * 86'400'000LL, 123'456'789LL}) {
     EXPECT_EQ(parse_duration_ms(format_duration_ms(ms)), ms) << format_duration_ms(ms);
   }
   for (const std::int64_t bytes : {0LL, 1LL, 1000LL, 1024LL, 1500LL, 1LL << 20, 3LL << 30, 5LL << 40}) {
     EXPECT_EQ(parse_bytes(format_bytes(bytes)), bytes) << format_bytes(bytes);
   }
   for (const double real : {0.0, 0.1, 1e-300, 123456789.123, 0.9999}) EXPECT_EQ(parse_real(format_real(real)), real);
-  for (const std::string text : {"plain", "a:9092", "none", "true", "", "a: b", "- x", "#", "\"quoted\"", "line\nfeed", "\x01", "Größe", "null", "~", "*a", "{", "x:", "[::1]:80"}) {
+  for (const std::string text : {"plain", "a:9092", "none", "true", "", "a: b", "- x", "#", "\"quoted\"", "line\nfeed",
+                                 "\x01", "Größe", "null", "~", "*a", "{", "x:", "[::1]:80"}) {
     EXPECT_EQ(parse("k: " + quote_yaml(text)).entries.at(0).value.text, text) << quote_yaml(text);
     EXPECT_EQ(parse("[" + quote_yaml(text) + "]").items.at(0).text, text) << quote_yaml(text);
   }

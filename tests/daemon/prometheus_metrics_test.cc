@@ -19,7 +19,9 @@ namespace {
 
 const BuildInfo kBuild = {"1.2.3", "gcc 12"};
 
-bool has_line(const std::string& text, const std::string& line) { return ("\n" + text).find("\n" + line + "\n") != std::string::npos; }
+bool has_line(const std::string& text, const std::string& line) {
+  return ("\n" + text).find("\n" + line + "\n") != std::string::npos;
+}
 
 // What `promtool check metrics` says about the text; empty when it is content.
 std::string promtool_says(const std::string& text) {
@@ -63,7 +65,10 @@ TEST(PrometheusMetrics, EverySampleCarriesTheModel) {
 
 TEST(PrometheusMetrics, PromtoolIsContent) {
   PrometheusMetrics metrics("odd \"model\"\nname\\", kBuild);
-  metrics.counter("freshet_dead_letters_total", "Records that could not become events.", {{"reason", "bad\nutf8 \xff\"\\"}}).increment();
+  metrics
+      .counter("freshet_dead_letters_total", "Records that could not become events.",
+               {{"reason", "bad\nutf8 \xff\"\\"}})
+      .increment();
   metrics.gauge("freshet_model_age_seconds", "Age of the served model, \"as\\is\".").set(std::nan(""));
   metrics.gauge("freshet_auc_ratio", "Live AUC.").set(INFINITY);
   metrics.histogram("freshet_round_seconds", "Duration of a round.", {0.001, 0.01, 0.1}).observe(0.02);
@@ -118,7 +123,8 @@ TEST(PrometheusMetrics, ScrapesWhileSeriesAreMadeAndBumped) {
   std::vector<std::thread> threads;
   for (int t = 0; t < 3; ++t) {
     threads.emplace_back([&metrics, t] {
-      for (int i = 0; i < 300; ++i) metrics.counter("freshet_g_total", "G.", {{"t", std::to_string(t)}, {"i", std::to_string(i % 30)}}).increment();
+      for (int i = 0; i < 300; ++i)
+        metrics.counter("freshet_g_total", "G.", {{"t", std::to_string(t)}, {"i", std::to_string(i % 30)}}).increment();
     });
   }
   double seen = 0;
@@ -133,7 +139,8 @@ TEST(PrometheusMetrics, ScrapesWhileSeriesAreMadeAndBumped) {
   for (auto& thread : threads) thread.join();
   double total = 0;
   for (int t = 0; t < 3; ++t) {
-    for (int i = 0; i < 30; ++i) total += metrics.counter("freshet_g_total", "G.", {{"t", std::to_string(t)}, {"i", std::to_string(i)}}).value();
+    for (int i = 0; i < 30; ++i)
+      total += metrics.counter("freshet_g_total", "G.", {{"t", std::to_string(t)}, {"i", std::to_string(i)}}).value();
   }
   EXPECT_EQ(total, 900);
 }

@@ -23,21 +23,30 @@ std::string log_one(setting::LogFormat format, const std::function<void(Log&)>& 
 
 TEST(SpdlogLog, WritesTextForPeople) {
   EXPECT_EQ(log_one(setting::LogFormat::kText,
-                    [](Log& log) { log.info("round_trained", "trained round 12", {{"steps", 32}, {"loss", 0.25}, {"ok", true}, {"by", "a b"}, {"as", "x"}}); }),
-            "2013-01-01T10:00:00.007Z  info     round_trained  trained round 12  steps=32 loss=0.25 ok=true by=\"a b\" as=x\n");
+                    [](Log& log) {
+                      log.info("round_trained", "trained round 12",
+                               {{"steps", 32}, {"loss", 0.25}, {"ok", true}, {"by", "a b"}, {"as", "x"}});
+                    }),
+            "2013-01-01T10:00:00.007Z  info     round_trained  trained round 12  steps=32 loss=0.25 ok=true by=\"a b\" "
+            "as=x\n");
 }
 
 TEST(SpdlogLog, WritesJsonForMachines) {
-  EXPECT_EQ(log_one(setting::LogFormat::kJson,
-                    [](Log& log) { log.warning("slow", "took {} long", {{"ms", 1.5}, {"level", "field"}, {"count", std::uint64_t{7}}}); }),
-            "{\"ts\": \"2013-01-01T10:00:00.007Z\", \"level\": \"warning\", \"event\": \"slow\", \"message\": \"took {} long\", "
-            "\"ms\": 1.5, \"level_\": \"field\", \"count\": 7}\n");
+  EXPECT_EQ(
+      log_one(setting::LogFormat::kJson,
+              [](Log& log) {
+                log.warning("slow", "took {} long", {{"ms", 1.5}, {"level", "field"}, {"count", std::uint64_t{7}}});
+              }),
+      "{\"ts\": \"2013-01-01T10:00:00.007Z\", \"level\": \"warning\", \"event\": \"slow\", \"message\": \"took {} "
+      "long\", "
+      "\"ms\": 1.5, \"level_\": \"field\", \"count\": 7}\n");
 }
 
 TEST(SpdlogLog, NoTextForgesALine) {
   for (const auto format : {setting::LogFormat::kText, setting::LogFormat::kJson}) {
     const std::string said = log_one(format, [](Log& log) {
-      log.error("bad\nevent", "two\nlines \x1b[31m\r", {{"value", "x\n2013-01-01T10:00:00.007Z  info  forged"}, {"empty", ""}, {"raw", "\x1b[2J"}});
+      log.error("bad\nevent", "two\nlines \x1b[31m\r",
+                {{"value", "x\n2013-01-01T10:00:00.007Z  info  forged"}, {"empty", ""}, {"raw", "\x1b[2J"}});
     });
     EXPECT_EQ(std::count(said.begin(), said.end(), '\n'), 1) << said;
     EXPECT_EQ(said.find('\x1b'), std::string::npos);
