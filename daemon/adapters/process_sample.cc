@@ -63,7 +63,8 @@ ProcessSample sample_process() {
   if (getrlimit(RLIMIT_NOFILE, &limit) == 0) sample.open_files_max = limit.rlim_cur;
   rusage usage{};
   constexpr std::uint64_t kKiB = 1024;
-  if (getrusage(RUSAGE_SELF, &usage) == 0) sample.peak_resident_bytes = static_cast<std::uint64_t>(usage.ru_maxrss) * kKiB;
+  if (getrusage(RUSAGE_SELF, &usage) == 0)
+    sample.peak_resident_bytes = static_cast<std::uint64_t>(usage.ru_maxrss) * kKiB;
   return sample;
 }
 

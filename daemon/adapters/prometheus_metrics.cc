@@ -14,9 +14,9 @@
 #include <mutex>
 #include <sstream>
 
+#include "core/json_writer.h"
 #include "core/status.h"
 #include "daemon/adapters/process_sample.h"
-#include "core/json_writer.h"
 
 namespace freshet {
 namespace {
@@ -71,6 +71,21 @@ std::string clean_label(std::string_view value) {
     }
   }
   return clean;
+}
+
+// prometheus-cpp 1.0 writes help texts as they are; the format wants these two escaped.
+std::string escape_help(std::string_view help) {
+  std::string escaped;
+  for (const char c : help) {
+    if (c == '\\') {
+      escaped += "\\\\";
+    } else if (c == '\n') {
+      escaped += "\\n";
+    } else {
+      escaped += c;
+    }
+  }
+  return escaped;
 }
 
 void check_names(const std::string& name, const MetricLabels& labels) {
@@ -151,10 +166,15 @@ Counter& PrometheusMetrics::counter(std::string_view name, std::string_view help
   const std::lock_guard lock(impl_->mutex);
   const bool elsewhere = impl_->gauges.count(key) + impl_->histograms.count(key) > 0;
   auto& metric = find_metric(impl_->counters, key, help, {}, elsewhere, [&] {
-    return &prometheus::BuildCounter().Name(key).Help(std::string(help)).Labels(impl_->constant).Register(impl_->registry);
+    return &prometheus::BuildCounter()
+                .Name(key)
+                .Help(escape_help(help))
+                .Labels(impl_->constant)
+                .Register(impl_->registry);
   });
-  return find_series(metric, labels,
-                     [&](const MetricLabels& clean) { return std::make_unique<PrometheusCounter>(metric.family->Add(clean)); });
+  return find_series(metric, labels, [&](const MetricLabels& clean) {
+    return std::make_unique<PrometheusCounter>(metric.family->Add(clean));
+  });
 }
 
 Gauge& PrometheusMetrics::gauge(std::string_view name, std::string_view help, const MetricLabels& labels) {
@@ -163,10 +183,15 @@ Gauge& PrometheusMetrics::gauge(std::string_view name, std::string_view help, co
   const std::lock_guard lock(impl_->mutex);
   const bool elsewhere = impl_->counters.count(key) + impl_->histograms.count(key) > 0;
   auto& metric = find_metric(impl_->gauges, key, help, {}, elsewhere, [&] {
-    return &prometheus::BuildGauge().Name(key).Help(std::string(help)).Labels(impl_->constant).Register(impl_->registry);
+    return &prometheus::BuildGauge()
+                .Name(key)
+                .Help(escape_help(help))
+                .Labels(impl_->constant)
+                .Register(impl_->registry);
   });
-  return find_series(metric, labels,
-                     [&](const MetricLabels& clean) { return std::make_unique<PrometheusGauge>(metric.family->Add(clean)); });
+  return find_series(metric, labels, [&](const MetricLabels& clean) {
+    return std::make_unique<PrometheusGauge>(metric.family->Add(clean));
+  });
 }
 
 Histogram& PrometheusMetrics::histogram(std::string_view name, std::string_view help, const std::vector<double>& bounds,
@@ -179,7 +204,11 @@ Histogram& PrometheusMetrics::histogram(std::string_view name, std::string_view 
   const std::lock_guard lock(impl_->mutex);
   const bool elsewhere = impl_->counters.count(key) + impl_->gauges.count(key) > 0;
   auto& metric = find_metric(impl_->histograms, key, help, bounds, elsewhere, [&] {
-    return &prometheus::BuildHistogram().Name(key).Help(std::string(help)).Labels(impl_->constant).Register(impl_->registry);
+    return &prometheus::BuildHistogram()
+                .Name(key)
+                .Help(escape_help(help))
+                .Labels(impl_->constant)
+                .Register(impl_->registry);
   });
   return find_series(metric, labels, [&](const MetricLabels& clean) {
     return std::make_unique<PrometheusHistogram>(metric.family->Add(clean, bounds));
@@ -188,11 +217,13 @@ Histogram& PrometheusMetrics::histogram(std::string_view name, std::string_view 
 
 std::string PrometheusMetrics::exposition() {
   {
-    const std::lock_guard lock(impl_->process_mutex);  // two scrapes at once must not both add the CPU time since the last
+    const std::lock_guard lock(
+        impl_->process_mutex);  // two scrapes at once must not both add the CPU time since the last
     const ProcessSample now = sample_process();
     Counter& cpu = counter("process_cpu_seconds_total", "User and system CPU time of the process.");
     cpu.add(now.cpu_seconds - cpu.value());
-    gauge("process_resident_memory_bytes", "Memory of the process that is in RAM.").set(static_cast<double>(now.resident_bytes));
+    gauge("process_resident_memory_bytes", "Memory of the process that is in RAM.")
+        .set(static_cast<double>(now.resident_bytes));
     gauge("process_virtual_memory_bytes", "Address space of the process.").set(static_cast<double>(now.virtual_bytes));
     gauge("process_threads", "Threads of the process.").set(static_cast<double>(now.threads));
     gauge("process_open_fds", "Open file descriptors.").set(static_cast<double>(now.open_files));

@@ -63,7 +63,8 @@ std::string ProgressBar::line(std::uint64_t done, std::string_view note, bool la
       text += fmt::format("  [{}{}]", std::string(filled, '#'), std::string(kBarWidth - filled, '-'));
     }
     // 100% only when all is done.
-    text += fmt::format("  {:3.0f}%  {}/{} {}", std::floor(share * 100), format_count(done), format_count(options_.total), options_.unit);
+    text += fmt::format("  {:3.0f}%  {}/{} {}", std::floor(share * 100), format_count(done),
+                        format_count(options_.total), options_.unit);
   } else {
     text += fmt::format("  {} {}", format_count(done), options_.unit);
   }

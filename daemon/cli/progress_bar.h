@@ -19,8 +19,8 @@ namespace freshet {
 struct ProgressOptions {
   std::string title;
   std::string unit = "events";
-  std::uint64_t total = 0;             // 0: unknown, then there is no bar and no time left
-  bool terminal = false;               // see is_terminal
+  std::uint64_t total = 0;  // 0: unknown, then there is no bar and no time left
+  bool terminal = false;    // see is_terminal
   std::size_t columns = 80;
   std::int64_t plain_every_ms = 10'000;
   std::int64_t redraw_every_ms = 100;
@@ -59,8 +59,8 @@ bool is_terminal(std::FILE* stream);
 std::size_t terminal_columns(std::FILE* stream);  // 80 when it cannot be known
 void write_to_stderr(std::string_view text);
 
-std::string format_count(std::uint64_t count);       // 327,346
-std::string format_rate(double per_second);          // 950/s, 151k/s, 2.4M/s
-std::string format_seconds_left(double seconds);     // 0:07, 12:30, 3:05:00
+std::string format_count(std::uint64_t count);    // 327,346
+std::string format_rate(double per_second);       // 950/s, 151k/s, 2.4M/s
+std::string format_seconds_left(double seconds);  // 0:07, 12:30, 3:05:00
 
 }  // namespace freshet

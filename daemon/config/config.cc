@@ -33,12 +33,14 @@ void check_model(const ModelConfig& model, Faults& faults) {
   switch (model.task) {
     case Task::kBinary:
       if (given != 0 && given != 2) {
-        faults.add("model.classes", "a binary task has 2 classes, {} are given; for more say `task: multiclass`", given);
+        faults.add("model.classes", "a binary task has 2 classes, {} are given; for more say `task: multiclass`",
+                   given);
       }
       break;
     case Task::kMulticlass:
       if (given < 2) {
-        faults.add("model.classes", "a multiclass task needs the number of classes or their names, "
+        faults.add("model.classes",
+                   "a multiclass task needs the number of classes or their names, "
                    "such as 10 or [cat, dog, bird]");
       }
       break;
@@ -47,8 +49,8 @@ void check_model(const ModelConfig& model, Faults& faults) {
       break;
   }
   if (!std::has_single_bit(model.embedding_rows)) {
-    faults.add("model.embedding_rows", "must be a power of two, such as {} or {}; got {}", std::bit_floor(model.embedding_rows),
-               std::bit_ceil(model.embedding_rows), model.embedding_rows);
+    faults.add("model.embedding_rows", "must be a power of two, such as {} or {}; got {}",
+               std::bit_floor(model.embedding_rows), std::bit_ceil(model.embedding_rows), model.embedding_rows);
   }
   if (model.architecture == setting::Architecture::kMlp && model.hidden.empty()) {
     faults.add("model.hidden", "an mlp needs one hidden layer or more; without any it is `architecture: linear`");
@@ -101,8 +103,9 @@ void check_stream(const Config& config, Faults& faults) {
     lines.remove_prefix(end == std::string_view::npos ? lines.size() : end + 1);
     const auto open = line.find('\'');
     const auto close = open == std::string::npos ? open : line.find('\'', open + 1);
-    faults.add(close == std::string::npos ? "stream.features" : "stream.features." + line.substr(open + 1, close - open - 1),
-               "{}", line);
+    faults.add(
+        close == std::string::npos ? "stream.features" : "stream.features." + line.substr(open + 1, close - open - 1),
+        "{}", line);
   }
 }
 
@@ -112,13 +115,17 @@ void check_learning(const Config& config, Faults& faults) {
   if (replays) {
     const auto replayed = std::lround(learning.replay_ratio * learning.batch_size);
     if (replayed <= 0 || replayed >= static_cast<long>(learning.batch_size)) {
-      faults.add("learning.batch_size", "a batch of {} at replay_ratio {} leaves {} fresh and {} replayed rows; "
-                 "each needs at least 1", learning.batch_size, learning.replay_ratio,
-                 static_cast<long>(learning.batch_size) - replayed, replayed);
+      faults.add("learning.batch_size",
+                 "a batch of {} at replay_ratio {} leaves {} fresh and {} replayed rows; "
+                 "each needs at least 1",
+                 learning.batch_size, learning.replay_ratio, static_cast<long>(learning.batch_size) - replayed,
+                 replayed);
     }
     if (config.memory.capacity_events == 0) {
-      faults.add("memory.capacity_events", "is 0, but strategy er with replay_ratio {} replays from the memory; "
-                 "give it room or say `strategy: finetune`", learning.replay_ratio);
+      faults.add("memory.capacity_events",
+                 "is 0, but strategy er with replay_ratio {} replays from the memory; "
+                 "give it room or say `strategy: finetune`",
+                 learning.replay_ratio);
     }
   }
   if (learning.optimizer != setting::Optimizer::kSgd && (learning.momentum > 0 || learning.nesterov)) {
@@ -164,7 +171,8 @@ void check_evaluation(const Config& config, Faults& faults) {
     faults.add("evaluation.slices.by", "a regression has no classes to slice by");
   }
   if (evaluation.slices_by != setting::SliceBy::kNone && evaluation.held_out_share <= 0) {
-    faults.add("evaluation.slices.by", "slices are measured on held-out events; give evaluation.held_out.share, such as 0.02");
+    faults.add("evaluation.slices.by",
+               "slices are measured on held-out events; give evaluation.held_out.share, such as 0.02");
   }
 }
 

@@ -1,5 +1,5 @@
-// Config: everything a user can set, as plain structs. The defaults stand here; names, bounds and help texts of the same
-// options stand in option_table.cc, and a test holds the two together.
+// Config: everything a user can set, as plain structs. The defaults stand here; names, bounds and help texts of the
+// same options stand in option_table.cc, and a test holds the two together.
 //
 // In a number marked "0: none" zero means that the option is off and is written `none` in the file.
 //

@@ -5,13 +5,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
-#include <iterator>
 #include <set>
-#include <sstream>
 #include <string_view>
 #include <tuple>
 
@@ -87,7 +86,8 @@ class Overlay {
     const Option* option = option_above(path);
     if (option == nullptr) {
       const bool section = is_section(path);
-      faults_.push_back({origin, section ? fmt::format("{}: is a section; set one of its options", path) : unknown_option(path)});
+      faults_.push_back(
+          {origin, section ? fmt::format("{}: is a section; set one of its options", path) : unknown_option(path)});
       return;
     }
     const std::string rest = path.size() > option->name.size() ? path.substr(option->name.size() + 1) : "";
@@ -101,10 +101,12 @@ class Overlay {
   }
 
   // Single values are taken as they are, so that a password may hold any character; collections are YAML.
-  std::optional<YamlNode> read_value(const Option& option, const std::string& rest, const std::string& value, const Origin& origin) {
+  std::optional<YamlNode> read_value(const Option& option, const std::string& rest, const std::string& value,
+                                     const Origin& origin) {
     bool yaml = option.type == OptionType::kWholeList || option.type == OptionType::kFeatures ||
                 (option.type == OptionType::kTextMap && rest.empty());
-    if (option.type == OptionType::kTextList || option.type == OptionType::kClasses) yaml = !value.empty() && value.front() == '[';
+    if (option.type == OptionType::kTextList || option.type == OptionType::kClasses)
+      yaml = !value.empty() && value.front() == '[';
     if (yaml) {
       auto parsed = parse_yaml(value, origin, faults_);
       if (parsed) return std::move(parsed).value();
@@ -177,7 +179,8 @@ class TreeReader {
   void read(const YamlNode& root) {
     if (root.kind == YamlNode::Kind::kNull) return;
     if (root.kind != YamlNode::Kind::kMap) {
-      faults_.push_back({root.origin, fmt::format("expected sections such as `model:` and `stream:`; got {}", root.kind_words())});
+      faults_.push_back(
+          {root.origin, fmt::format("expected sections such as `model:` and `stream:`; got {}", root.kind_words())});
       return;
     }
     read_section(root, "");
@@ -202,7 +205,13 @@ class TreeReader {
   void read_section(const YamlNode& node, const std::string& prefix) {
     for (const auto& entry : node.entries) {
       const std::string name = prefix + entry.key;
-      if (const Option* option = find_option(name)) {
+      if (entry.key.find('.') !=
+          std::string::npos) {  // one way to write an option in the file, and so one place for it
+        faults_.push_back({entry.key_origin, find_option(name) != nullptr
+                                                 ? fmt::format("{}: write it nested, a key for each dot", name)
+                                                 : unknown_option(name)});
+        failed_.insert(name.substr(0, name.find('.')));
+      } else if (const Option* option = find_option(name)) {
         read_option(*option, entry.value);
       } else if (!is_section(name)) {
         faults_.push_back({entry.key_origin, unknown_option(name)});
@@ -237,10 +246,12 @@ class TreeReader {
       std::string variable = option.name + "__" + entry.key;
       variable.replace(variable.find('.'), 1, "__");
       std::replace(variable.begin(), variable.end(), '.', '_');
-      std::transform(variable.begin(), variable.end(), variable.begin(), [](unsigned char c) { return std::toupper(c); });
-      faults_.push_back({entry.value.origin, fmt::format("{}: '{}' is a secret; put it into a file named in {}_files, or into the "
-                                                         "environment as {}{}", option.name, entry.key, option.name,
-                                                         kEnvironmentPrefix, variable)});
+      std::transform(variable.begin(), variable.end(), variable.begin(),
+                     [](unsigned char c) { return std::toupper(c); });
+      faults_.push_back(
+          {entry.value.origin, fmt::format("{}: '{}' is a secret; put it into a file named in {}_files, or into the "
+                                           "environment as {}{}",
+                                           option.name, entry.key, option.name, kEnvironmentPrefix, variable)});
     }
   }
 
@@ -252,17 +263,27 @@ class TreeReader {
 Result<std::string> read_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) return not_found(fmt::format("cannot read the configuration {}: {}", path, std::strerror(errno)));
-  std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  if (file.bad()) return unavailable(fmt::format("cannot read the configuration {}", path));
+  std::string text;
+  constexpr std::size_t kChunk = 64 * 1024;
+  std::array<char, kChunk> chunk{};
+  // A folder opens and then fails to be read. parse_yaml refuses what is too long, so no more of it is taken in.
+  while (file && text.size() <= kYamlBytesMax) {
+    file.read(chunk.data(), static_cast<std::streamsize>(chunk.size()));
+    text.append(chunk.data(), static_cast<std::size_t>(file.gcount()));
+  }
+  if (file.bad()) return unavailable(fmt::format("cannot read the configuration {}: is it a file?", path));
   return text;
 }
 
 Status to_status(std::vector<YamlFault> faults) {
   std::stable_sort(faults.begin(), faults.end(), [](const YamlFault& a, const YamlFault& b) {
-    const auto rank = [](const Origin& o) { return std::make_tuple(o.kind == Origin::Kind::kDefault ? 9 : static_cast<int>(o.kind), o.line, o.column); };
+    const auto rank = [](const Origin& o) {
+      return std::make_tuple(o.kind == Origin::Kind::kDefault ? 9 : static_cast<int>(o.kind), o.line, o.column);
+    };
     return rank(a.origin) < rank(b.origin);
   });
-  std::string text = faults.size() == 1 ? "1 error in the configuration:" : fmt::format("{} errors in the configuration:", faults.size());
+  std::string text = faults.size() == 1 ? "1 error in the configuration:"
+                                        : fmt::format("{} errors in the configuration:", faults.size());
   for (const auto& fault : faults) {
     const bool has_place = fault.origin.kind != Origin::Kind::kDefault;
     text += fmt::format("\n  {}{}{}", has_place ? fault.origin.place() : "", has_place ? ": " : "", fault.what);

@@ -49,12 +49,14 @@ std::string_view section_words(std::string_view section) {
       {"stream", "Where events come from and how they are read."},
       {"memory", "The state on disk: events, replay memory, positions, checkpoints."},
       {"learning", "How the model is trained."},
-      {"evaluation", "How quality and forgetting are measured; predictions are scored before their events are learnt from."},
+      {"evaluation",
+       "How quality and forgetting are measured; predictions are scored before their events are learnt from."},
       {"checkpoint", "How often the training state is made durable."},
       {"serving", "The HTTP server."},
       {"log", "Log lines on standard error."},
   };
-  const auto found = std::find_if(words.begin(), words.end(), [&](const auto& entry) { return entry.first == section; });
+  const auto found =
+      std::find_if(words.begin(), words.end(), [&](const auto& entry) { return entry.first == section; });
   return found == words.end() ? "" : found->second;
 }
 
@@ -68,9 +70,10 @@ std::string reference_row(const Option& option) {
   std::string allowed = option.type == OptionType::kChoice ? choice_list(option) : bounds_text(option);
   if (option.may_be_none) allowed += allowed.empty() ? "or `none`" : "; or `none`";
   std::string help = option.help;
-  if (!option.example.empty()) help += fmt::format(" Example: `{}`.", option.example);
-  return fmt::format("| `{}` | {} | `{}` | {} | {} | {} |\n", option.name, type_words(option.type),
-                     format_option(option, option.get(Config{})), allowed, change_words(option.change), help);
+  const std::string standard = format_option(option, option.get(Config{}));
+  if (!option.example.empty() && option.example != standard) help += fmt::format(" Example: `{}`.", option.example);
+  return fmt::format("| `{}` | {} | `{}` | {} | {} | {} |\n", option.name, type_words(option.type), standard, allowed,
+                     change_words(option.change), help);
 }
 
 }  // namespace
@@ -90,7 +93,8 @@ std::string show_config(const LoadedConfig& loaded) {
     const OptionValue value = option.get(loaded.config);
     const bool block = option.type == OptionType::kFeatures && !std::get<FeatureList>(value).specs.empty();
     if (!block) {
-      lines.emplace_back(fmt::format("{}{}: {}", indent, last, format_option(option, value)), origin_comment(loaded, option.name));
+      lines.emplace_back(fmt::format("{}{}: {}", indent, last, format_option(option, value)),
+                         origin_comment(loaded, option.name));
       continue;
     }
     lines.emplace_back(indent + last + ":", "");
@@ -115,22 +119,26 @@ std::string summarize_config(const Config& config) {
   const auto& features = config.stream.features;
   const std::string feature_text =
       features.infer ? "features inferred from the first events" : fmt::format("{} features", features.specs.size());
-  const std::string topic = config.stream.topic.empty() ? "no topic (a backtest needs none)" : "topic " + config.stream.topic;
-  return fmt::format("model {} ({}, {}), {}, label {}; {} at {}; state in {}; serving {} weights on {}", config.model.name,
-                     option_text(config, "model.architecture"), option_text(config, "model.task"), feature_text, config.stream.label, topic,
-                     fmt::join(config.stream.brokers, ","), config.memory.path, option_text(config, "serving.weights"), config.serving.listen);
+  const std::string topic =
+      config.stream.topic.empty() ? "no topic (a backtest needs none)" : "topic " + config.stream.topic;
+  return fmt::format("model {} ({}, {}), {}, label {}; {} at {}; state in {}; serving {} weights on {}",
+                     config.model.name, option_text(config, "model.architecture"), option_text(config, "model.task"),
+                     feature_text, config.stream.label, topic, fmt::join(config.stream.brokers, ","),
+                     config.memory.path, option_text(config, "serving.weights"), config.serving.listen);
 }
 
 std::string configuration_reference() {
   std::string page =
       "# Configuration\n\n"
-      "<!-- Made by `freshet config reference`; a test holds it to the option table. Change daemon/config/option_table.cc. -->\n\n"
+      "<!-- Made by `freshet config reference`; a test holds it to the option table. Change "
+      "daemon/config/option_table.cc. -->\n\n"
       "Freshet reads one YAML file. The same options can be set, in order of precedence, by\n\n"
       "1. `--set learning.batch_size=32` on the command line,\n"
       "2. the environment: `FRESHET_LEARNING__BATCH_SIZE=32` (two underscores for each dot),\n"
       "3. the file,\n"
       "4. the defaults below.\n\n"
-      "`freshet config check --config F` reports every error at once with line and hint; `freshet config show --config F` prints the "
+      "`freshet config check --config F` reports every error at once with line and hint; `freshet config show --config "
+      "F` prints the "
       "effective values and where each was set.\n\n"
       "## Smallest file\n\n"
       "```yaml\nmodel: {name: flights}\nstream:\n  brokers: localhost:9092\n  topic: flights\n  label: late\n```\n\n"
@@ -141,10 +149,12 @@ std::string configuration_reference() {
       "| size | a number and `B`, `KiB`, `MiB`, `GiB` (or `kB`, `MB`, `GB`): `64MiB` |\n"
       "| list | `[64, 32]`; of texts also with commas: `a:9092,b:9092` |\n"
       "| none | `none`, where the option says so: it is off |\n\n"
-      "The column *takes effect* says what a change needs: `on SIGHUP`: the daemon reads the file again and applies it; `restart`: of the "
+      "The column *takes effect* says what a change needs: `on SIGHUP`: the daemon reads the file again and applies "
+      "it; `restart`: of the "
       "process, the state stays; `fresh state`: what is stored depends on it, so it needs an empty `memory.path`.\n\n"
       "## Secrets\n\n"
-      "Passwords never stand in the file or on the command line, and are never printed. Name a file that holds the value "
+      "Passwords never stand in the file or on the command line, and are never printed. Name a file that holds the "
+      "value "
       "(`stream.properties_files: {sasl.password: /run/secrets/kafka}`), or set the environment "
       "(`FRESHET_STREAM__PROPERTIES__SASL_PASSWORD`, where single underscores stand for the property's dots).\n";
   std::string section;
@@ -152,8 +162,10 @@ std::string configuration_reference() {
     const std::string top = option.name.substr(0, option.name.find('.'));
     if (top != section) {
       section = top;
-      page += fmt::format("\n## {}\n\n{}\n\n| option | type | default | allowed | takes effect | what it says |\n|---|---|---|---|---|---|\n",
-                          section, section_words(section));
+      page += fmt::format(
+          "\n## {}\n\n{}\n\n| option | type | default | allowed | takes effect | what it says "
+          "|\n|---|---|---|---|---|---|\n",
+          section, section_words(section));
     }
     page += reference_row(option);
   }

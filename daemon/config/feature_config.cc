@@ -11,8 +11,9 @@
 namespace freshet {
 namespace {
 
-constexpr std::array kKinds = {FeatureKind::kNumber, FeatureKind::kCategory, FeatureKind::kBoolean,   FeatureKind::kVector,
-                               FeatureKind::kCross,  FeatureKind::kTimePart, FeatureKind::kTargetMean};
+constexpr std::array kKinds = {FeatureKind::kNumber,    FeatureKind::kCategory, FeatureKind::kBoolean,
+                               FeatureKind::kVector,    FeatureKind::kCross,    FeatureKind::kTimePart,
+                               FeatureKind::kTargetMean};
 constexpr std::array kParts = {TimePart::kHourOfDay, TimePart::kDayOfWeek, TimePart::kDayOfMonth, TimePart::kMonth,
                                TimePart::kMinuteOfDay};
 constexpr double kCountMax = 4294967295.0;
@@ -27,19 +28,32 @@ struct FeatureKey {
 
 const std::vector<FeatureKey>& feature_keys() {
   static const std::vector<FeatureKey> keys = {
-      {"input", {FeatureKind::kCategory}, "false",
+      {"input",
+       {FeatureKind::kCategory},
+       "false",
        "`false`: the category only serves as a key of crosses and target means and gets no embedding; default `true`"},
       {"size", {FeatureKind::kVector}, "784", "how many numbers the field's list holds"},
       {"of", {FeatureKind::kCross}, "[origin, dest]", "two or more categories or time parts"},
-      {"part", {FeatureKind::kTimePart}, "hour_of_day",
+      {"part",
+       {FeatureKind::kTimePart},
+       "hour_of_day",
        "`hour_of_day`, `day_of_week`, `day_of_month`, `month` or `minute_of_day` of the event time, UTC"},
-      {"by", {FeatureKind::kTargetMean}, "[origin, carrier]",
+      {"by",
+       {FeatureKind::kTargetMean},
+       "[origin, carrier]",
        "the categories or time parts that make the key; left out or `[]`: one mean over all events"},
-      {"half_life_events", {FeatureKind::kTargetMean}, "50", "after so many events of its key an old label counts half"},
+      {"half_life_events",
+       {FeatureKind::kTargetMean},
+       "50",
+       "after so many events of its key an old label counts half"},
       {"half_life", {FeatureKind::kTargetMean}, "2h", "the same in event time; give one of the two"},
-      {"prior_weight", {FeatureKind::kTargetMean}, "1",
+      {"prior_weight",
+       {FeatureKind::kTargetMean},
+       "1",
        "the mean is drawn to the mean over all events with the weight of so many events; default `1`"},
-      {"keys_max", {FeatureKind::kTargetMean}, "65536",
+      {"keys_max",
+       {FeatureKind::kTargetMean},
+       "65536",
        "bound on the keys held; the least recently seen makes room; default `65536`"},
   };
   return keys;
@@ -66,11 +80,14 @@ class FeatureReader {
       return feature;
     }
     if (node.kind != YamlNode::Kind::kMap) {
-      fault(node.origin, fmt::format("expected a kind, such as `number`, or a map, such as `{{kind: vector, size: 784}}`; "
-                                     "got {}", node.kind_words()));
+      fault(node.origin,
+            fmt::format("expected a kind, such as `number`, or a map, such as `{{kind: vector, size: 784}}`; "
+                        "got {}",
+                        node.kind_words()));
       return feature;
     }
-    const auto kind = std::find_if(node.entries.begin(), node.entries.end(), [](const auto& e) { return e.key == "kind"; });
+    const auto kind =
+        std::find_if(node.entries.begin(), node.entries.end(), [](const auto& e) { return e.key == "kind"; });
     if (kind == node.entries.end()) {
       fault(node.origin, fmt::format("has no `kind`; the kinds are {}", kind_list()));
       return feature;
@@ -79,7 +96,8 @@ class FeatureReader {
     for (const auto& entry : node.entries) {
       if (entry.key != "kind") read_entry(entry, feature);
     }
-    const bool has_part = std::any_of(node.entries.begin(), node.entries.end(), [](const auto& e) { return e.key == "part"; });
+    const bool has_part =
+        std::any_of(node.entries.begin(), node.entries.end(), [](const auto& e) { return e.key == "part"; });
     if (feature.kind == FeatureKind::kTimePart && !has_part) {
       fault(node.origin, "is a time_part without `part`, such as `part: hour_of_day`");
     }
@@ -93,18 +111,21 @@ class FeatureReader {
     faults_.push_back({origin, fmt::format("feature '{}' {}", name_, what)});
   }
   void expected(const YamlNode& node, std::string_view key, std::string_view what, std::string_view example) {
-    const std::string got = node.kind == YamlNode::Kind::kScalar ? fmt::format("'{}'", node.text) : std::string(node.kind_words());
+    const std::string got =
+        node.kind == YamlNode::Kind::kScalar ? fmt::format("'{}'", node.text) : std::string(node.kind_words());
     fault(node.origin, fmt::format("{}: expected {}, such as {}; got {}", key, what, example, got));
   }
 
   bool read_kind(const YamlNode& node, FeatureSpec& feature) {
-    const auto found = std::find_if(kKinds.begin(), kKinds.end(), [&](FeatureKind k) { return feature_kind_name(k) == node.text; });
+    const auto found =
+        std::find_if(kKinds.begin(), kKinds.end(), [&](FeatureKind k) { return feature_kind_name(k) == node.text; });
     if (node.kind == YamlNode::Kind::kScalar && found != kKinds.end()) {
       feature.kind = *found;
       return true;
     }
     const auto near = nearest_name(node.text, names_of(kKinds, feature_kind_name));
-    const std::string got = node.kind == YamlNode::Kind::kScalar ? "'" + node.text + "'" : std::string(node.kind_words());
+    const std::string got =
+        node.kind == YamlNode::Kind::kScalar ? "'" + node.text + "'" : std::string(node.kind_words());
     fault(node.origin, fmt::format("has {} for a kind; the kinds are {}{}", got, kind_list(),
                                    near ? fmt::format("; did you mean '{}'?", *near) : ""));
     return false;
@@ -145,9 +166,11 @@ class FeatureReader {
       if (value) feature.half_life_ms = static_cast<double>(*value);
       if (!value) expected(node, key, "a duration", example);
     } else if (key == "part") {
-      const auto part = std::find_if(kParts.begin(), kParts.end(), [&](TimePart p) { return time_part_name(p) == node.text; });
+      const auto part =
+          std::find_if(kParts.begin(), kParts.end(), [&](TimePart p) { return time_part_name(p) == node.text; });
       if (part != kParts.end()) feature.part = *part;
-      if (part == kParts.end()) expected(node, key, fmt::format("one of {}", fmt::join(names_of(kParts, time_part_name), ", ")), example);
+      if (part == kParts.end())
+        expected(node, key, fmt::format("one of {}", fmt::join(names_of(kParts, time_part_name), ", ")), example);
     } else {
       const auto value = parse_real(node.text);
       if (value) (key == "prior_weight" ? feature.prior_weight : feature.half_life_events) = *value;
@@ -190,9 +213,11 @@ std::optional<FeatureList> parse_features(const YamlNode& node, std::vector<Yaml
   FeatureList features;
   if (node.kind == YamlNode::Kind::kScalar && node.text == "auto") return features;
   if (node.kind != YamlNode::Kind::kMap) {
-    const std::string got = node.kind == YamlNode::Kind::kScalar ? "'" + node.text + "'" : std::string(node.kind_words());
+    const std::string got =
+        node.kind == YamlNode::Kind::kScalar ? "'" + node.text + "'" : std::string(node.kind_words());
     faults.push_back({node.origin, fmt::format("expected `auto` or a map of features, such as {{distance: number, "
-                                               "carrier: category}}; got {}", got)});
+                                               "carrier: category}}; got {}",
+                                               got)});
     return std::nullopt;
   }
   const std::size_t before = faults.size();
@@ -221,11 +246,13 @@ std::string format_feature(const FeatureSpec& feature) {
       break;
   }
   std::string text = fmt::format("{{kind: {}, by: {}", kind, list_text(feature.of));
-  if (feature.half_life_events != 0) text += fmt::format(", half_life_events: {}", format_real(feature.half_life_events));
+  if (feature.half_life_events != 0)
+    text += fmt::format(", half_life_events: {}", format_real(feature.half_life_events));
   if (feature.half_life_ms != 0) {
     text += fmt::format(", half_life: {}", format_duration_ms(static_cast<std::int64_t>(feature.half_life_ms)));
   }
-  if (feature.prior_weight != standard.prior_weight) text += fmt::format(", prior_weight: {}", format_real(feature.prior_weight));
+  if (feature.prior_weight != standard.prior_weight)
+    text += fmt::format(", prior_weight: {}", format_real(feature.prior_weight));
   if (feature.keys_max != standard.keys_max) text += fmt::format(", keys_max: {}", feature.keys_max);
   return text + "}";
 }
@@ -234,14 +261,16 @@ std::string format_features(const FeatureList& features) {
   if (features.infer) return "auto";
   std::vector<std::string> texts;
   texts.reserve(features.specs.size());
-  for (const auto& spec : features.specs) texts.push_back(fmt::format("{}: {}", quote_yaml(spec.name), format_feature(spec)));
+  for (const auto& spec : features.specs)
+    texts.push_back(fmt::format("{}: {}", quote_yaml(spec.name), format_feature(spec)));
   return fmt::format("{{{}}}", fmt::join(texts, ", "));
 }
 
 std::string feature_reference() {
   std::string page =
       "## Features\n\n"
-      "`stream.features` is `auto` (inferred from the first events, then frozen and stored with the state) or a map of names "
+      "`stream.features` is `auto` (inferred from the first events, then frozen and stored with the state) or a map of "
+      "names "
       "to what they are.\nA name with a bare kind is the short form of a map: `distance: number` is "
       "`distance: {kind: number}`.\n\n"
       "| kind | reads | becomes |\n|---|---|---|\n"
@@ -251,11 +280,12 @@ std::string feature_reference() {
       "| `vector` | a list of `size` numbers | as it is |\n"
       "| `cross` | the categories `of` | one category for each combination |\n"
       "| `time_part` | the event time | a category: hour, day or month |\n"
-      "| `target_mean` | the labels of earlier events with the same key `by` | a decayed mean that follows the stream |\n\n"
+      "| `target_mean` | the labels of earlier events with the same key `by` | a decayed mean that follows the stream "
+      "|\n\n"
       "| key | for | example | what it says |\n|---|---|---|---|\n";
   for (const auto& key : feature_keys()) {
-    page += fmt::format("| `{}` | {} | `{}` | {} |\n", key.name, fmt::join(names_of(key.kinds, feature_kind_name), ", "),
-                        key.example, key.help);
+    page += fmt::format("| `{}` | {} | `{}` | {} |\n", key.name,
+                        fmt::join(names_of(key.kinds, feature_kind_name), ", "), key.example, key.help);
   }
   page +=
       "\n```yaml\nstream:\n  features:\n    distance: number\n    carrier:  category\n"

@@ -22,7 +22,18 @@
 namespace freshet {
 
 enum class OptionType : std::uint8_t {
-  kBool, kWhole, kReal, kText, kChoice, kDuration, kBytes, kWholeList, kTextList, kTextMap, kClasses, kFeatures,
+  kBool,
+  kWhole,
+  kReal,
+  kText,
+  kChoice,
+  kDuration,
+  kBytes,
+  kWholeList,
+  kTextList,
+  kTextMap,
+  kClasses,
+  kFeatures,
 };
 
 // When a changed value takes effect.
@@ -58,8 +69,8 @@ struct Option {
 const std::vector<Option>& option_table();
 const Option* find_option(std::string_view name);
 
-// The value of an option as it is written: option_text(config, "learning.optimizer") is "adagrad". Aborts on a name that
-// is no option.
+// The value of an option as it is written: option_text(config, "learning.optimizer") is "adagrad". Aborts on a name
+// that is no option.
 std::string option_text(const Config& config, std::string_view name);
 
 // True when options live below `name`: "learning", "learning.round".

@@ -86,8 +86,9 @@ class ValueReader {
     const auto found = std::find(option_.choices.begin(), option_.choices.end(), node.text);
     if (found != option_.choices.end()) return OptionValue(std::int64_t{found - option_.choices.begin()});
     const auto near = nearest_name(node.text, option_.choices);
-    return fault(node, fmt::format("{}: expected {}{}; got '{}'{}", option_.name, option_.choices.size() > 1 ? "one of " : "",
-                                   fmt::join(option_.choices, ", "), node.text, near ? fmt::format(" (did you mean '{}'?)", *near) : ""));
+    return fault(node, fmt::format("{}: expected {}{}; got '{}'{}", option_.name,
+                                   option_.choices.size() > 1 ? "one of " : "", fmt::join(option_.choices, ", "),
+                                   node.text, near ? fmt::format(" (did you mean '{}'?)", *near) : ""));
   }
 
   std::optional<OptionValue> scalar(const YamlNode& node) {
@@ -154,7 +155,8 @@ class ValueReader {
     std::map<std::string, std::string> values;
     for (const auto& entry : node.entries) {
       if (entry.value.kind != YamlNode::Kind::kScalar) {
-        fault(entry.value, fmt::format("{}: '{}' must have a single value; got {}", option_.name, entry.key, entry.value.kind_words()));
+        fault(entry.value, fmt::format("{}: '{}' must have a single value; got {}", option_.name, entry.key,
+                                       entry.value.kind_words()));
         return std::nullopt;
       }
       values[entry.key] = entry.value.text;
@@ -218,7 +220,8 @@ std::string join_map(const std::map<std::string, std::string>& map, bool reveal)
 
 std::optional<OptionValue> parse_option(const Option& option, const YamlNode& node, std::vector<YamlFault>& faults) {
   ValueReader reader(option, faults);
-  const bool says_none = node.kind == YamlNode::Kind::kNull || (node.kind == YamlNode::Kind::kScalar && node.text == "none");
+  const bool says_none =
+      node.kind == YamlNode::Kind::kNull || (node.kind == YamlNode::Kind::kScalar && node.text == "none");
   if (option.may_be_none && says_none) return none_of(option);
   if (node.kind == YamlNode::Kind::kNull) return reader.expected(node);
   switch (option.type) {
@@ -293,9 +296,9 @@ std::string bounds_text(const Option& option) {
 }
 
 std::string_view type_words(OptionType type) {
-  static constexpr std::array<std::string_view, 12> kWords = {"boolean", "whole number", "number", "text", "choice", "duration",
-                                                              "size", "list of whole numbers", "list of texts", "map",
-                                                              "count or names", "features"};
+  static constexpr std::array<std::string_view, 12> kWords = {
+      "boolean", "whole number",          "number",        "text", "choice",         "duration",
+      "size",    "list of whole numbers", "list of texts", "map",  "count or names", "features"};
   return kWords.at(static_cast<std::size_t>(type));
 }
 

@@ -22,6 +22,8 @@ ReloadPlan plan_reload(const Config& running, const Config& wanted) {
   return plan;
 }
 
-std::string describe(const OptionChange& change) { return fmt::format("{} {} -> {}", change.name, change.from, change.to); }
+std::string describe(const OptionChange& change) {
+  return fmt::format("{} {} -> {}", change.name, change.from, change.to);
+}
 
 }  // namespace freshet

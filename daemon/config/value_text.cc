@@ -18,8 +18,8 @@ struct Unit {
   double factor;
 };
 // Largest last, so that formatting can walk back from the largest that divides.
-constexpr std::array<Unit, 6> kDurations = {
-    Unit{"ms", 1}, Unit{"s", 1e3}, Unit{"m", 60e3}, Unit{"h", 3600e3}, Unit{"d", 86400e3}, Unit{"w", 7 * 86400e3}};
+constexpr std::array<Unit, 6> kDurations = {Unit{"ms", 1},     Unit{"s", 1e3},     Unit{"m", 60e3},
+                                            Unit{"h", 3600e3}, Unit{"d", 86400e3}, Unit{"w", 7 * 86400e3}};
 constexpr std::array<Unit, 8> kBytes = {Unit{"B", 1},
                                         Unit{"kB", 1e3},
                                         Unit{"MB", 1e6},

@@ -13,11 +13,11 @@
 
 namespace freshet {
 
-std::optional<bool> parse_bool(std::string_view text);              // true, false
-std::optional<std::int64_t> parse_whole(std::string_view text);     // 64, -1, 1_000_000, 64k (thousand), 2M, 1e6
-std::optional<double> parse_real(std::string_view text);            // finite
+std::optional<bool> parse_bool(std::string_view text);                 // true, false
+std::optional<std::int64_t> parse_whole(std::string_view text);        // 64, -1, 1_000_000, 64k (thousand), 2M, 1e6
+std::optional<double> parse_real(std::string_view text);               // finite
 std::optional<std::int64_t> parse_duration_ms(std::string_view text);  // 250ms, 5s, 1.5h, 90d, 2w; 0 needs no unit
-std::optional<std::int64_t> parse_bytes(std::string_view text);        // 512, 64KiB, 64MiB, 1GiB; kB, MB, GB are decimal
+std::optional<std::int64_t> parse_bytes(std::string_view text);  // 512, 64KiB, 64MiB, 1GiB; kB, MB, GB are decimal
 
 std::string format_real(double value);  // shortest form that reads back
 std::string format_duration_ms(std::int64_t ms);

@@ -13,7 +13,6 @@
 namespace freshet {
 namespace {
 
-constexpr std::size_t kTextBytesMax = std::size_t{1} << 20;
 constexpr std::size_t kNodesMax = 100'000;
 
 class TooLarge : public std::runtime_error {
@@ -122,8 +121,8 @@ class TreeBuilder final : public YAML::EventHandler {
     }
     parent.has_key = false;
     if (YamlNode* earlier = parent.node.find(parent.key)) {
-      faults_.push_back({parent.key_origin, fmt::format("'{}' stands here a second time; the first is at {}", parent.key,
-                                                        earlier->origin.place())});
+      faults_.push_back({parent.key_origin, fmt::format("'{}' stands here a second time; the first is at {}",
+                                                        parent.key, earlier->origin.place())});
       *earlier = std::move(node);
       return *earlier;
     }
@@ -187,8 +186,8 @@ std::string_view YamlNode::kind_words() const {
 }
 
 Result<YamlNode> parse_yaml(std::string_view text, const Origin& origin, std::vector<YamlFault>& faults) {
-  if (text.size() > kTextBytesMax) {
-    return invalid_argument(fmt::format("{}: larger than {} bytes", origin.place(), kTextBytesMax));
+  if (text.size() > kYamlBytesMax) {
+    return invalid_argument(fmt::format("{}: larger than {} bytes", origin.place(), kYamlBytesMax));
   }
   try {
     std::istringstream stream{std::string(text)};

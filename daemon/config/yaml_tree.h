@@ -1,4 +1,5 @@
-// YamlNode: a YAML document as a tree in which every node knows where it came from, so that each error can say its place.
+// YamlNode: a YAML document as a tree in which every node knows where it came from, so that each error can say its
+// place.
 //
 // yaml-cpp's own tree forgets key positions behind shared nodes; this one is built from its events.
 //
@@ -33,8 +34,8 @@ struct YamlNode {
   Kind kind = Kind::kNull;
   std::string text;  // kScalar
   Origin origin;
-  std::vector<YamlNode> items;      // kList
-  std::vector<YamlEntry> entries;   // kMap, in the order of the text
+  std::vector<YamlNode> items;     // kList
+  std::vector<YamlEntry> entries;  // kMap, in the order of the text
 
   YamlNode* find(std::string_view key);
   YamlNode& set(std::string_view key, YamlNode value);  // adds or replaces; makes this a map if it is null
@@ -51,6 +52,8 @@ struct YamlFault {
   Origin origin;
   std::string what;
 };
+
+inline constexpr std::size_t kYamlBytesMax = std::size_t{1} << 20;
 
 // `origin` tells kind and name; line and column are filled in for files. An empty text is a null node.
 Result<YamlNode> parse_yaml(std::string_view text, const Origin& origin, std::vector<YamlFault>& faults);

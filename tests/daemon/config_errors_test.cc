@@ -1,0 +1,220 @@
+// What is said about a configuration that is wrong.
+#include <gtest/gtest.h>
+
+#include "daemon/config/config_loader.h"
+
+namespace freshet {
+namespace {
+
+std::string errors_of(LoadOptions options) {
+  if (options.file.empty()) options.file = "f.yaml";
+  if (!options.text) options.text = "";
+  const auto config = load_config(options);
+  if (config.is_ok()) return "";
+  EXPECT_EQ(config.code(), Code::kInvalidArgument);
+  return config.status().message();
+}
+
+std::string errors_of(const std::string& text) {
+  LoadOptions options;
+  options.text = text;
+  return errors_of(options);
+}
+
+#define EXPECT_SAYS(text, part) EXPECT_NE((text).find(part), std::string::npos) << "all that was said:\n" << (text)
+
+TEST(ConfigErrors, AllAtOnceInTheOrderOfTheFile) {
+  const std::string said = errors_of(
+      "model:\n"
+      "  nmae: flights\n"
+      "  task: binnary\n"
+      "learning:\n"
+      "  batch_size: many\n"
+      "  replay_ratio: 1.0\n"
+      "  batch_size: 32\n"
+      "stream:\n"
+      "  features:\n"
+      "    a: numbr\n"
+      "    b: {kind: vector, of: [a]}\n"
+      "checkpoint: 5s\n");
+  EXPECT_SAYS(said,
+              "7 errors in the configuration:\n"
+              "  f.yaml:2:3: model.nmae: no such option; did you mean 'model.name'?\n"
+              "  f.yaml:3:9: model.task: expected one of binary, multiclass, regression; got 'binnary' (did you mean "
+              "'binary'?)\n");
+  EXPECT_SAYS(said,
+              "\n  f.yaml:6:17: learning.replay_ratio: must be at least 0, below 1; got 1.0\n"
+              "  f.yaml:7:3: 'batch_size' stands here a second time; the first is at f.yaml:5:15\n"
+              "  f.yaml:10:8: feature 'a' has 'numbr' for a kind;");
+  EXPECT_SAYS(said, "did you mean 'number'?");
+  EXPECT_SAYS(said, "\n  f.yaml:11:23: feature 'b' is a vector, which takes no 'of'; that belongs to cross\n");
+  EXPECT_SAYS(said, "\n  f.yaml:12:13: checkpoint: is a section, expected a map of options; got a single value");
+}
+
+TEST(ConfigErrors, ATypeErrorSaysWhatWasExpectedWithAnExample) {
+  EXPECT_SAYS(errors_of("learning: {batch_size: 1.5}"),
+              "learning.batch_size: expected a whole number, such as 64; got '1.5'");
+  EXPECT_SAYS(errors_of("learning: {batch_size: [1]}"), "expected a whole number, such as 64; got a list");
+  EXPECT_SAYS(errors_of("learning: {batch_size: }"), "got nothing (remove the line for the default)");
+  EXPECT_SAYS(errors_of("learning: {learning_rate: fast}"), "expected a number, such as 0.02; got 'fast'");
+  EXPECT_SAYS(errors_of("learning: {learning_rate: .nan}"), "expected a number");
+  EXPECT_SAYS(errors_of("learning: {nesterov: maybe}"), "expected true or false, such as false; got 'maybe'");
+  EXPECT_SAYS(errors_of("checkpoint: {every: 5}"),
+              "expected a duration with its unit (ms, s, m, h, d, w), such as 5s; got '5'");
+  EXPECT_SAYS(errors_of("memory: {block_cache: 64 quarts}"), "expected a size with its unit");
+  EXPECT_SAYS(errors_of("model: {hidden: 64}"), "expected a list of whole numbers, such as [64, 32]; got '64'");
+  EXPECT_SAYS(errors_of("model: {hidden: [64, wide]}"), "got 'wide'");
+  EXPECT_SAYS(errors_of("stream: {properties: [a]}"),
+              "expected a map of texts, such as {security.protocol: ssl}; got a list");
+  EXPECT_SAYS(errors_of("stream: {properties: {a: {b: c}}}"), "'a' must have a single value");
+  EXPECT_SAYS(errors_of("stream: {features: number}"), "expected `auto` or a map of features");
+  EXPECT_SAYS(errors_of("stream: {label: \"\"}"), "stream.label: expected a text");
+  EXPECT_SAYS(errors_of("[1, 2]"), "expected sections such as `model:` and `stream:`; got a list");
+}
+
+TEST(ConfigErrors, BoundsAreNamedInTheOptionsOwnUnit) {
+  EXPECT_SAYS(errors_of("checkpoint: {every: 1ms}"), "checkpoint.every: must be 100ms to 1d; got 1ms");
+  EXPECT_SAYS(errors_of("stream: {record_bytes_max: 2GiB}"), "must be 1KiB to 1GiB; got 2GiB");
+  EXPECT_SAYS(errors_of("learning: {learning_rate: 0}"), "must be above 0, at most 100; got 0");
+  EXPECT_SAYS(errors_of("model: {hidden: [64, 0]}"), "model.hidden: must be 1 to 65536; got 0");
+  EXPECT_SAYS(errors_of("learning: {batch_size: 99999999999999999999}"), "expected a whole number");
+  EXPECT_SAYS(errors_of("model: {classes: 1}"), "model.classes: must be 2 to 100000; got 1");
+}
+
+TEST(ConfigErrors, AHintFindsTheOptionInAnotherSection) {
+  EXPECT_SAYS(errors_of("batch_size: 32"), "batch_size: no such option; did you mean 'learning.batch_size'?");
+  EXPECT_SAYS(errors_of("learning: {every_events: 9}"), "did you mean 'learning.round.every_events'?");
+  EXPECT_SAYS(errors_of("lerning: {}"), "lerning: no such option; did you mean 'learning'?");
+  EXPECT_SAYS(errors_of("learning.batch_size: 32"), "learning.batch_size: write it nested, a key for each dot");
+  const std::string far = errors_of("zzzzzzzzzzzz: 1");
+  EXPECT_SAYS(far, "zzzzzzzzzzzz: no such option");
+  EXPECT_EQ(far.find("did you mean"), std::string::npos);
+}
+
+TEST(ConfigErrors, BrokenYamlSaysWhere) {
+  EXPECT_SAYS(errors_of("model: {name: a\nstream: 1"), "f.yaml:2:");
+  EXPECT_SAYS(errors_of("model:\n\tname: a"), "f.yaml:2:6: not valid YAML");
+  EXPECT_SAYS(errors_of("model: *nowhere"), "f.yaml:1:8: not valid YAML");
+  EXPECT_SAYS(errors_of("model: {name: \"open"), "not valid YAML");
+  EXPECT_SAYS(errors_of("a: 1\n---\nb: 2\n"), "more than one YAML document");
+  EXPECT_SAYS(errors_of("? [a, b]\n: 1\n"), "a key must be a plain word");
+  EXPECT_SAYS(errors_of("a: &a [*a]"), "not valid YAML");
+}
+
+TEST(ConfigErrors, HostileYamlIsBounded) {
+  EXPECT_SAYS(errors_of(std::string(100'000, '[')), "not valid YAML");
+  EXPECT_SAYS(errors_of(std::string(2 << 20, ' ')), "larger than");
+  std::string laughs = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n";
+  for (int i = 1; i < 12; ++i) {
+    const auto before = "*a" + std::to_string(i - 1);
+    laughs += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [";
+    for (int j = 0; j < 10; ++j) laughs += before + (j < 9 ? ", " : "]\n");
+  }
+  EXPECT_SAYS(errors_of(laughs), "more than 100000 nodes");
+  EXPECT_FALSE(errors_of(std::string("model: {name: \"\\0\0\xff\xfe\"}", 26)).empty());
+}
+
+TEST(ConfigErrors, OverridesNameTheirSource) {
+  LoadOptions options;
+  options.environment = {
+      {"FRESHET_LEARNING__BATCH_SIZ", "1"}, {"FRESHET_LEARNING__MOMENTUM", "x"}, {"FRESHET_CHECKPOINT__EVERY", ""}};
+  options.sets = {"nothing", "model=1", "model.name.first=a", "model.hidden=[1,", "learning.bach_size=3", "=4"};
+  const std::string said = errors_of(options);
+  EXPECT_SAYS(said,
+              "environment FRESHET_LEARNING__BATCH_SIZ: learning.batch_siz: no such option; did you mean "
+              "'learning.batch_size'?");
+  EXPECT_SAYS(said, "environment FRESHET_LEARNING__MOMENTUM: learning.momentum: expected a number");
+  EXPECT_SAYS(said, "environment FRESHET_CHECKPOINT__EVERY: checkpoint.every: expected a duration");
+  EXPECT_SAYS(said, "--set nothing: expected NAME=VALUE");
+  EXPECT_SAYS(said, "--set model: model: is a section; set one of its options");
+  EXPECT_SAYS(said, "--set model.name.first: model.name.first: no such option; 'model.name' has no parts");
+  EXPECT_SAYS(said, "--set model.hidden: model.hidden: not valid YAML");
+  EXPECT_SAYS(said,
+              "--set learning.bach_size: learning.bach_size: no such option; did you mean 'learning.batch_size'?");
+  EXPECT_SAYS(said, "9 errors");
+}
+
+TEST(ConfigErrors, ASetOverABrokenSectionStillReportsTheFile) {
+  LoadOptions options;
+  options.text = "model: 5\n";
+  options.sets = {"model.name=a"};
+  EXPECT_SAYS(errors_of(options), "f.yaml:1:8: model: is a section");
+}
+
+TEST(ConfigErrors, SecretsMustNotStandInTheOpenAndAreNotRepeated) {
+  LoadOptions options;
+  options.text = "stream: {properties: {sasl.password: hunter2, ssl.key.pem: KEY}}\n";
+  options.sets = {"stream.properties.ssl.keystore.password=hunter3"};
+  const std::string said = errors_of(options);
+  EXPECT_SAYS(said,
+              "f.yaml:1:38: stream.properties: 'sasl.password' is a secret; put it into a file named in "
+              "stream.properties_files, or into the environment as FRESHET_STREAM__PROPERTIES__SASL_PASSWORD");
+  EXPECT_SAYS(said, "--set stream.properties.ssl.keystore.password");
+  EXPECT_EQ(said.find("hunter"), std::string::npos);
+  EXPECT_EQ(said.find("KEY}"), std::string::npos);
+}
+
+TEST(ConfigErrors, OptionsMustAgree) {
+  EXPECT_SAYS(errors_of("model: {task: multiclass}"), "model.classes: a multiclass task needs the number of classes");
+  EXPECT_SAYS(errors_of("model: {classes: 3}"), "f.yaml:1:18: model.classes: a binary task has 2 classes, 3 are given");
+  EXPECT_SAYS(errors_of("model: {task: regression, classes: 3}"), "a regression has no classes");
+  EXPECT_SAYS(errors_of("model: {task: multiclass, classes: [a, b, a]}"), "names a class twice");
+  EXPECT_SAYS(errors_of("model: {embedding_rows: 1000}"), "must be a power of two, such as 512 or 1024; got 1000");
+  EXPECT_SAYS(errors_of("model: {architecture: mlp, hidden: []}"), "an mlp needs one hidden layer or more");
+  EXPECT_SAYS(errors_of("learning: {batch_size: 1}"), "a batch of 1 at replay_ratio 0.5 leaves");
+  EXPECT_SAYS(errors_of("memory: {capacity_events: 0}"), "memory.capacity_events: is 0, but strategy er");
+  EXPECT_EQ(errors_of("memory: {capacity_events: 0}\nlearning: {strategy: finetune}"), "");
+  EXPECT_SAYS(errors_of("learning: {momentum: 0.9}"), "learning.momentum: belongs to `optimizer: sgd`");
+  EXPECT_SAYS(errors_of("learning: {optimizer: sgd, nesterov: true}"), "needs a momentum above 0");
+  EXPECT_SAYS(errors_of("learning: {loss: mse}"), "is for regressions");
+  EXPECT_SAYS(errors_of("model: {task: regression}\nlearning: {loss: cross_entropy}"), "cross_entropy is for classes");
+  EXPECT_SAYS(errors_of("learning: {device: gpu}"), "expected auto, cpu, cuda or cuda:N; got 'gpu'");
+  EXPECT_SAYS(errors_of("evaluation: {slices: {by: field}}"), "`slices.by: field` needs the name of the field");
+  EXPECT_SAYS(errors_of("evaluation: {slices: {by: month}}"), "give evaluation.held_out.share");
+  EXPECT_SAYS(errors_of("stream: {brokers: [embedded, a:1]}"), "`embedded` stands alone");
+  EXPECT_SAYS(errors_of("stream: {brokers: a}"), "expected host:port");
+  EXPECT_SAYS(errors_of("stream: {topic: a b}"), "is no topic name");
+  EXPECT_SAYS(errors_of("stream: {topic: a, dead_letter_topic: a}"), "is the topic that is read");
+  EXPECT_SAYS(errors_of("serving: {listen: 8080}"), "serving.listen: expected host:port");
+}
+
+TEST(ConfigErrors, FeaturesMustAgreeAndEachErrorStandsAtItsFeature) {
+  const std::string said = errors_of(
+      "stream:\n"
+      "  label: late\n"
+      "  features:\n"
+      "    late: number\n"
+      "    x: {kind: vector}\n"
+      "    c: {kind: cross, of: [x, gone]}\n"
+      "    m: {kind: target_mean, by: [x]}\n"
+      "    h: time_part\n");
+  EXPECT_SAYS(said, "f.yaml:8:8: feature 'h' is a time_part without `part`");
+  const std::string deeper = errors_of(
+      "stream:\n"
+      "  label: late\n"
+      "  features:\n"
+      "    late: number\n"
+      "    x: {kind: vector}\n"
+      "    c: {kind: cross, of: [x, gone]}\n"
+      "    m: {kind: target_mean, by: [x]}\n");
+  EXPECT_SAYS(deeper, "f.yaml:4:11: feature 'late' is the label");
+  EXPECT_SAYS(deeper, "f.yaml:5:8: feature 'x': a vector needs a size");
+  EXPECT_SAYS(deeper, "f.yaml:6:8: feature 'c' refers to 'gone'");
+  EXPECT_SAYS(deeper, "f.yaml:7:8: feature 'm': give either half_life_events or half_life");
+  EXPECT_SAYS(errors_of("stream: {features: {}}"), "no features");
+  EXPECT_SAYS(errors_of("stream: {features: {a: }}"), "feature 'a' expected a kind");
+  EXPECT_SAYS(errors_of("stream: {features: {a: {size: 3}}}"), "has no `kind`");
+  EXPECT_SAYS(errors_of("stream: {features: {a: {kind: vector, sise: 3}}}"),
+              "unknown key 'sise'; did you mean 'size'?");
+  EXPECT_SAYS(errors_of("stream: {features: {a: {kind: vector, size: -3}}}"),
+              "size: expected a whole number, such as 784; got '-3'");
+  EXPECT_SAYS(errors_of("stream: {features: {a: {kind: time_part, part: noon}}}"), "expected one of hour_of_day");
+}
+
+TEST(ConfigErrors, AnErrorDoesNotDragInWhatFollowsFromIt) {
+  const std::string said = errors_of("model: {task: multclass, classes: 7}\n");
+  EXPECT_SAYS(said, "1 error in the configuration:");
+}
+
+}  // namespace
+}  // namespace freshet
