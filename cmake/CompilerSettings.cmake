@@ -9,6 +9,10 @@ set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 set(CMAKE_INSTALL_RPATH_USE_LINK_PATH ON)
 
 add_compile_options(-Wall -Wextra -Wshadow -Wnon-virtual-dtor)
+add_compile_options(-Wno-missing-field-initializers)  # designated initialisers leave members at their defaults
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  add_compile_options(-Wno-restrict)  # gcc 12 sees an overlap in std::string::insert that is none (PR 105651)
+endif()
 if(FRESHET_WERROR)
   add_compile_options(-Werror)
 endif()
@@ -19,6 +23,7 @@ include_directories(${PROJECT_SOURCE_DIR})
 if(FRESHET_SANITIZE)
   add_compile_options(-fsanitize=${FRESHET_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${FRESHET_SANITIZE})
+  add_compile_options(-Wno-maybe-uninitialized)  # wrong too often in instrumented code
   add_compile_definitions(FRESHET_SANITIZED=1)
 endif()
 
@@ -30,4 +35,11 @@ if(FRESHET_CCACHE AND FRESHET_CCACHE_PROGRAM AND NOT CMAKE_CXX_COMPILER_LAUNCHER
       CCACHE_SLOPPINESS=pch_defines,time_macros ${FRESHET_CCACHE_PROGRAM})
   set(CMAKE_C_COMPILER_LAUNCHER ${launcher})
   set(CMAKE_CXX_COMPILER_LAUNCHER ${launcher})
+endif()
+
+# Where `./dev setup` keeps what it downloads, for all clones of this user.
+if(DEFINED ENV{FRESHET_CACHE})
+  set(FRESHET_CACHE_DIR $ENV{FRESHET_CACHE})
+else()
+  set(FRESHET_CACHE_DIR $ENV{HOME}/.cache/freshet)
 endif()

@@ -31,8 +31,6 @@ function(freshet_test name)
   set(target ${name}_tests)
   add_executable(${target} ${sources})
   target_link_libraries(${target} PRIVATE test_support ${ARGN} GTest::gtest GTest::gtest_main)
-  target_compile_definitions(${target} PRIVATE FRESHET_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
-    FRESHET_BINARY_DIR="${PROJECT_BINARY_DIR}")
   gtest_discover_tests(${target} TEST_PREFIX ${name}. DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120
     PROPERTIES LABELS ${name} TIMEOUT 300)
 endfunction()

@@ -1,0 +1,67 @@
+// Model: what training needs of a model: outputs for rows of encoded events, and gradients of its parameters from the
+// gradients of those outputs. Strategies and losses know nothing else, so any kind of model can stand behind it.
+//
+// Threads: the trainer.  Owns: its parameters and activations.
+// Failure: forward() refuses rows whose width is not the model's; load() refuses another shape.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/encoded_batch.h"
+#include "core/predictor.h"
+#include "core/status.h"
+#include "learners/models/parameters.h"
+
+namespace freshet {
+
+enum class Architecture : std::uint8_t { kLinear, kMlp, kWideDeep };
+std::string_view architecture_name(Architecture architecture);
+Result<Architecture> parse_architecture(std::string_view name);
+
+struct ModelOptions {
+  Architecture architecture = Architecture::kWideDeep;
+  Task task = Task::kBinary;
+  std::uint32_t classes = 2;                  // of a multiclass task
+  std::vector<std::uint32_t> hidden = {64, 32};
+  std::uint32_t embedding_dim = 8;
+  std::uint32_t embedding_rows = 65536;       // a power of two
+  float embedding_scale = 0.01F;              // standard deviation of a new embedding
+  std::uint64_t seed = 1;
+};
+
+// Rows [begin, end) of a batch; several of them make one mini-batch.
+struct RowRange {
+  const EncodedBatch* batch = nullptr;
+  std::size_t begin = 0;
+  std::size_t end = 0;
+  std::size_t size() const { return end - begin; }
+};
+std::size_t row_count(std::span<const RowRange> rows);
+
+class Model {
+ public:
+  virtual ~Model() = default;
+
+  virtual Task task() const = 0;
+  virtual std::uint32_t outputs() const = 0;  // logits of a class each, one logit (binary), or one value (regression)
+
+  // Outputs of all rows, row-major [rows, outputs()], in host memory; valid until the next forward(). Keeps what
+  // backward() needs.
+  virtual Result<std::span<const float>> forward(std::span<const RowRange> rows) = 0;
+
+  // Adds to the gradients of parameters(); `output_gradients` is [rows, outputs()] for the rows of the last forward().
+  virtual void backward(std::span<const float> output_gradients) = 0;
+
+  virtual Parameters& parameters() = 0;
+  virtual const Parameters& parameters() const = 0;
+};
+
+// Built-in architectures over tables of numbers and categories.
+Result<std::unique_ptr<class TabularNet>> make_tabular_net(const ModelOptions& options, const EncodedLayout& layout);
+
+}  // namespace freshet

@@ -1,0 +1,159 @@
+#include "learners/models/tabular_net.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/rng.h"
+#include "learners/models/kernels.h"
+
+namespace freshet {
+
+namespace {
+
+float uniform(Rng& rng, float bound) { return bound * static_cast<float>(2.0 * rng.uniform() - 1.0); }
+
+// Nearly normal: the sum of four uniform numbers (Irwin and Hall), from arithmetic that is exact on every platform.
+float nearly_normal(Rng& rng, float deviation) {
+  const std::uint64_t word = rng.next();
+  std::int64_t sum = 0;
+  for (unsigned piece = 0; piece < 4; ++piece) sum += static_cast<std::int64_t>((word >> (16 * piece)) & 0xFFFF);
+  constexpr double kRootThree = 1.7320508075688772;  // makes the variance 1
+  return deviation * static_cast<float>(kRootThree * (static_cast<double>(sum) - 131070.0) / 65536.0);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<TabularNet>> make_tabular_net(const ModelOptions& options, const EncodedLayout& layout) {
+  auto shape = TRY(TabularShape::make(options, layout));
+  return std::make_unique<TabularNet>(std::move(shape), options);
+}
+
+TabularNet::TabularNet(TabularShape shape, const ModelOptions& options)
+    : shape_(std::make_shared<const TabularShape>(std::move(shape))) {
+  parameters_.tensors = shape_->tensors;
+  parameters_.dense.reset(shape_->dense_size);
+  parameters_.dense_gradients.reset(shape_->dense_size);
+  if (shape_->table_rows > 0) parameters_.table = RowTable(shape_->table_rows, shape_->table_width);
+  gradients_.resize(shape_->layers.empty() ? 0 : shape_->layers.size() - 1);
+  initialise(options.seed, options.embedding_scale);
+}
+
+// Layers start uniform in +-1/sqrt(inputs), as PyTorch's Linear does (Kaiming with a = sqrt(5)); embeddings nearly
+// normal; the wide part at zero, where its convex problem may start.
+void TabularNet::initialise(std::uint64_t seed, float embedding_scale) {
+  Rng rng(seed);
+  parameters_.dense.zero();
+  for (const auto& layer : shape_->layers) {
+    const float bound = 1.0F / std::sqrt(static_cast<float>(layer.in));
+    float* weight = parameters_.dense.data() + layer.weight;
+    for (std::size_t i = 0; i < layer.in; ++i) {
+      for (std::size_t j = 0; j < layer.out; ++j) weight[i * layer.stride + j] = uniform(rng, bound);
+    }
+    for (std::size_t j = 0; j < layer.out; ++j) parameters_.dense.data()[layer.bias + j] = uniform(rng, bound);
+  }
+  RowTable& table = parameters_.table;
+  table.values().zero();
+  for (std::size_t row = 0; row < table.rows(); ++row) {
+    for (std::size_t e = 0; e < shape_->embedding; ++e) table.row(row)[e] = nearly_normal(rng, embedding_scale);
+  }
+  table.restore_used({});
+}
+
+TabularWeights TabularNet::weights() const {
+  return {parameters_.dense.data(), parameters_.table.values().data(), parameters_.table.stride()};
+}
+
+Result<std::span<const float>> TabularNet::forward(std::span<const RowRange> rows) {
+  TRY(check_rows(*shape_, rows));
+  tabular_forward(*shape_, weights(), rows, scratch_);
+  rows_.resize(std::max(rows_.size(), scratch_.rows * shape_->categories));
+  std::uint32_t* to = rows_.data();
+  for (const auto& range : rows) {
+    const std::uint32_t* hashes = range.batch->hashes();
+    for (std::size_t i = range.begin * shape_->categories; i < range.end * shape_->categories; ++i) {
+      *to++ = shape_->row_of(hashes[i]);
+    }
+  }
+  const std::size_t width = shape_->outputs;
+  compact_outputs_.resize(std::max(compact_outputs_.size(), scratch_.rows * width));
+  for (std::size_t i = 0; i < scratch_.rows; ++i) {
+    std::copy_n(scratch_.outputs.data() + i * shape_->output_stride, width, compact_outputs_.data() + i * width);
+  }
+  return std::span<const float>(compact_outputs_.data(), scratch_.rows * width);
+}
+
+void TabularNet::backward(std::span<const float> output_gradients) {
+  const std::size_t width = shape_->outputs;
+  if (output_gradients.size() != scratch_.rows * width) abort_with("backward() without its forward()");
+  if (scratch_.rows == 0) return;
+  // Padding columns of the gradients stay zero, and so do those of every product below.
+  output_gradients_.reserve(scratch_.rows * shape_->output_stride);
+  for (std::size_t i = 0; i < scratch_.rows; ++i) {
+    std::copy_n(output_gradients.data() + i * width, width, output_gradients_.data() + i * shape_->output_stride);
+  }
+  if (shape_->table_rows > 0) parameters_.table.reserve_gradients(scratch_.rows * shape_->categories);
+  if (shape_->wide) backward_wide();
+  if (!shape_->layers.empty()) backward_layers();
+}
+
+void TabularNet::backward_wide() {
+  const Kernels& kernels = cpu_kernels();
+  const std::size_t stride = shape_->output_stride;
+  float* gradients = parameters_.dense_gradients.data();
+  kernels.gemm({shape_->numbers, stride, scratch_.rows, scratch_.input.data() + shape_->embedded(), 1,
+                shape_->input_stride, output_gradients_.data(), stride, gradients + shape_->wide_weight, stride, nullptr,
+                true, false});
+  kernels.column_sums(output_gradients_.data(), stride, scratch_.rows, stride, gradients + shape_->wide_bias, true);
+  if (!shape_->layers.empty() && shape_->embedding > 0) return;  // scatter_rows() adds both parts of a row at once
+  scatter_rows(nullptr, 0);
+}
+
+void TabularNet::backward_layers() {
+  const Kernels& kernels = cpu_kernels();
+  float* gradients = parameters_.dense_gradients.data();
+  const std::size_t rows = scratch_.rows;
+  float* above = output_gradients_.data();
+  for (std::size_t l = shape_->layers.size(); l-- > 0;) {
+    const TabularLayer& layer = shape_->layers[l];
+    const bool first = l == 0;
+    const float* below = first ? scratch_.input.data() : scratch_.hidden[l - 1].data();
+    const std::size_t below_stride = first ? shape_->input_stride : shape_->layers[l - 1].stride;
+    kernels.gemm({layer.in, layer.stride, rows, below, 1, below_stride, above, layer.stride, gradients + layer.weight,
+                  layer.stride, nullptr, true, false});
+    kernels.column_sums(above, layer.stride, rows, layer.stride, gradients + layer.bias, true);
+    // Of the input, only the embeddings need a gradient.
+    const std::size_t wanted = first ? shape_->embedded() : layer.in;
+    if (wanted == 0) return;
+    const std::size_t stride = round_up(wanted, kLanes);
+    transposed_.reserve(layer.out * stride);
+    if (stride != wanted) std::fill_n(transposed_.data(), layer.out * stride, 0.0F);
+    kernels.transpose(parameters_.dense.data() + layer.weight, layer.stride, wanted, layer.out, transposed_.data(), stride);
+    AlignedBuffer& target = first ? input_gradients_ : gradients_[l - 1];
+    target.reserve(rows * stride);
+    kernels.gemm({rows, stride, layer.out, above, layer.stride, 1, transposed_.data(), stride, target.data(), stride,
+                  nullptr, false, false});
+    if (!first) kernels.relu_mask(target.data(), below, rows * stride);
+    above = target.data();
+  }
+  scatter_rows(input_gradients_.data(), round_up(shape_->embedded(), kLanes));
+}
+
+// Adds each row's share to the gradients of the table rows it looked up: [embedding | wide part].
+void TabularNet::scatter_rows(const float* input_gradients, std::size_t stride) {
+  RowTable& table = parameters_.table;
+  const std::size_t embedding = input_gradients == nullptr ? 0 : shape_->embedding;
+  const std::size_t wide = shape_->wide ? shape_->outputs : 0;
+  const std::uint32_t* row = rows_.data();
+  for (std::size_t i = 0; i < scratch_.rows; ++i) {
+    const float* __restrict deep = input_gradients + i * stride;
+    const float* __restrict output = output_gradients_.data() + i * shape_->output_stride;
+    for (std::size_t c = 0; c < shape_->categories; ++c, ++row) {
+      float* __restrict gradient = table.gradient_of(*row);
+      for (std::size_t e = 0; e < embedding; ++e) gradient[e] += deep[e];
+      for (std::size_t k = 0; k < wide; ++k) gradient[shape_->embedding + k] += output[k];
+      deep += embedding;
+    }
+  }
+}
+
+}  // namespace freshet

@@ -1,0 +1,166 @@
+#include "learners/models/tabular_shape.h"
+
+#include <bit>
+
+#include <fmt/core.h>
+
+#include "learners/models/kernels.h"
+
+namespace freshet {
+
+namespace {
+
+std::size_t add_tensor(TabularShape& shape, std::string name, std::size_t rows, std::size_t columns) {
+  const std::size_t stride = round_up(columns, kLanes);
+  const std::size_t offset = shape.dense_size;
+  shape.tensors.push_back({std::move(name), offset, rows, columns, stride});
+  shape.dense_size += rows * stride;
+  return offset;
+}
+
+Status check_options(const ModelOptions& options, const EncodedLayout& layout) {
+  constexpr std::uint32_t kWidest = 1U << 16;
+  if (layout.dense() + layout.categorical() == 0) return invalid_argument("a model needs at least one feature");
+  if (options.task == Task::kMulticlass && (options.classes < 2 || options.classes > kWidest)) {
+    return invalid_argument(fmt::format("model.classes is {}; it must be between 2 and {}", options.classes, kWidest));
+  }
+  if (options.architecture == Architecture::kLinear && layout.categorical() == 0) return Status::ok();
+  if (layout.categorical() > 0 && (!std::has_single_bit(options.embedding_rows) || options.embedding_rows > 1U << 28)) {
+    return invalid_argument(fmt::format("model.embedding_rows is {}; it must be a power of two, at most 2^28",
+                                        options.embedding_rows));
+  }
+  if (options.architecture == Architecture::kLinear) return Status::ok();
+  if (layout.categorical() > 0 && (options.embedding_dim == 0 || options.embedding_dim > 4096)) {
+    return invalid_argument(fmt::format("model.embedding_dim is {}; it must be between 1 and 4096", options.embedding_dim));
+  }
+  if (options.hidden.size() > 64) return invalid_argument("model.hidden names more than 64 layers");
+  for (const auto width : options.hidden) {
+    if (width == 0 || width > kWidest) {
+      return invalid_argument(fmt::format("model.hidden has a layer of {}; it must be between 1 and {}", width, kWidest));
+    }
+  }
+  return Status::ok();
+}
+
+}  // namespace
+
+Result<TabularShape> TabularShape::make(const ModelOptions& options, const EncodedLayout& layout) {
+  TRY(check_options(options, layout));
+  const bool deep = options.architecture != Architecture::kLinear;
+  TabularShape shape;
+  shape.task = options.task;
+  shape.outputs = options.task == Task::kMulticlass ? options.classes : 1;
+  shape.output_stride = round_up(shape.outputs, kLanes);
+  shape.numbers = layout.dense();
+  shape.categories = layout.categorical();
+  shape.embedding = deep ? options.embedding_dim : 0;
+  shape.wide = options.architecture != Architecture::kMlp;
+  shape.input = shape.embedded() + shape.numbers;
+  shape.input_stride = round_up(shape.input, kLanes);
+  if (deep) {
+    std::size_t in = shape.input;
+    for (std::size_t l = 0; l <= options.hidden.size(); ++l) {
+      const bool last = l == options.hidden.size();
+      const std::size_t out = last ? shape.outputs : options.hidden[l];
+      TabularLayer layer{in, out, round_up(out, kLanes), 0, 0};
+      const std::string name = last ? "output" : fmt::format("hidden{}", l);
+      layer.weight = add_tensor(shape, name + ".weight", in, out);
+      layer.bias = add_tensor(shape, name + ".bias", 1, out);
+      shape.layers.push_back(layer);
+      in = out;
+    }
+  }
+  if (shape.wide) {
+    shape.wide_weight = add_tensor(shape, "wide.weight", shape.numbers, shape.outputs);
+    shape.wide_bias = add_tensor(shape, "wide.bias", 1, shape.outputs);
+  }
+  shape.table_rows = shape.categories > 0 ? options.embedding_rows : 0;
+  shape.table_width = shape.embedding + (shape.wide ? shape.outputs : 0);
+  return shape;
+}
+
+void TabularScratch::prepare(const TabularShape& shape, std::size_t row_count) {
+  rows = row_count;
+  input.reserve(row_count * shape.input_stride);
+  if (hidden.size() + 1 < shape.layers.size()) hidden.resize(shape.layers.size() - 1);
+  for (std::size_t l = 0; l + 1 < shape.layers.size(); ++l) hidden[l].reserve(row_count * shape.layers[l].stride);
+  outputs.reserve(row_count * shape.output_stride);
+}
+
+Status check_rows(const TabularShape& shape, std::span<const RowRange> rows) {
+  for (const auto& range : rows) {
+    if (range.batch == nullptr || range.begin > range.end || range.end > range.batch->size()) {
+      return out_of_range("rows outside of their batch");
+    }
+    if (range.batch->dense_width() != shape.numbers || range.batch->categorical_width() != shape.categories) {
+      return invalid_argument(fmt::format("rows of {} numbers and {} categories for a model of {} and {}",
+                                          range.batch->dense_width(), range.batch->categorical_width(), shape.numbers,
+                                          shape.categories));
+    }
+  }
+  return Status::ok();
+}
+
+namespace {
+
+void gather_row(const TabularShape& shape, const TabularWeights& weights, const std::uint32_t* hashes,
+                const float* numbers, float* __restrict input) {
+  const std::size_t width = shape.embedding;
+  for (std::size_t c = 0; c < shape.categories && width > 0; ++c) {
+    const float* __restrict row = weights.table + shape.row_of(hashes[c]) * weights.table_stride;
+    for (std::size_t e = 0; e < width; ++e) input[e] = row[e];
+    input += width;
+  }
+  for (std::size_t d = 0; d < shape.numbers; ++d) input[d] = numbers[d];
+}
+
+void add_wide_rows(const TabularShape& shape, const TabularWeights& weights, const std::uint32_t* hashes,
+                   float* __restrict outputs) {
+  for (std::size_t c = 0; c < shape.categories; ++c) {
+    const float* __restrict part = weights.table + shape.row_of(hashes[c]) * weights.table_stride + shape.embedding;
+    for (std::size_t k = 0; k < shape.outputs; ++k) outputs[k] += part[k];
+  }
+}
+
+}  // namespace
+
+void tabular_forward(const TabularShape& shape, const TabularWeights& weights, std::span<const RowRange> rows,
+                     TabularScratch& scratch) {
+  const Kernels& kernels = cpu_kernels();
+  scratch.prepare(shape, row_count(rows));
+  float* input = scratch.input.data();
+  for (const auto& range : rows) {
+    for (std::size_t i = range.begin; i < range.end; ++i, input += shape.input_stride) {
+      gather_row(shape, weights, range.batch->hashes() + i * shape.categories, range.batch->dense() + i * shape.numbers,
+                 input);
+    }
+  }
+  float* outputs = scratch.outputs.data();
+  const float* from = scratch.input.data();
+  std::size_t from_stride = shape.input_stride;
+  for (std::size_t l = 0; l < shape.layers.size(); ++l) {
+    const TabularLayer& layer = shape.layers[l];
+    const bool last = l + 1 == shape.layers.size();
+    float* to = last ? outputs : scratch.hidden[l].data();
+    kernels.gemm({scratch.rows, layer.stride, layer.in, from, from_stride, 1, weights.dense + layer.weight, layer.stride,
+                  to, layer.stride, weights.dense + layer.bias, false, !last});
+    from = to;
+    from_stride = layer.stride;
+  }
+  if (!shape.wide) return;
+  kernels.gemm({scratch.rows, shape.output_stride, shape.numbers, scratch.input.data() + shape.embedded(),
+                shape.input_stride, 1, weights.dense + shape.wide_weight, shape.output_stride, outputs,
+                shape.output_stride, weights.dense + shape.wide_bias, !shape.layers.empty(), false});
+  // With a deep part the sum starts from its outputs, so the bias comes by itself.
+  const bool add_bias = !shape.layers.empty();
+  for (const auto& range : rows) {
+    for (std::size_t i = range.begin; i < range.end; ++i, outputs += shape.output_stride) {
+      if (add_bias) {
+        for (std::size_t k = 0; k < shape.outputs; ++k) outputs[k] += weights.dense[shape.wide_bias + k];
+      }
+      add_wide_rows(shape, weights, range.batch->hashes() + i * shape.categories, outputs);
+    }
+  }
+}
+
+}  // namespace freshet

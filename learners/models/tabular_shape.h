@@ -1,0 +1,75 @@
+// TabularShape: where the weights of a linear, mlp or wide_deep model lie, and the forward pass over weights laid out
+// so. Training, published snapshots and averaged weights all go through this one forward pass.
+//
+//   deep:  x = [embedding of each category | numbers] -> hidden layers with ReLU -> outputs
+//   wide:  numbers * wide_weight + wide_bias + sum over categories of their row's wide part
+// linear has the wide part, mlp the deep part, wide_deep adds both (Cheng et al., 2016). All categories share one table
+// of rows, found by hash; a row holds [embedding | wide part].
+//
+// Threads: immutable once made; `tabular_forward` may run on many threads, each with its own scratch.
+// Owns: sizes only.  Failure: make() refuses options that make no model.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "core/predictor.h"
+#include "learners/models/aligned_buffer.h"
+#include "learners/models/model.h"
+
+namespace freshet {
+
+struct TabularLayer {
+  std::size_t in = 0;
+  std::size_t out = 0;
+  std::size_t stride = 0;  // of a row of the weights, [in, out], and of the activations, [rows, out]
+  std::size_t weight = 0;  // offsets into the dense weights
+  std::size_t bias = 0;
+};
+
+struct TabularShape {
+  static Result<TabularShape> make(const ModelOptions& options, const EncodedLayout& layout);
+
+  Task task = Task::kBinary;
+  std::size_t outputs = 1;
+  std::size_t output_stride = 0;
+  std::size_t numbers = 0;     // dense values a row
+  std::size_t categories = 0;
+  std::size_t embedding = 0;   // 0 without a deep part
+  bool wide = false;
+  std::size_t input = 0;       // categories * embedding + numbers
+  std::size_t input_stride = 0;
+  std::vector<TabularLayer> layers;  // the hidden ones and the output; empty without a deep part
+  std::size_t wide_weight = 0;
+  std::size_t wide_bias = 0;
+  std::size_t dense_size = 0;
+  std::size_t table_rows = 0;  // 0 where there are no categories
+  std::size_t table_width = 0;
+  std::vector<DenseTensor> tensors;
+
+  std::size_t embedded() const { return categories * embedding; }
+  std::uint32_t row_of(std::uint32_t hash) const { return hash & static_cast<std::uint32_t>(table_rows - 1); }
+};
+
+// Activations of one mini-batch; grows to the largest one seen.
+struct TabularScratch {
+  std::size_t rows = 0;
+  AlignedBuffer input;                 // [rows, input_stride]
+  std::vector<AlignedBuffer> hidden;   // a hidden layer each, [rows, stride]
+  AlignedBuffer outputs;               // [rows, output_stride]
+  void prepare(const TabularShape& shape, std::size_t row_count);
+};
+
+// Weights as they lie in Parameters or in a snapshot of them.
+struct TabularWeights {
+  const float* dense = nullptr;
+  const float* table = nullptr;
+  std::size_t table_stride = 0;
+};
+
+Status check_rows(const TabularShape& shape, std::span<const RowRange> rows);
+void tabular_forward(const TabularShape& shape, const TabularWeights& weights, std::span<const RowRange> rows,
+                     TabularScratch& scratch);
+
+}  // namespace freshet

@@ -1,0 +1,51 @@
+// Optimizer: one step along the gradients. Dense weights move as torch.optim moves them; of the embedding table only the
+// rows that the step touched move, so that the cost of a step does not grow with the table.
+//
+// What "only the touched rows" means for a row that a step does not touch:
+//   SGD      without momentum: nothing. With momentum: its momentum waits, and so does its weight decay.
+//   Adagrad  nothing (its sum of squares would not have changed either); its weight decay waits.
+//   AdamW    its moments and weight decay wait, and its bias correction counts the steps of this row alone.
+//
+// Threads: the trainer.  Owns: its state, as long as the weights.  Failure: create() refuses options out of bounds;
+// load() refuses the state of another optimizer or shape.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#include "core/bytes.h"
+#include "core/status.h"
+#include "learners/models/parameters.h"
+
+namespace freshet {
+
+enum class OptimizerKind : std::uint8_t { kSgd, kAdamW, kAdagrad };
+Result<OptimizerKind> parse_optimizer(std::string_view name);
+std::string_view optimizer_name(OptimizerKind kind);
+
+struct OptimizerOptions {
+  OptimizerKind kind = OptimizerKind::kAdagrad;
+  float weight_decay = 0.0F;              // decoupled for AdamW (Loshchilov and Hutter, 2019), else added to the gradient
+  float momentum = 0.0F;                  // SGD
+  bool nesterov = false;                  // SGD
+  float beta1 = 0.9F;                     // AdamW
+  float beta2 = 0.999F;                   // AdamW
+  float epsilon = 0.0F;                   // 0: 1e-8 (AdamW), 1e-10 (Adagrad)
+  float initial_accumulator = 0.0F;       // Adagrad (Duchi et al., 2011)
+};
+
+class Optimizer {
+ public:
+  static Result<std::unique_ptr<Optimizer>> create(const OptimizerOptions& options, const Parameters& parameters);
+  virtual ~Optimizer() = default;
+
+  virtual OptimizerKind kind() const = 0;
+  // Moves the weights along their gradients; the gradients stay.
+  virtual void step(Parameters& parameters, float learning_rate) = 0;
+  virtual void save(ByteWriter& out, const Parameters& parameters) const = 0;
+  // After `parameters` were loaded: their used rows are the rows stored.
+  virtual Status load(ByteReader& in, const Parameters& parameters) = 0;
+};
+
+}  // namespace freshet

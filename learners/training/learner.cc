@@ -1,0 +1,272 @@
+#include "learners/training/learner.h"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+#include <fmt/core.h>
+
+#include "learners/models/tabular_net.h"
+#include "learners/training/averaging.h"
+#include "learners/training/publisher.h"
+#include "learners/training/strategy.h"
+
+namespace freshet {
+
+namespace {
+
+constexpr std::uint32_t kMagic = 0x524C5246;  // "FRLR"
+constexpr std::uint32_t kFormat = 1;
+// Rows of the moving average that a publication brings up to date beside those that just moved.
+constexpr std::size_t kCaughtUpRows = 4096;
+
+Status check(const LearnerOptions& options, const Device& device) {
+  if (device.kind != Device::Kind::kCpu) {
+    return unsupported("the built-in models train on the CPU; choose the device \"cpu\" or \"auto\"");
+  }
+  if (options.batch_size == 0 || options.batch_size > 1U << 20) {
+    return invalid_argument(fmt::format("learning.batch_size is {}; it must be between 1 and 2^20", options.batch_size));
+  }
+  if (!(options.clip_norm >= 0.0F)) return invalid_argument("the clipping norm must not be negative");
+  if (!(options.ema_decay >= 0.0 && options.ema_decay < 1.0)) {
+    return invalid_argument(fmt::format("learning.ema.decay is {}; it must be in [0, 1)", options.ema_decay));
+  }
+  if (options.average_rounds == 0 || options.average_rounds > 1024) {
+    return invalid_argument(fmt::format("learning.average_rounds is {}; it must be between 1 and 1024",
+                                        options.average_rounds));
+  }
+  return Status::ok();
+}
+
+}  // namespace
+
+Result<PublishedWeights> parse_published_weights(std::string_view name) {
+  if (name == "raw") return PublishedWeights::kRaw;
+  if (name == "ema") return PublishedWeights::kEma;
+  if (name == "average") return PublishedWeights::kAverage;
+  return invalid_argument(fmt::format("no weights \"{}\"; there are raw, ema and average", name));
+}
+
+class Learner::Impl {
+ public:
+  Impl(const LearnerOptions& options, std::unique_ptr<TabularNet> net, Loss loss, std::unique_ptr<Optimizer> optimizer,
+       std::unique_ptr<const Schedule> schedule, std::unique_ptr<Strategy> strategy)
+      : options_(options),
+        net_(std::move(net)),
+        loss_(std::move(loss)),
+        optimizer_(std::move(optimizer)),
+        schedule_(std::move(schedule)),
+        strategy_(std::move(strategy)),
+        publisher_(net_->shape()) {
+    if (options.published == PublishedWeights::kEma) ema_.emplace(options.ema_decay, net_->parameters());
+    if (options.published == PublishedWeights::kAverage) average_.emplace(options.average_rounds, net_->parameters());
+    replay_rows_ = static_cast<std::size_t>(std::lround(strategy_->replay_ratio() * static_cast<float>(options.batch_size)));
+    replay_rows_ = std::min<std::size_t>(replay_rows_, options.batch_size - 1);
+    fresh_rows_ = options.batch_size - replay_rows_;
+  }
+
+  std::size_t replay_rows_for(std::size_t fresh_rows) const {
+    return (fresh_rows + fresh_rows_ - 1) / fresh_rows_ * replay_rows_;
+  }
+
+  Result<RoundReport> train_round(const RoundInput& input) {
+    if (input.fresh == nullptr) return invalid_argument("a round without fresh rows");
+    const std::size_t fresh = input.fresh->size();
+    const std::size_t steps = (fresh + fresh_rows_ - 1) / fresh_rows_;
+    const std::size_t replay = input.replay == nullptr ? 0 : std::min(input.replay->size(), steps * replay_rows_);
+    RoundReport report;
+    for (std::size_t s = 0; s < steps; ++s) {
+      const MiniBatch batch{{input.fresh, s * fresh_rows_, std::min((s + 1) * fresh_rows_, fresh)},
+                            {input.replay, s * replay / steps, (s + 1) * replay / steps}};
+      TRY(step(batch, report).with_context("training step"));
+    }
+    strategy_->end_round(*net_);
+    if (average_) average_->end_round(net_->parameters(), moved_);
+    if (report.samples_fresh > 0) report.mean_loss /= static_cast<double>(report.samples_fresh);
+    if (report.samples_replayed > 0) report.mean_replay_loss /= static_cast<double>(report.samples_replayed);
+    ++rounds_;
+    return report;
+  }
+
+  std::shared_ptr<const Predictor> publish(std::uint64_t version) {
+    Parameters& parameters = net_->parameters();
+    std::shared_ptr<const Predictor> published;
+    const std::size_t stride = parameters.table.stride();
+    if (ema_) {
+      moved_.clear();
+      ema_->catch_up(parameters, kCaughtUpRows, moved_);
+      const AveragedWeights& weights = ema_->weights();
+      published = publisher_.publish({weights.dense.data(), weights.rows.data(), stride}, moved_, version);
+    } else if (average_) {
+      const AveragedWeights& weights = average_->weights();
+      published = publisher_.publish({weights.dense.data(), weights.rows.data(), stride}, moved_, version);
+    } else {
+      published = publisher_.publish(net_->weights(), parameters.table.changed(), version);
+    }
+    moved_.clear();
+    parameters.table.forget_changed();
+    return published;
+  }
+
+  Result<std::vector<float>> losses(const EncodedBatch& batch) {
+    std::vector<float> losses(batch.size());
+    const auto rows = static_cast<std::size_t>(options_.batch_size);
+    for (std::size_t begin = 0; begin < batch.size(); begin += rows) {
+      const RowRange range{&batch, begin, std::min(begin + rows, batch.size())};
+      const auto outputs = TRY(net_->forward({&range, 1}));
+      loss_.evaluate(outputs, std::span<const float>(batch.labels).subspan(begin, range.size()),
+                     std::span<const float>(batch.weights).subspan(begin, range.size()), 1.0F,
+                     std::span<float>(losses).subspan(begin, range.size()), {});
+    }
+    return losses;
+  }
+
+  Status evaluate(const EncodedBatch& batch, Predictions& out) {
+    return tabular_predict(*net_->shape(), net_->weights(), batch, 0, batch.size(), out);
+  }
+
+  void save(ByteWriter& out) const {
+    const Parameters& parameters = net_->parameters();
+    out.put(kMagic);
+    out.put(kFormat);
+    out.put(options_.model.seed);
+    out.put(options_.model.embedding_scale);
+    out.put(steps_);
+    out.put(rounds_);
+    out.put_text(strategy_->name());
+    parameters.save(out);
+    optimizer_->save(out, parameters);
+    out.put(options_.published);
+    if (ema_) ema_->save(out, parameters);
+    if (average_) average_->save(out, parameters);
+    strategy_->save(out);
+  }
+
+  Status load(ByteReader& in) {
+    if (in.get<std::uint32_t>() != kMagic) return data_loss("these bytes are not the state of a learner");
+    if (const auto format = in.get<std::uint32_t>(); format != kFormat) {
+      return failed_precondition(fmt::format("the state has format {}, this program reads {}", format, kFormat));
+    }
+    const auto seed = in.get<std::uint64_t>();
+    const auto scale = in.get<float>();
+    const auto steps = in.get<std::uint64_t>();
+    const auto rounds = in.get<std::uint64_t>();
+    const auto strategy = in.get_text();
+    if (!in.ok()) return data_loss("the state of the learner is cut short");
+    if (strategy != strategy_->name()) {
+      return failed_precondition(fmt::format("the state is that of the strategy {}, configured is {}", strategy,
+                                             strategy_->name()));
+    }
+    // Rows that were never trained on are not stored: they come from the seed again.
+    net_->initialise(seed, scale);
+    options_.model.seed = seed;
+    options_.model.embedding_scale = scale;
+    Parameters& parameters = net_->parameters();
+    TRY(parameters.load(in));
+    TRY(optimizer_->load(in, parameters));
+    TRY(load_averages(in));
+    TRY(strategy_->load(in));
+    if (!in.ok()) return data_loss("the state of the learner is cut short");
+    steps_ = steps;
+    rounds_ = rounds;
+    moved_.clear();
+    publisher_.forget();
+    return Status::ok();
+  }
+
+  std::uint64_t steps() const { return steps_; }
+  const LearnerOptions& options() const { return options_; }
+  std::uint64_t parameter_count() const {
+    const Parameters& parameters = net_->parameters();
+    std::uint64_t count = parameters.table.rows() * parameters.table.width();
+    for (const auto& tensor : parameters.tensors) count += tensor.rows * tensor.columns;
+    return count;
+  }
+
+ private:
+  Status load_averages(ByteReader& in) {
+    const Parameters& parameters = net_->parameters();
+    const auto stored = in.get<PublishedWeights>();
+    if (!in.ok()) return data_loss("the state of the learner is cut short");
+    if (stored != options_.published) {
+      return failed_precondition("the state was saved with other serving.weights (raw, ema or average)");
+    }
+    if (ema_) TRY(ema_->load(in, parameters));
+    if (average_) TRY(average_->load(in, parameters));
+    return Status::ok();
+  }
+
+  Status step(const MiniBatch& batch, RoundReport& report) {
+    Parameters& parameters = net_->parameters();
+    parameters.clear_gradients();
+    const StepLoss loss = TRY(strategy_->compute_gradients(*net_, loss_, batch));
+    report.samples_unusable += loss.fresh.unusable + loss.replay.unusable;
+    const double norm_squared = parameters.squared_gradient_norm();
+    if (!std::isfinite(loss.fresh.weighted) || !std::isfinite(loss.replay.weighted) || !std::isfinite(norm_squared)) {
+      ++report.skipped_non_finite;
+      return Status::ok();
+    }
+    if (const double norm = std::sqrt(norm_squared); options_.clip_norm > 0.0F && norm > options_.clip_norm) {
+      parameters.scale_gradients(static_cast<float>(static_cast<double>(options_.clip_norm) / norm));
+      ++report.clipped;
+    }
+    const float rate = schedule_->rate(steps_);
+    if (ema_) ema_->before_step(parameters);
+    optimizer_->step(parameters, rate);
+    parameters.table.mark_changed();
+    if (ema_) ema_->after_step(parameters);
+    strategy_->after_step(*net_);
+    ++steps_;
+    ++report.steps;
+    report.samples_fresh += batch.fresh.size();
+    report.samples_replayed += batch.replay.size();
+    report.mean_loss += loss.fresh.weighted;
+    report.mean_replay_loss += loss.replay.weighted;
+    report.learning_rate = static_cast<double>(rate);
+    return Status::ok();
+  }
+
+  LearnerOptions options_;
+  std::unique_ptr<TabularNet> net_;
+  Loss loss_;
+  std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<const Schedule> schedule_;
+  std::unique_ptr<Strategy> strategy_;
+  std::optional<Ema> ema_;
+  std::optional<SnapshotAverage> average_;
+  SnapshotPublisher publisher_;
+  std::vector<std::uint32_t> moved_;  // rows of the published average that moved since publish()
+  std::size_t fresh_rows_ = 0;        // of a full mini-batch
+  std::size_t replay_rows_ = 0;
+  std::uint64_t steps_ = 0;
+  std::uint64_t rounds_ = 0;
+};
+
+Result<std::unique_ptr<Learner>> Learner::create(const LearnerOptions& options, const EncodedLayout& layout,
+                                                 const Device& device) {
+  TRY(check(options, device));
+  auto net = TRY(make_tabular_net(options.model, layout));
+  auto loss = TRY(Loss::create(options.loss, options.model.task, net->outputs()));
+  auto optimizer = TRY(Optimizer::create(options.optimizer, net->parameters()));
+  auto schedule = TRY(Schedule::create(options.schedule));
+  auto strategy = TRY(Strategy::create({options.strategy, options.replay_ratio}));
+  auto impl = std::make_unique<Impl>(options, std::move(net), std::move(loss), std::move(optimizer), std::move(schedule),
+                                     std::move(strategy));
+  return std::unique_ptr<Learner>(new Learner(std::move(impl)));
+}
+
+Learner::Learner(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Learner::~Learner() = default;
+
+Result<RoundReport> Learner::train_round(const RoundInput& input) { return impl_->train_round(input); }
+std::shared_ptr<const Predictor> Learner::publish(std::uint64_t version) { return impl_->publish(version); }
+std::size_t Learner::replay_rows_for(std::size_t fresh_rows) const { return impl_->replay_rows_for(fresh_rows); }
+Result<std::vector<float>> Learner::losses(const EncodedBatch& batch) { return impl_->losses(batch); }
+Status Learner::evaluate(const EncodedBatch& batch, Predictions& out) { return impl_->evaluate(batch, out); }
+void Learner::save(ByteWriter& out) const { impl_->save(out); }
+Status Learner::load(ByteReader& in) { return impl_->load(in); }
+std::uint64_t Learner::steps() const { return impl_->steps(); }
+std::uint64_t Learner::parameter_count() const { return impl_->parameter_count(); }
+const LearnerOptions& Learner::options() const { return impl_->options(); }
+
+}  // namespace freshet

@@ -1,0 +1,101 @@
+// Learner: a model that learns in rounds: fresh events in their order, joined by replayed ones, one optimizer step a
+// mini-batch; and the published copies of its weights.
+//
+// Threads: the trainer, all methods; what publish() returns may be used on any thread.
+// Owns: weights, gradients, optimizer state, averages, generator, published copies.
+// Failure: a step whose loss or gradient is not finite is skipped and counted; load() of bytes that do not fit returns an
+// error, after which only another load() makes the learner usable.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/bytes.h"
+#include "core/encoded_batch.h"
+#include "core/predictor.h"
+#include "core/status.h"
+#include "learners/device.h"
+#include "learners/models/model.h"
+#include "learners/optim/optimizer.h"
+#include "learners/optim/schedule.h"
+#include "learners/training/losses.h"
+
+namespace freshet {
+
+enum class PublishedWeights : std::uint8_t { kRaw, kEma, kAverage };
+Result<PublishedWeights> parse_published_weights(std::string_view name);
+
+struct LearnerOptions {
+  ModelOptions model;
+  LossOptions loss;                 // its kind must fit model.task
+  OptimizerOptions optimizer;
+  ScheduleOptions schedule;
+  std::string strategy = "er";
+  float replay_ratio = 0.5F;        // share of a mini-batch that is replayed
+  std::uint32_t batch_size = 64;    // fresh and replayed rows of a step together
+  float clip_norm = 0.0F;           // largest norm of all gradients together; 0: no clipping
+  double ema_decay = 0.9999;
+  std::uint32_t average_rounds = 8;
+  PublishedWeights published = PublishedWeights::kRaw;
+};
+
+struct RoundInput {
+  const EncodedBatch* fresh = nullptr;   // rows [0, size) in order, held-out ones left out already
+  const EncodedBatch* replay = nullptr;  // sampled rows; null or empty while there is no memory
+  std::uint64_t round = 0;
+};
+
+struct RoundReport {
+  std::uint64_t steps = 0;               // steps taken, skipped ones not counted
+  std::uint64_t samples_fresh = 0;       // fresh rows in those steps
+  std::uint64_t samples_replayed = 0;
+  std::uint64_t samples_sifted_out = 0;
+  std::uint64_t samples_unusable = 0;    // label or weight not usable: no part in the loss
+  std::uint64_t skipped_non_finite = 0;  // steps skipped by the guard
+  std::uint64_t clipped = 0;             // steps whose gradient was shortened
+  double mean_loss = 0.0;                // weighted losses of fresh rows before their step, divided by samples_fresh
+  double mean_replay_loss = 0.0;
+  double learning_rate = 0.0;            // of the last step
+};
+
+class Learner {
+ public:
+  static Result<std::unique_ptr<Learner>> create(const LearnerOptions& options, const EncodedLayout& layout,
+                                                 const Device& device);
+  ~Learner();
+  Learner(const Learner&) = delete;
+  Learner& operator=(const Learner&) = delete;
+
+  // Steps through the fresh rows in order, each trained on once, batch_size * (1 - replay_ratio) at a time; the replayed
+  // rows are spread evenly over the steps, at most batch_size * replay_ratio each.
+  Result<RoundReport> train_round(const RoundInput& input);
+
+  // A copy of the weights as they are now (raw, moving average or average of rounds, as configured).
+  std::shared_ptr<const Predictor> publish(std::uint64_t version);
+
+  // How many replayed rows train_round() uses at most for this many fresh ones.
+  std::size_t replay_rows_for(std::size_t fresh_rows) const;
+
+  // Loss of each row (unweighted), and predictions, under the training weights.
+  Result<std::vector<float>> losses(const EncodedBatch& batch);
+  Status evaluate(const EncodedBatch& batch, Predictions& out);
+
+  // Everything that the next round depends on: the loaded learner continues to the bit where the saved one would have
+  // (same kernels; see cpu_capability()). To be called between rounds.
+  void save(ByteWriter& out) const;
+  Status load(ByteReader& in);
+
+  std::uint64_t steps() const;
+  std::uint64_t parameter_count() const;
+  const LearnerOptions& options() const;
+
+ private:
+  class Impl;
+  explicit Learner(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace freshet

@@ -1,0 +1,160 @@
+#include "learners/training/publisher.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstring>
+
+namespace freshet {
+
+namespace {
+
+constexpr std::size_t kRemembered = 16;   // publications whose moved rows are kept
+constexpr std::size_t kIdleKept = 4;      // idle copies kept warm
+constexpr std::size_t kBlockRows = 64;    // rows predicted at a time: their activations stay in cache
+
+void outputs_to_predictions(const TabularShape& shape, const TabularScratch& scratch, float* to) {
+  for (std::size_t i = 0; i < scratch.rows; ++i, to += shape.outputs) {
+    const float* output = scratch.outputs.data() + i * shape.output_stride;
+    if (shape.task == Task::kRegression) {
+      *to = *output;
+    } else if (shape.task == Task::kBinary) {
+      const float small = std::exp(-std::abs(*output));
+      *to = (*output >= 0.0F ? 1.0F : small) / (1.0F + small);
+    } else {
+      float highest = output[0];
+      for (std::size_t k = 1; k < shape.outputs; ++k) highest = std::max(highest, output[k]);
+      float sum = 0.0F;
+      for (std::size_t k = 0; k < shape.outputs; ++k) sum += to[k] = std::exp(output[k] - highest);
+      for (std::size_t k = 0; k < shape.outputs; ++k) to[k] /= sum;
+    }
+  }
+}
+
+}  // namespace
+
+Status tabular_predict(const TabularShape& shape, const TabularWeights& weights, const EncodedBatch& batch,
+                       std::size_t begin, std::size_t end, Predictions& out) {
+  const RowRange all{&batch, begin, end};
+  TRY(check_rows(shape, {&all, 1}));
+  thread_local TabularScratch scratch;
+  out.rows = end - begin;
+  out.width = static_cast<std::uint32_t>(shape.outputs);
+  if (out.values.size() < out.rows * shape.outputs) out.values.resize(out.rows * shape.outputs);
+  for (std::size_t row = begin; row < end; row += kBlockRows) {
+    const RowRange block{&batch, row, std::min(row + kBlockRows, end)};
+    tabular_forward(shape, weights, {&block, 1}, scratch);
+    outputs_to_predictions(shape, scratch, out.values.data() + (row - begin) * shape.outputs);
+  }
+  return Status::ok();
+}
+
+// One copy of the weights. `in_use` goes up at publication and down when the last reader lets go.
+class TabularSnapshot final : public Predictor {
+ public:
+  explicit TabularSnapshot(std::shared_ptr<const TabularShape> shape)
+      : shape_(std::move(shape)), dense_(shape_->dense_size) {}
+
+  std::uint64_t version() const override { return version_; }
+  Task task() const override { return shape_->task; }
+  std::uint32_t outputs() const override { return static_cast<std::uint32_t>(shape_->outputs); }
+  Status predict(const EncodedBatch& batch, std::size_t begin, std::size_t end, Predictions& out) const override {
+    return tabular_predict(*shape_, {dense_.data(), table_.data(), stride_}, batch, begin, end, out);
+  }
+
+  void copy_dense(const TabularWeights& source) {
+    std::memcpy(dense_.data(), source.dense, dense_.size() * sizeof(float));
+  }
+  void copy_table(const TabularWeights& source) {
+    stride_ = source.table_stride;
+    if (shape_->table_rows == 0) return;
+    table_.reserve(shape_->table_rows * stride_);
+    std::memcpy(table_.data(), source.table, table_.size() * sizeof(float));
+  }
+  void copy_rows(const TabularWeights& source, std::span<const std::uint32_t> rows) {
+    for (const auto row : rows) {
+      std::memcpy(table_.data() + row * stride_, source.table + row * stride_, stride_ * sizeof(float));
+    }
+  }
+
+  std::atomic<bool> in_use{false};
+  std::uint64_t publication = 0;  // the one it was last filled for; 0: never
+  void set_version(std::uint64_t version) { version_ = version; }
+
+ private:
+  std::shared_ptr<const TabularShape> shape_;
+  std::uint64_t version_ = 0;
+  AlignedBuffer dense_;
+  AlignedBuffer table_;
+  std::size_t stride_ = 0;
+};
+
+SnapshotPublisher::~SnapshotPublisher() = default;
+
+void SnapshotPublisher::forget() {
+  for (auto& snapshot : snapshots_) {
+    if (!snapshot->in_use.load(std::memory_order_acquire)) snapshot->publication = 0;
+  }
+  // Copies in use are dropped from the pool instead: their last reader frees them.
+  std::erase_if(snapshots_, [](const auto& snapshot) { return snapshot->publication != 0; });
+  moved_.clear();
+}
+
+// The idle copy that needs the least to be brought up to date; superfluous ones are freed here.
+std::shared_ptr<TabularSnapshot> SnapshotPublisher::idle_snapshot() {
+  std::shared_ptr<TabularSnapshot> best;
+  std::size_t idle = 0;
+  for (auto it = snapshots_.begin(); it != snapshots_.end();) {
+    if ((*it)->in_use.load(std::memory_order_acquire)) {
+      ++it;
+    } else if (++idle > kIdleKept) {
+      it = snapshots_.erase(it);
+    } else {
+      if (best == nullptr || (*it)->publication > best->publication) best = *it;
+      ++it;
+    }
+  }
+  if (best == nullptr) {
+    best = std::make_shared<TabularSnapshot>(shape_);
+    snapshots_.push_back(best);
+  }
+  return best;
+}
+
+std::shared_ptr<const Predictor> SnapshotPublisher::publish(const TabularWeights& source,
+                                                            std::span<const std::uint32_t> moved,
+                                                            std::uint64_t version) {
+  ++publications_;
+  std::vector<std::uint32_t> list;
+  if (moved_.size() == kRemembered) {
+    list = std::move(moved_.front());
+    moved_.pop_front();
+  }
+  list.assign(moved.begin(), moved.end());
+  moved_.push_back(std::move(list));
+
+  auto snapshot = idle_snapshot();
+  snapshot->copy_dense(source);
+  const std::uint64_t behind = publications_ - snapshot->publication;
+  std::size_t rows = 0;
+  if (behind <= moved_.size()) {
+    for (std::size_t i = moved_.size() - behind; i < moved_.size(); ++i) rows += moved_[i].size();
+  }
+  // Single rows cost about four times as much as the same bytes in one piece.
+  if (snapshot->publication == 0 || behind > moved_.size() || rows * 4 > shape_->table_rows) {
+    snapshot->copy_table(source);
+  } else {
+    for (std::size_t i = moved_.size() - behind; i < moved_.size(); ++i) snapshot->copy_rows(source, moved_[i]);
+  }
+  snapshot->publication = publications_;
+  snapshot->set_version(version);
+  snapshot->in_use.store(true, std::memory_order_relaxed);
+  // The deleter keeps the copy alive should the publisher go first.
+  const Predictor* reader = snapshot.get();
+  return {reader, [held = std::move(snapshot)](const Predictor*) mutable {
+            held->in_use.store(false, std::memory_order_release);
+            held.reset();
+          }};
+}
+
+}  // namespace freshet
