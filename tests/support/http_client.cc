@@ -107,6 +107,11 @@ bool HttpClient::closed_by_server() {
   return ended_;
 }
 
+bool HttpClient::readable(std::chrono::milliseconds wait) {
+  pollfd ready{socket_, POLLIN, 0};
+  return ended_ || ::poll(&ready, 1, static_cast<int>(wait.count())) == 1;
+}
+
 std::optional<HttpReply> HttpClient::get(std::string_view path) {
   if (!send(http_request("GET", path))) return std::nullopt;
   return read_reply();
