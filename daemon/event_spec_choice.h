@@ -17,6 +17,6 @@ inline constexpr std::size_t kInferFromEvents = 1000;
 Result<EventSpec> choose_event_spec(const Config& config, const Store& store, Log& log);
 
 // For a file.
-Result<EventSpec> choose_event_spec_for_file(const Config& config, const std::string& path);
+Result<EventSpec> choose_event_spec_for_file(const Config& config, const std::string& path, Log& log);
 
 }  // namespace freshet

@@ -64,7 +64,7 @@ Response error_response(int status, std::string_view message) {
   Response response;
   response.status = status;
   response.body = R"({"error":)";
-  append_json_string(response.body, message);
+  append_json_text(response.body, message);
   response.body += '}';
   return response;
 }

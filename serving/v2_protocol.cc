@@ -56,7 +56,7 @@ Response not_ready(std::string_view model) {
 
 void append_tensor(std::string& out, std::string_view name, std::string_view datatype, std::string_view shape) {
   out += R"({"name":)";
-  append_json_string(out, name);
+  append_json_text(out, name);
   out.append(R"(,"datatype":")").append(datatype).append(R"(","shape":)").append(shape).append("}");
 }
 
@@ -99,7 +99,7 @@ void V2Protocol::add_routes(Router& router) {
   add_model_routes(router, "GET", "/ready", &V2Protocol::model_ready);
   add_model_routes(router, "GET", "", &V2Protocol::model_metadata);
   std::string server = R"({"name":"freshet","version":)";
-  append_json_string(server, options_.server_version);
+  append_json_text(server, options_.server_version);
   server += R"(,"extensions":[]})";
   router.add("GET", "/v2", [server](const Request&) { return json_response(server); });
 }
@@ -145,16 +145,16 @@ Response V2Protocol::server_ready() const {
 
 Response V2Protocol::model_ready(const Request&, const Predictor&) {
   std::string body = R"({"name":)";
-  append_json_string(body, options_.model_name);
+  append_json_text(body, options_.model_name);
   body += R"(,"ready":true})";
   return json_response(std::move(body));
 }
 
 Response V2Protocol::model_metadata(const Request&, const Predictor&) {
   std::string body = R"({"name":)";
-  append_json_string(body, options_.model_name);
+  append_json_text(body, options_.model_name);
   body += fmt::format(R"(,"versions":["{}"],"platform":)", fmt::join(slot_.loaded_versions(), R"(",")"));
-  append_json_string(body, options_.platform);
+  append_json_text(body, options_.platform);
   body.append(",").append(tensors_).append("}");
   return json_response(std::move(body));
 }
@@ -237,17 +237,17 @@ Response V2Protocol::write_response(const InferRequest& request, const Predictio
   std::string& out = response.body;
   out.reserve(256 + predictions.rows * (16 + std::size_t{12} * predictions.width));
   out += R"({"model_name":)";
-  append_json_string(out, options_.model_name);
+  append_json_text(out, options_.model_name);
   out += R"(,"model_version":")";
   append_number(out, version);
   out += '"';
   if (request.has_id()) {
     out += R"(,"id":)";
-    append_json_string(out, request.id());
+    append_json_text(out, request.id());
   }
   if (!request.missing_inputs().empty()) {
     out += R"(,"parameters":{"missing_inputs":)";
-    append_json_string(out, request.missing_inputs());
+    append_json_text(out, request.missing_inputs());
     out += '}';
   }
   out += R"(,"outputs":[)";
@@ -295,7 +295,7 @@ void V2Protocol::append_prediction(std::string& out, const Predictions& predicti
 
 void V2Protocol::append_class(std::string& out, std::size_t index) const {
   if (index < label_.class_names.size()) {
-    append_json_string(out, label_.class_names[index]);
+    append_json_text(out, label_.class_names[index]);
   } else {
     append_number(out, std::uint64_t{index});
   }

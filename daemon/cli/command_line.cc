@@ -67,6 +67,8 @@ void add_produce(CLI::App& app, std::function<int()>& chosen) {
   command->add_option("--brokers", arguments->brokers, "host:port[,host:port…]")->required();
   command->add_option("--topic", arguments->topic, "topic")->required();
   command->add_option("--key", arguments->key, "field whose value becomes the record's key (default: no key)");
+  command->add_option("--time", arguments->time, "field whose value becomes the record's timestamp (default: now)");
+  command->add_option("--create", arguments->create_partitions, "create the topic with so many partitions if need be");
   command->add_option("--rate", arguments->rate, "records a second (default: as fast as the broker takes them)");
   command->add_option("--count", arguments->count, "stop after this many records");
   command->add_option("--property", arguments->properties, "librdkafka property name=value (repeatable)");

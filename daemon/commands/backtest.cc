@@ -85,7 +85,7 @@ Result<BacktestRun> backtest(const BacktestArguments& arguments, Config config) 
   const TemporaryFolder temporary = TRY(TemporaryFolder::create("freshet-backtest"));
   config.memory.path = arguments.state.empty() ? temporary.path() : arguments.state;
 
-  const EventSpec spec = TRY(choose_event_spec_for_file(config, arguments.input));
+  const EventSpec spec = TRY(choose_event_spec_for_file(config, arguments.input, log));
   const Schema schema(spec);
   auto store = TRY(Store::open(store_options(config), store_identity(schema), log, metrics));
   if (store->last_seq() != 0) {

@@ -36,7 +36,6 @@ struct DemoArguments {
   std::string data = "examples/flights/flights-slice.jsonl.gz";
   std::vector<std::string> sets;
   double rate = 12'000;  // events a second; 0: as fast as the daemon learns
-  std::uint64_t partitions = 4;
   double freeze_share = 0.25;  // of the stream, after which the compared model is frozen
   std::uint16_t port = 8080;
   bool once = false;  // end after the summary even on a terminal
@@ -47,6 +46,8 @@ struct ProduceArguments {
   std::string brokers;
   std::string topic;
   std::string key;
+  std::string time;
+  std::int32_t create_partitions = 0;
   std::vector<std::string> properties;
   double rate = 0;
   std::uint64_t count = 0;  // 0: all
