@@ -216,10 +216,10 @@ TEST(TargetMeanConcurrencyTest, AReaderNeverSeesAnotherKeysLabelsNorAHalfWritten
       });
     }
     Rng rng(kSeed);
-    for (int i = 0; i < 200'000; ++i) {
+    for (int i = 0; i < 1'000'000; ++i) {
       const std::uint64_t key = rng.below(kKeys) + 1;
       const float label = label_of(key);
-      table.update(key, i / 2'000, &label, 1);
+      table.update(key, i / 10'000, &label, 1);
     }
     done = true;
     for (auto& reader : readers) reader.join();
