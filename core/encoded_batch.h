@@ -4,6 +4,7 @@
 // Threads: one owner at a time.  Owns: its rows.  Failure: writing past capacity aborts.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -45,6 +46,19 @@ class EncodedBatch {
   void resize(std::size_t size) {
     if (size > capacity_) abort_with("EncodedBatch resized past its capacity");
     size_ = size;
+  }
+  // Copies every column of one row over another.
+  void copy_row(std::size_t from, std::size_t to) {
+    std::copy_n(dense_.data() + from * dense_width_, dense_width_, dense_.data() + to * dense_width_);
+    std::copy_n(hashes_.data() + from * categorical_width_, categorical_width_,
+                hashes_.data() + to * categorical_width_);
+    labels[to] = labels[from];
+    weights[to] = weights[from];
+    losses[to] = losses[from];
+    time_ms[to] = time_ms[from];
+    key_hashes[to] = key_hashes[from];
+    seqs[to] = seqs[from];
+    arrival_ns[to] = arrival_ns[from];
   }
 
   // Row-major: [size, dense_width] and [size, categorical_width]; stable until the batch is moved.

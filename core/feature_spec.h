@@ -29,7 +29,7 @@ struct FeatureSpec {
   bool input = true;
 
   // kCross: two or more category features. kTargetMean: the keys; empty means one mean over all events.
-  std::vector<std::string> of;
+  std::vector<std::string> of{};
 
   // kTimePart (UTC). Encoded as a category.
   TimePart part = TimePart::kHourOfDay;
@@ -47,7 +47,7 @@ struct FeatureSpec {
 struct LabelSpec {
   std::string field = "label";
   std::uint32_t classes = 0;             // 0: a number (regression); 2: binary; more: multiclass
-  std::vector<std::string> class_names;  // labels that are strings; empty: labels are 0 .. classes-1, or booleans
+  std::vector<std::string> class_names{};  // labels that are strings; empty: labels are 0 .. classes-1, or booleans
 };
 
 // How an event is read: which fields matter and what they mean.

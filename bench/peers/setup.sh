@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Installs the systems that Freshet is compared with, each in a Python environment of its own, at pinned versions.
+#   bench/peers/setup.sh [vw] [river]     default: vw
+# They go to $FRESHET_CACHE/peers (default ~/.cache/freshet/peers); done already means nothing to do.
+set -euo pipefail
+
+cache=${FRESHET_CACHE:-$HOME/.cache/freshet}/peers
+
+install_peer() { # name, pins...
+  local name=$1
+  shift
+  local env=$cache/$name stamp=$cache/$name/pins.txt
+  if [[ -f $stamp && $(cat "$stamp") == "$*" ]]; then
+    echo "peers: $name is there ($*)"
+    return
+  fi
+  echo "peers: installing $name ($*) into $env"
+  rm -rf "$env"
+  mkdir -p "$cache"
+  python3 -m venv "$env"
+  "$env/bin/pip" install --quiet --disable-pip-version-check --no-deps "$@"
+  echo "$*" >"$stamp"
+}
+
+for peer in "${@:-vw}"; do
+  case $peer in
+    vw) install_peer vw vowpalwabbit==9.11.9 ;;
+    river) install_peer river river==0.26.1 numpy==2.4.6 scipy==1.17.1 narwhals==2.28.0 ;;
+    *) echo "peers: unknown peer '$peer' (vw, river)" >&2; exit 2 ;;
+  esac
+done

@@ -1,0 +1,242 @@
+#include "daemon/config/config.h"
+
+#include <fmt/format.h>
+
+#include <bit>
+#include <charconv>
+#include <cmath>
+#include <fstream>
+#include <set>
+#include <string_view>
+
+namespace freshet {
+namespace {
+
+class Faults {
+ public:
+  template <typename... Args>
+  void add(std::string_view option, fmt::format_string<Args...> format, Args&&... args) {
+    list_.push_back({std::string(option), fmt::format(format, std::forward<Args>(args)...)});
+  }
+  std::vector<ConfigFault> take() { return std::move(list_); }
+
+ private:
+  std::vector<ConfigFault> list_;
+};
+
+void check_model(const ModelConfig& model, Faults& faults) {
+  const auto& names = model.classes.names;
+  const std::size_t given = names.empty() ? model.classes.count : names.size();
+  if (std::set<std::string>(names.begin(), names.end()).size() != names.size()) {
+    faults.add("model.classes", "names a class twice");
+  }
+  switch (model.task) {
+    case Task::kBinary:
+      if (given != 0 && given != 2) {
+        faults.add("model.classes", "a binary task has 2 classes, {} are given; for more say `task: multiclass`", given);
+      }
+      break;
+    case Task::kMulticlass:
+      if (given < 2) {
+        faults.add("model.classes", "a multiclass task needs the number of classes or their names, "
+                   "such as 10 or [cat, dog, bird]");
+      }
+      break;
+    case Task::kRegression:
+      if (given != 0) faults.add("model.classes", "a regression has no classes; leave the option out");
+      break;
+  }
+  if (!std::has_single_bit(model.embedding_rows)) {
+    faults.add("model.embedding_rows", "must be a power of two, such as {} or {}; got {}", std::bit_floor(model.embedding_rows),
+               std::bit_ceil(model.embedding_rows), model.embedding_rows);
+  }
+  if (model.architecture == setting::Architecture::kMlp && model.hidden.empty()) {
+    faults.add("model.hidden", "an mlp needs one hidden layer or more; without any it is `architecture: linear`");
+  }
+}
+
+void check_brokers(const StreamConfig& stream, Faults& faults) {
+  if (stream.brokers.empty()) faults.add("stream.brokers", "names no broker; give host:port or embedded");
+  for (const auto& broker : stream.brokers) {
+    if (broker == "embedded") {
+      if (!stream.embedded()) faults.add("stream.brokers", "`embedded` stands alone, without other brokers");
+    } else if (const auto address = parse_host_port(broker); !address) {
+      faults.add("stream.brokers", "{}", address.status().message());
+    }
+  }
+}
+
+void check_topic_name(std::string_view option, const std::string& name, Faults& faults) {
+  constexpr std::size_t kLengthMax = 249;  // Kafka's own
+  const auto legal = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+  if (name.size() > kLengthMax || name == "." || name == ".." || name.find_first_not_of(legal) != std::string::npos) {
+    faults.add(option, "'{}' is no topic name; Kafka takes up to {} letters, digits, dots, dashes and underscores",
+               name, kLengthMax);
+  }
+}
+
+void check_stream(const Config& config, Faults& faults) {
+  const auto& stream = config.stream;
+  check_brokers(stream, faults);
+  check_topic_name("stream.topic", stream.topic, faults);
+  check_topic_name("stream.dead_letter_topic", stream.dead_letter_topic, faults);
+  if (!stream.topic.empty() && stream.dead_letter_topic == stream.topic) {
+    faults.add("stream.dead_letter_topic", "is the topic that is read: each bad record would come back for ever");
+  }
+  for (const auto& [property, file] : stream.properties_files) {
+    if (stream.properties.count(property) > 0) {
+      faults.add("stream.properties_files", "'{}' stands in stream.properties too; keep one of the two", property);
+    }
+    if (file.empty()) faults.add("stream.properties_files", "'{}' names no file", property);
+  }
+  if (stream.label == stream.time && !stream.time.empty()) {
+    faults.add("stream.time", "'{}' is the label; the event time must be a field of its own", stream.time);
+  }
+  if (stream.features.infer) return;
+  const Status features = validate_features(to_event_spec(config));
+  std::string_view lines = features.message();
+  while (!lines.empty()) {  // one line an error; the feature it speaks of stands in the first quotes
+    const auto end = lines.find('\n');
+    const std::string line(lines.substr(0, end));
+    lines.remove_prefix(end == std::string_view::npos ? lines.size() : end + 1);
+    const auto open = line.find('\'');
+    const auto close = open == std::string::npos ? open : line.find('\'', open + 1);
+    faults.add(close == std::string::npos ? "stream.features" : "stream.features." + line.substr(open + 1, close - open - 1),
+               "{}", line);
+  }
+}
+
+void check_learning(const Config& config, Faults& faults) {
+  const auto& learning = config.learning;
+  const bool replays = learning.strategy == setting::Strategy::kEr && learning.replay_ratio > 0;
+  if (replays) {
+    const auto replayed = std::lround(learning.replay_ratio * learning.batch_size);
+    if (replayed <= 0 || replayed >= static_cast<long>(learning.batch_size)) {
+      faults.add("learning.batch_size", "a batch of {} at replay_ratio {} leaves {} fresh and {} replayed rows; "
+                 "each needs at least 1", learning.batch_size, learning.replay_ratio,
+                 static_cast<long>(learning.batch_size) - replayed, replayed);
+    }
+    if (config.memory.capacity_events == 0) {
+      faults.add("memory.capacity_events", "is 0, but strategy er with replay_ratio {} replays from the memory; "
+                 "give it room or say `strategy: finetune`", learning.replay_ratio);
+    }
+  }
+  if (learning.optimizer != setting::Optimizer::kSgd && (learning.momentum > 0 || learning.nesterov)) {
+    faults.add(learning.momentum > 0 ? "learning.momentum" : "learning.nesterov", "belongs to `optimizer: sgd`");
+  }
+  if (learning.optimizer == setting::Optimizer::kSgd && learning.nesterov && learning.momentum <= 0) {
+    faults.add("learning.nesterov", "needs a momentum above 0, such as 0.9");
+  }
+  const bool regression = config.model.task == Task::kRegression;
+  if (regression && learning.loss == setting::Loss::kCrossEntropy) {
+    faults.add("learning.loss", "cross_entropy is for classes; a regression takes mse, mae or huber");
+  }
+  if (!regression && learning.loss != setting::Loss::kAuto && learning.loss != setting::Loss::kCrossEntropy) {
+    faults.add("learning.loss", "is for regressions; a task with classes takes cross_entropy");
+  }
+  if (regression && learning.label_smoothing > 0) {
+    faults.add("learning.label_smoothing", "is for classes; a regression has none");
+  }
+  const auto& device = learning.device;
+  const bool numbered = device.rfind("cuda:", 0) == 0 && device.size() > 5 && device.size() <= 8 &&
+                        device.find_first_not_of("0123456789", 5) == std::string::npos;
+  if (device != "auto" && device != "cpu" && device != "cuda" && !numbered) {
+    faults.add("learning.device", "expected auto, cpu, cuda or cuda:N; got '{}'", device);
+  }
+}
+
+void check_evaluation(const Config& config, Faults& faults) {
+  const auto& evaluation = config.evaluation;
+  const bool by_field = evaluation.slices_by == setting::SliceBy::kField;
+  if (by_field && evaluation.slices_field.empty()) {
+    faults.add("evaluation.slices.field", "`slices.by: field` needs the name of the field");
+  }
+  if (!by_field && !evaluation.slices_field.empty()) {
+    faults.add("evaluation.slices.field", "is given, but slices.by is not `field`");
+  }
+  if (!by_field && !evaluation.slices_values.empty()) {
+    faults.add("evaluation.slices.values", "is given, but slices.by is not `field`");
+  }
+  if (by_field && evaluation.slices_values.empty()) {
+    faults.add("evaluation.slices.values", "`slices.by: field` needs the values that make a slice each");
+  }
+  if (evaluation.slices_by == setting::SliceBy::kClass && config.model.task == Task::kRegression) {
+    faults.add("evaluation.slices.by", "a regression has no classes to slice by");
+  }
+  if (evaluation.slices_by != setting::SliceBy::kNone && evaluation.held_out_share <= 0) {
+    faults.add("evaluation.slices.by", "slices are measured on held-out events; give evaluation.held_out.share, such as 0.02");
+  }
+}
+
+}  // namespace
+
+std::uint32_t class_count(const Config& config) {
+  switch (config.model.task) {
+    case Task::kBinary:
+      return 2;
+    case Task::kRegression:
+      return 0;
+    case Task::kMulticlass:
+      break;
+  }
+  const auto& classes = config.model.classes;
+  return classes.names.empty() ? classes.count : static_cast<std::uint32_t>(classes.names.size());
+}
+
+EventSpec to_event_spec(const Config& config) {
+  EventSpec spec;
+  if (!config.stream.features.infer) spec.features = config.stream.features.specs;
+  spec.label.field = config.stream.label;
+  spec.label.classes = class_count(config);
+  spec.label.class_names = config.model.classes.names;
+  spec.time_field = config.stream.time;
+  spec.key_field = config.stream.key;
+  return spec;
+}
+
+Result<HostPort> parse_host_port(const std::string& text) {
+  const auto bad = [&](std::string_view why) {
+    return invalid_argument(fmt::format("expected host:port, such as localhost:9092; got '{}' ({})", text, why));
+  };
+  const auto colon = text.rfind(':');
+  if (colon == std::string::npos) return bad("no port");
+  HostPort result;
+  result.host = text.substr(0, colon);
+  if (result.host.size() > 2 && result.host.front() == '[' && result.host.back() == ']') {
+    result.host = result.host.substr(1, result.host.size() - 2);
+  } else if (result.host.find(':') != std::string::npos) {
+    return bad("write an IPv6 address in brackets");
+  }
+  if (result.host.empty()) return bad("no host");
+  if (result.host.find_first_of(" \t/@,[]") != std::string::npos) return bad("a character that no host name has");
+  const char* begin = text.data() + colon + 1;
+  const char* end = text.data() + text.size();
+  const auto parsed = std::from_chars(begin, end, result.port);
+  if (begin == end || parsed.ec != std::errc() || parsed.ptr != end) return bad("the port is a number from 0 to 65535");
+  return result;
+}
+
+std::vector<ConfigFault> check_together(const Config& config) {
+  Faults faults;
+  check_model(config.model, faults);
+  check_stream(config, faults);
+  check_learning(config, faults);
+  check_evaluation(config, faults);
+  if (const auto listen = parse_host_port(config.serving.listen); !listen) {
+    faults.add("serving.listen", "{}", listen.status().message());
+  }
+  return faults.take();
+}
+
+Status check_runnable(const Config& config) {
+  if (config.stream.topic.empty()) return invalid_argument("stream.topic is not set: name the topic to learn from");
+  for (const auto& [property, path] : config.stream.properties_files) {
+    std::ifstream file(path);
+    if (!file.good()) {
+      return invalid_argument(fmt::format("stream.properties_files: cannot read {}, which holds {}", path, property));
+    }
+  }
+  return Status::ok();
+}
+
+}  // namespace freshet

@@ -1,0 +1,183 @@
+// Config: everything a user can set, as plain structs. The defaults stand here; names, bounds and help texts of the same
+// options stand in option_table.cc, and a test holds the two together.
+//
+// In a number marked "0: none" zero means that the option is off and is written `none` in the file.
+//
+// Threads: values.  Failure: `load_config` (config_loader.h) reports every error at once.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/feature_spec.h"
+#include "core/log.h"
+#include "core/predictor.h"
+
+namespace freshet {
+
+// The choices of options. Each room has its own types; daemon/ maps one to the other, by name where the room can parse
+// one (option_text in option_table.h gives it). The order here is the order of the choices in option_table.cc.
+namespace setting {
+enum class Architecture : std::uint8_t { kLinear, kMlp, kWideDeep };
+enum class Format : std::uint8_t { kJson };
+enum class Start : std::uint8_t { kEarliest, kLatest };
+enum class LostOffsets : std::uint8_t { kFail, kEarliest, kLatest };
+enum class Policy : std::uint8_t { kReservoir };
+enum class Strategy : std::uint8_t { kEr, kFinetune };
+enum class Optimizer : std::uint8_t { kSgd, kAdamw, kAdagrad };
+enum class Loss : std::uint8_t { kAuto, kCrossEntropy, kMse, kMae, kHuber };
+enum class GoLive : std::uint8_t { kNextCut, kWhenReady };
+enum class SliceBy : std::uint8_t { kNone, kClass, kMonth, kField };
+enum class Weights : std::uint8_t { kRaw, kEma, kAverage };
+enum class LogFormat : std::uint8_t { kText, kJson };
+}  // namespace setting
+
+// Written as a count (`classes: 10`) or as names (`classes: [no, yes]`), in the order of the class numbers.
+struct ClassList {
+  std::uint32_t count = 0;  // 0: not given
+  std::vector<std::string> names;
+  friend bool operator==(const ClassList&, const ClassList&) = default;
+};
+
+// `stream.features`: `auto`, or the features by name in the order of the file.
+struct FeatureList {
+  bool infer = true;
+  std::vector<FeatureSpec> specs;
+};
+
+struct ModelConfig {
+  std::string name = "freshet";
+  setting::Architecture architecture = setting::Architecture::kWideDeep;
+  Task task = Task::kBinary;
+  ClassList classes;
+  std::vector<std::int64_t> hidden = {64, 32};
+  std::uint32_t embedding_dim = 8;
+  std::uint32_t embedding_rows = 65536;
+  std::uint64_t seed = 1;
+};
+
+struct StreamConfig {
+  std::vector<std::string> brokers = {"localhost:9092"};  // host:port each, or the one word "embedded"
+  std::string topic;
+  std::string group = "freshet";
+  setting::Format format = setting::Format::kJson;
+  std::string label = "label";
+  std::string time;  // empty: the record's Kafka timestamp
+  std::string key;   // empty: the record's Kafka key
+  setting::Start start = setting::Start::kEarliest;
+  setting::LostOffsets on_lost_offsets = setting::LostOffsets::kFail;
+  FeatureList features;
+  std::string dead_letter_topic;  // empty: bad records are counted and skipped, not kept
+  std::int64_t record_bytes_max = std::int64_t{1} << 20;
+  std::uint32_t queue_batches = 16;
+  std::map<std::string, std::string> properties;        // for librdkafka, as they are; may hold secrets
+  std::map<std::string, std::string> properties_files;  // property to the file that holds its value
+  bool embedded() const { return brokers.size() == 1 && brokers.front() == "embedded"; }
+};
+
+struct MemoryConfig {
+  std::string path = "/var/lib/freshet";
+  setting::Policy policy = setting::Policy::kReservoir;
+  std::uint64_t capacity_events = 1'000'000;
+  std::int64_t ttl_ms = 0;  // 0: none; event time
+  std::int64_t block_cache_bytes = std::int64_t{64} << 20;
+  std::int64_t write_buffer_bytes = std::int64_t{32} << 20;  // up to three of them are in memory
+};
+
+struct RoundConfig {
+  std::uint64_t every_events = 1024;
+  std::int64_t every_ms = 5000;  // 0: none, events alone decide
+  setting::GoLive go_live = setting::GoLive::kNextCut;
+};
+
+struct LearningConfig {
+  setting::Strategy strategy = setting::Strategy::kEr;
+  double replay_ratio = 0.5;  // share of a batch that is replayed
+  setting::Optimizer optimizer = setting::Optimizer::kAdagrad;
+  double learning_rate = 0.02;
+  double momentum = 0;
+  bool nesterov = false;
+  double weight_decay = 0;
+  std::uint32_t batch_size = 64;  // fresh and replayed rows together
+  double clip_norm = 0;           // 0: none
+  double label_smoothing = 0;
+  setting::Loss loss = setting::Loss::kAuto;
+  RoundConfig round;
+  double ema_decay = 0.9999;
+  std::uint32_t average_last = 8;
+  std::uint32_t average_every_rounds = 1;
+  std::string device = "auto";  // auto, cpu, cuda or cuda:N
+  std::uint32_t threads = 1;
+};
+
+struct EvaluationConfig {
+  std::uint64_t window_events = 10'000;
+  double held_out_share = 0;
+  std::uint32_t held_out_per_slice = 256;
+  setting::SliceBy slices_by = setting::SliceBy::kNone;
+  std::string slices_field;
+  std::vector<std::string> slices_values;
+  std::uint32_t forgetting_every_rounds = 10;
+};
+
+struct CheckpointConfig {
+  std::int64_t every_ms = 5000;
+  std::uint64_t every_events = 100'000;  // in a backtest, where seconds must not matter
+  std::uint32_t keep = 2;
+};
+
+struct ServingConfig {
+  std::string listen = "0.0.0.0:8080";
+  setting::Weights weights = setting::Weights::kRaw;
+  std::uint32_t threads = 1;
+  std::int64_t body_bytes_max = std::int64_t{16} << 20;
+  std::uint32_t connections_max = 1024;
+  std::int64_t idle_timeout_ms = 75'000;
+  std::int64_t request_timeout_ms = 30'000;
+  std::uint32_t batch_rows_max = 4096;
+  std::int64_t drain_timeout_ms = 20'000;
+};
+
+struct LogConfig {
+  LogLevel level = LogLevel::kInfo;
+  setting::LogFormat format = setting::LogFormat::kText;
+};
+
+struct Config {
+  ModelConfig model;
+  StreamConfig stream;
+  MemoryConfig memory;
+  LearningConfig learning;
+  EvaluationConfig evaluation;
+  CheckpointConfig checkpoint;
+  ServingConfig serving;
+  LogConfig log;
+};
+
+// How events are to be read; `features` is empty where they are to be inferred.
+EventSpec to_event_spec(const Config& config);
+
+// The number of classes: 2 for binary, 0 for regression.
+std::uint32_t class_count(const Config& config);
+
+struct HostPort {
+  std::string host;  // without the brackets of an IPv6 address
+  std::uint16_t port = 0;
+};
+// "host:port", "1.2.3.4:80" or "[::1]:80".
+Result<HostPort> parse_host_port(const std::string& text);
+
+// One thing wrong with an option, found after all values were read alone.
+struct ConfigFault {
+  std::string option;  // dotted name; "stream.features.NAME" for one feature
+  std::string what;
+};
+// What options must say together: label and features, task and classes, batch and replay, slices and their field.
+std::vector<ConfigFault> check_together(const Config& config);
+
+// What `freshet run` needs beyond a valid configuration: a topic, and secret files that can be read.
+Status check_runnable(const Config& config);
+
+}  // namespace freshet

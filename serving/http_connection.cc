@@ -1,0 +1,312 @@
+#include "serving/http_connection.h"
+
+#include <fmt/format.h>
+
+#include <boost/asio/post.hpp>
+#include <cstring>
+#include <exception>
+#include <iterator>
+#include <tuple>
+#include <utility>
+
+namespace freshet {
+namespace {
+
+constexpr std::size_t kReadBytes = std::size_t{24} << 10;    // room for body bytes beside the header
+constexpr std::size_t kFlushBytes = std::size_t{64} << 10;   // pipelined answers are gathered up to here
+constexpr std::size_t kKeepBytes = std::size_t{256} << 10;   // buffers grown beyond are given back
+constexpr std::size_t kBodySlack = 64;
+constexpr std::size_t kDiscardMax = std::size_t{4} << 20;    // bytes of a refused request that are read away
+constexpr int kRequestsPerTurn = 32;                         // then other connections get theirs
+
+void shrink(std::string& buffer) {
+  buffer.clear();
+  if (buffer.capacity() > kKeepBytes) std::string().swap(buffer);
+}
+
+// Path and query of a request target: "/path?query", or the absolute form "http://host/path?query".
+std::pair<std::string_view, std::string_view> split_target(std::string_view target) {
+  if (!target.empty() && target.front() != '/') {
+    const auto scheme = target.find("://");
+    const auto slash = scheme == std::string_view::npos ? scheme : target.find('/', scheme + 3);
+    if (slash != std::string_view::npos) target.remove_prefix(slash);
+  }
+  const auto mark = target.find('?');
+  if (mark == std::string_view::npos) return {target, {}};
+  return {target.substr(0, mark), target.substr(mark + 1)};
+}
+
+}  // namespace
+
+HttpConnection::HttpConnection(HttpSocket socket, HttpContext& context)
+    : context_(context),
+      socket_(std::move(socket)),
+      input_(new char[context.options.header_bytes_max + kReadBytes]) {}
+
+std::size_t HttpConnection::buffer_bytes() const { return context_.options.header_bytes_max + kReadBytes; }
+
+void HttpConnection::start(std::list<std::shared_ptr<HttpConnection>>::iterator place) {
+  place_ = place;
+  context_.metrics.connections.add(1);
+  ErrorCode ignored;
+  socket_.set_option(boost::asio::ip::tcp::no_delay(true), ignored);
+  socket_.non_blocking(true, ignored);
+  set_deadline(context_.options.idle_timeout);
+  read();
+}
+
+void HttpConnection::set_deadline(std::chrono::milliseconds from_now) {
+  deadline_ns_ = context_.clock.monotonic_ns() + std::chrono::nanoseconds(from_now).count();
+}
+
+void HttpConnection::run() {
+  for (int turn = 0; turn < kRequestsPerTurn; ++turn) {
+    if (close_after_output_) {
+      if (flush()) finish();
+      return;
+    }
+    switch (parse()) {
+      case ParseStep::kComplete:
+        serve();
+        if (output_.size() > kFlushBytes && !flush()) return;
+        break;
+      case ParseStep::kFailed:
+        break;
+      case ParseStep::kNeedMore:
+        if (!flush()) return;
+        if (context_.draining && !parser_) {
+          finish();
+        } else {
+          read();
+        }
+        return;
+    }
+  }
+  if (flush()) boost::asio::post(socket_.get_executor(), [self = shared_from_this()] {
+    if (!self->closed_) self->run();
+  });
+}
+
+ParseStep HttpConnection::parse() {
+  if (!parser_) {
+    while (begin_ < end_ && (input_[begin_] == '\r' || input_[begin_] == '\n')) ++begin_;
+    if (begin_ == end_) {
+      begin_ = end_ = 0;
+      return ParseStep::kNeedMore;
+    }
+    if (buffer_bytes() - begin_ < context_.options.header_bytes_max + kReadBytes / 2) {
+      std::memmove(input_.get(), input_.get() + begin_, end_ - begin_);
+      end_ -= begin_;
+      begin_ = 0;
+    }
+    parser_.emplace(RequestParser::Limits{context_.options.header_bytes_max, context_.options.body_bytes_max}, headers_,
+                    body_);
+    continue_sent_ = false;
+    context_.metrics.requests_in_flight.add(1);
+    set_deadline(context_.options.request_timeout);
+  }
+  const bool header_was_done = parser_->header_done();
+  const ParseOutcome outcome = parser_->feed(input_.get() + begin_, end_ - begin_);
+  if (outcome.step == ParseStep::kFailed) {
+    fail(outcome.status, outcome.reason);
+    return outcome.step;
+  }
+  begin_ += outcome.consumed;
+  if (!header_was_done && parser_->header_done()) header_end_ = begin_;
+  if (outcome.step == ParseStep::kNeedMore && parser_->header_done() && parser_->wants_continue() && !continue_sent_) {
+    output_ += "HTTP/1.1 100 Continue\r\n\r\n";
+    continue_sent_ = true;
+  }
+  return outcome.step;
+}
+
+void HttpConnection::serve() {
+  const std::int64_t began_ns = context_.clock.monotonic_ns();
+  const bool keep_alive = parser_->client_keeps_alive() && !context_.draining;
+  body_.reserve(body_.size() + kBodySlack);
+  Request request;
+  request.method = parser_->method();
+  std::tie(request.path, request.query) = split_target(parser_->target());
+  request.headers = headers_;
+  request.body = body_;
+  request.body_slack = kBodySlack;
+  request.worker = context_.worker;
+  Response response;
+  try {
+    response = context_.handler(request);
+  } catch (const std::exception& error) {
+    context_.log.error("http_handler_failed", "A request handler threw an exception.",
+                       {{"path", request.path}, {"error", error.what()}});
+    response = error_response(500, "internal error; the server's log says more");
+  } catch (...) {
+    context_.log.error("http_handler_failed", "A request handler threw.", {{"path", request.path}});
+    response = error_response(500, "internal error; the server's log says more");
+  }
+  append_response(response, request.method == "HEAD", keep_alive);
+  close_after_output_ = !keep_alive;
+  parser_.reset();
+  shrink(body_);
+  const std::int64_t ended_ns = context_.clock.monotonic_ns();
+  context_.metrics.request_seconds.observe(static_cast<double>(ended_ns - began_ns) * 1e-9);
+  context_.metrics.requests_in_flight.add(-1);
+  deadline_ns_ = ended_ns + std::chrono::nanoseconds(context_.options.idle_timeout).count();
+}
+
+void HttpConnection::fail(int status, std::string_view reason) {
+  append_response(error_response(status, reason), false, false);
+  if (parser_) context_.metrics.requests_in_flight.add(-1);
+  parser_.reset();
+  close_after_output_ = true;
+  linger_ = true;
+}
+
+void HttpConnection::append_response(const Response& response, bool head_only, bool keep_alive) {
+  context_.metrics.count_response(response.status);
+  const bool http_1_0 = parser_ && parser_->http_1_0();
+  auto out = std::back_inserter(output_);
+  if (response.status == 200) {
+    output_ += "HTTP/1.1 200 OK\r\n";
+  } else {
+    fmt::format_to(out, "HTTP/1.1 {} {}\r\n", response.status, status_reason(response.status));
+  }
+  output_ += context_.date;
+  for (const auto& [name, value] : response.headers) {
+    output_.append(name).append(": ").append(value).append("\r\n");
+  }
+  if (!keep_alive) {
+    output_ += "Connection: close\r\n";
+  } else if (http_1_0) {
+    output_ += "Connection: keep-alive\r\n";
+  }
+  output_.append("Content-Type: ").append(response.content_type);
+  fmt::format_to(out, "\r\nContent-Length: {}\r\n\r\n", response.body.size());
+  if (!head_only) output_ += response.body;
+}
+
+bool HttpConnection::flush() {
+  while (sent_ < output_.size()) {
+    ErrorCode error;
+    sent_ += socket_.write_some(boost::asio::buffer(output_.data() + sent_, output_.size() - sent_), error);
+    if (error == boost::asio::error::would_block || error == boost::asio::error::try_again) {
+      if (!writing_) set_deadline(context_.options.request_timeout);
+      writing_ = true;
+      socket_.async_wait(HttpSocket::wait_write,
+                         [self = shared_from_this()](const ErrorCode& wait_error) {
+                           if (self->closed_) return;
+                           if (wait_error) {
+                             self->close();
+                           } else if (self->flush()) {
+                             self->run();
+                           }
+                         });
+      return false;
+    }
+    if (error) {
+      close();
+      return false;
+    }
+  }
+  if (writing_) set_deadline(parser_ ? context_.options.request_timeout : context_.options.idle_timeout);
+  writing_ = false;
+  sent_ = 0;
+  shrink(output_);
+  return true;
+}
+
+void HttpConnection::make_room() {
+  if (!parser_) {
+    begin_ = end_ = 0;
+  } else if (parser_->header_done()) {
+    // The header stays, the rest of the buffer takes the body in pieces.
+    std::memmove(input_.get() + header_end_, input_.get() + begin_, end_ - begin_);
+    end_ = header_end_ + (end_ - begin_);
+    begin_ = header_end_;
+  }
+}
+
+void HttpConnection::read() {
+  if (reading_ || closed_) return;
+  make_room();
+  if (end_ == buffer_bytes()) {  // only a chunk header or trailer can fill it
+    fail(400, "chunk header or trailer is too large");
+    if (flush()) finish();
+    return;
+  }
+  reading_ = true;
+  socket_.async_read_some(
+      boost::asio::buffer(input_.get() + end_, buffer_bytes() - end_),
+      [self = shared_from_this()](const ErrorCode& error, std::size_t bytes) { self->on_read(error, bytes); });
+}
+
+void HttpConnection::on_read(const ErrorCode& error, std::size_t bytes) {
+  reading_ = false;
+  if (closed_) return;
+  if (error) {
+    if (!writing_) close();  // else the write finds out by itself, or succeeds towards a half-closed client
+    return;
+  }
+  if (close_after_output_) {
+    discarded_ += bytes;
+    if (discarded_ > kDiscardMax) {
+      close();
+    } else {
+      begin_ = end_ = 0;
+      read();
+    }
+    return;
+  }
+  end_ += bytes;
+  try {
+    run();
+  } catch (const std::exception& failure) {  // out of memory, in the main
+    context_.log.error("http_connection_failed", "A connection had to be given up.", {{"error", failure.what()}});
+    close();
+  }
+}
+
+void HttpConnection::finish() {
+  ErrorCode ignored;
+  socket_.shutdown(HttpSocket::shutdown_send, ignored);
+  // Closing with unread bytes makes the kernel send a reset, which can reach the client before it has read the answer.
+  const bool unread = begin_ < end_ || socket_.available(ignored) > 0;
+  if (!linger_ && !unread) {
+    close();
+    return;
+  }
+  if (lingering_) return;
+  lingering_ = true;
+  set_deadline(context_.options.linger_timeout);
+  begin_ = end_ = 0;
+  read();
+}
+
+void HttpConnection::check_deadline(std::int64_t now_ns) {
+  if (now_ns < deadline_ns_) return;
+  if (parser_ && !writing_) {
+    context_.metrics.timeouts.increment();
+    fail(408, "the request took too long to arrive");
+    if (flush()) finish();
+    return;
+  }
+  if (writing_) context_.metrics.timeouts.increment();
+  close();
+}
+
+void HttpConnection::drain() {
+  ErrorCode ignored;
+  if (!busy() && reading_ && socket_.available(ignored) == 0) close();
+}
+
+void HttpConnection::close() {
+  if (closed_) return;
+  closed_ = true;
+  ErrorCode ignored;
+  socket_.close(ignored);
+  if (parser_) context_.metrics.requests_in_flight.add(-1);
+  context_.metrics.connections.add(-1);
+  const auto self = shared_from_this();
+  context_.connections.erase(place_);
+  context_.connection_closed();
+}
+
+}  // namespace freshet

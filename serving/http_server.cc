@@ -1,0 +1,272 @@
+#include "serving/http_server.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <pthread.h>
+
+#include <atomic>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <algorithm>
+#include <condition_variable>
+#include <ctime>
+#include <exception>
+#include <iterator>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "serving/http_connection.h"
+#include "serving/http_metrics.h"
+
+namespace freshet {
+namespace {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using ErrorCode = boost::system::error_code;
+
+constexpr std::chrono::milliseconds kSweepMin{5};
+constexpr std::chrono::milliseconds kSweepMax{1000};
+constexpr std::chrono::milliseconds kAcceptRetry{100};
+constexpr std::string_view kRefusal =
+    "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    "Content-Length: 32\r\n\r\n{\"error\":\"too many connections\"}";
+
+std::string date_header(std::int64_t wall_ms) {
+  return fmt::format("Date: {:%a, %d %b %Y %H:%M:%S} GMT\r\n", fmt::gmtime(static_cast<std::time_t>(wall_ms / 1000)));
+}
+
+}  // namespace
+
+struct HttpServer::Impl {
+  struct Worker {
+    Worker(Impl& server, std::size_t index)
+        : context{server.options, server.handler, server.metrics, server.log, server.clock, index, false, {}, {}, {}},
+          guard(asio::make_work_guard(loop)),
+          sweep_timer(loop) {
+      context.connection_closed = [&server, this] {
+        server.open_connections.fetch_sub(1, std::memory_order_relaxed);
+        server.retire_when_empty(*this);
+      };
+    }
+    asio::io_context loop{1};  // run by one thread: asio leaves out what only several need
+    HttpContext context;
+    asio::executor_work_guard<asio::io_context::executor_type> guard;
+    asio::steady_timer sweep_timer;
+    std::thread thread;
+  };
+
+  Impl(const HttpServerOptions& server_options, Handler server_handler, MetricsRegistry& registry, Log& server_log,
+       const Clock& server_clock)
+      : options(server_options),
+        handler(std::move(server_handler)),
+        metrics(registry),
+        log(server_log),
+        clock(server_clock) {
+    const auto shortest = std::min({options.idle_timeout, options.request_timeout, options.linger_timeout});
+    sweep_every = std::clamp(shortest / 4, kSweepMin, kSweepMax);
+    options.threads = std::max<std::size_t>(options.threads, 1);
+    for (std::size_t i = 0; i < options.threads; ++i) workers.push_back(std::make_unique<Worker>(*this, i));
+    acceptor.emplace(workers.front()->loop);
+    accept_timer.emplace(workers.front()->loop);
+  }
+
+  Status listen();
+  void accept();
+  void adopt(Worker& worker, HttpSocket socket);
+  void refuse(HttpSocket socket);
+  void sweep(Worker& worker);
+  void run(Worker& worker);
+  void begin_drain(Worker& worker);
+  void retire_when_empty(Worker& worker);
+
+  HttpServerOptions options;
+  Handler handler;
+  HttpMetrics metrics;
+  Log& log;
+  const Clock& clock;
+  std::chrono::milliseconds sweep_every{};
+  std::vector<std::unique_ptr<Worker>> workers;
+  std::optional<tcp::acceptor> acceptor;              // on the first worker's loop, as is all accepting
+  std::optional<asio::steady_timer> accept_timer;
+  std::uint16_t port = 0;
+  std::size_t next_worker = 0;
+
+  std::atomic<std::size_t> open_connections{0};
+
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::size_t workers_done = 0;  // guarded by mutex
+  bool drained = false;          // owner's thread only
+};
+
+Status HttpServer::Impl::listen() {
+  ErrorCode error;
+  const std::string address = options.address == "localhost" ? "127.0.0.1" : options.address;
+  const auto ip = asio::ip::make_address(address, error);
+  if (error) return invalid_argument(fmt::format("'{}' is not an IP address to listen on", options.address));
+  const tcp::endpoint endpoint(ip, options.port);
+  const auto failed = [&](std::string_view what) {
+    return unavailable(fmt::format("cannot {} {}:{}: {}", what, options.address, options.port, error.message()));
+  };
+  if (acceptor->open(endpoint.protocol(), error); error) return failed("open a socket for");
+  if (acceptor->set_option(tcp::acceptor::reuse_address(true), error); error) return failed("reuse");
+  if (acceptor->bind(endpoint, error); error) return failed("bind to");
+  if (acceptor->listen(asio::socket_base::max_listen_connections, error); error) return failed("listen on");
+  port = acceptor->local_endpoint(error).port();
+  return Status::ok();
+}
+
+void HttpServer::Impl::accept() {
+  Worker& worker = *workers[next_worker];
+  acceptor->async_accept(worker.loop, [this, &worker](const ErrorCode& error, HttpSocket socket) {
+    if (error == asio::error::operation_aborted || !acceptor->is_open()) return;
+    if (error) {
+      // Out of file descriptors, mostly: trying again at once would only spin.
+      log.warning("http_accept_failed", "Could not accept a connection; trying again shortly.",
+                  {{"error", error.message()}});
+      accept_timer->expires_after(kAcceptRetry);
+      accept_timer->async_wait([this](const ErrorCode& cancelled) {
+        if (!cancelled && acceptor->is_open()) accept();
+      });
+      return;
+    }
+    if (open_connections.load(std::memory_order_relaxed) >= options.connections_max) {
+      refuse(std::move(socket));
+    } else {
+      open_connections.fetch_add(1, std::memory_order_relaxed);
+      if (workers.size() == 1) {
+        adopt(worker, std::move(socket));
+      } else {
+        asio::post(worker.loop, [this, &worker, moved = std::move(socket)]() mutable { adopt(worker, std::move(moved)); });
+      }
+      next_worker = (next_worker + 1) % workers.size();
+    }
+    accept();
+  });
+}
+
+void HttpServer::Impl::refuse(HttpSocket socket) {
+  metrics.connections_refused.increment();
+  metrics.count_response(503);
+  ErrorCode ignored;
+  socket.non_blocking(true, ignored);
+  socket.write_some(asio::buffer(kRefusal.data(), kRefusal.size()), ignored);
+  socket.shutdown(tcp::socket::shutdown_send, ignored);
+}
+
+void HttpServer::Impl::adopt(Worker& worker, HttpSocket socket) {
+  auto& list = worker.context.connections;
+  if (worker.context.draining) {
+    open_connections.fetch_sub(1, std::memory_order_relaxed);
+    return;
+  }
+  list.push_back(std::make_shared<HttpConnection>(std::move(socket), worker.context));
+  list.back()->start(std::prev(list.end()));
+}
+
+void HttpServer::Impl::sweep(Worker& worker) {
+  worker.context.date = date_header(clock.wall_ms());
+  const std::int64_t now_ns = clock.monotonic_ns();
+  auto& list = worker.context.connections;
+  for (auto it = list.begin(); it != list.end();) {
+    const std::shared_ptr<HttpConnection> connection = *it++;  // it may leave the list
+    connection->check_deadline(now_ns);
+  }
+  worker.sweep_timer.expires_after(sweep_every);
+  worker.sweep_timer.async_wait([this, &worker](const ErrorCode& error) {
+    if (!error) sweep(worker);
+  });
+}
+
+void HttpServer::Impl::run(Worker& worker) {
+  pthread_setname_np(pthread_self(), fmt::format("http-{}", worker.context.worker).c_str());
+  bool more = true;
+  while (more) {
+    try {
+      worker.loop.run();
+      more = false;
+    } catch (const std::exception& error) {  // each turn took a handler off the loop: this ends
+      log.error("http_loop_failed", "An event of the HTTP server failed.", {{"error", error.what()}});
+    }
+  }
+  const std::lock_guard lock(mutex);
+  ++workers_done;
+  changed.notify_all();
+}
+
+void HttpServer::Impl::begin_drain(Worker& worker) {
+  worker.context.draining = true;
+  if (&worker == workers.front().get()) {
+    ErrorCode ignored;
+    acceptor->close(ignored);
+    accept_timer->cancel();
+  }
+  auto& list = worker.context.connections;
+  for (auto it = list.begin(); it != list.end();) {
+    const std::shared_ptr<HttpConnection> connection = *it++;
+    connection->drain();
+  }
+  retire_when_empty(worker);
+}
+
+void HttpServer::Impl::retire_when_empty(Worker& worker) {
+  if (!worker.context.draining || !worker.context.connections.empty()) return;
+  worker.sweep_timer.cancel();
+  worker.guard.reset();
+}
+
+HttpServer::HttpServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+HttpServer::~HttpServer() { drain(std::chrono::milliseconds(0)); }
+
+std::uint16_t HttpServer::port() const { return impl_->port; }
+
+Result<std::unique_ptr<HttpServer>> HttpServer::start(const HttpServerOptions& options, Handler handler,
+                                                      MetricsRegistry& metrics, Log& log, const Clock& clock) {
+  try {
+    std::unique_ptr<HttpServer> server(
+        new HttpServer(std::make_unique<Impl>(options, std::move(handler), metrics, log, clock)));
+    Impl& impl = *server->impl_;
+    TRY(impl.listen());
+    impl.accept();
+    for (auto& worker : impl.workers) {
+      impl.sweep(*worker);
+      worker->thread = std::thread([&impl, raw = worker.get()] { impl.run(*raw); });
+    }
+    return server;
+  } catch (const std::exception& error) {
+    return resource_exhausted(fmt::format("cannot start the HTTP server: {}", error.what()));
+  }
+}
+
+bool HttpServer::drain(std::chrono::milliseconds grace) {
+  auto& server = *impl_;
+  if (server.drained) return server.workers_done == server.workers.size();
+  server.drained = true;
+  for (auto& worker : server.workers) {
+    asio::post(worker->loop, [&server, raw = worker.get()] { server.begin_drain(*raw); });
+  }
+  bool answered = false;
+  if (server.workers.front()->thread.joinable()) {
+    std::unique_lock lock(server.mutex);
+    answered = server.changed.wait_for(lock, grace, [&] { return server.workers_done == server.workers.size(); });
+  }
+  if (!answered) {
+    for (auto& worker : server.workers) worker->loop.stop();
+  }
+  for (auto& worker : server.workers) {
+    if (worker->thread.joinable()) worker->thread.join();
+    auto& list = worker->context.connections;
+    while (!list.empty()) list.front()->close();
+  }
+  return answered;
+}
+
+}  // namespace freshet

@@ -1,0 +1,57 @@
+// HttpServer: HTTP/1.1 for a handful of busy clients: keep-alive, pipelining, chunked bodies, and a bound on everything
+// that a client controls.
+//
+// Threads: `threads` of its own, each with its own event loop and its own share of the connections, so that no lock is
+// taken per request. Handlers run on them. `drain` and the destructor from the owner's thread.
+// Owns: its sockets, threads and a copy of the handler.  Failure: `start` says why it cannot listen; after that every
+// failure ends a connection, never the server.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/metrics.h"
+#include "core/status.h"
+#include "serving/http_message.h"
+
+namespace freshet {
+
+struct HttpServerOptions {
+  std::string address = "0.0.0.0";  // an IP address, or "localhost"
+  std::uint16_t port = 8080;        // 0: any free port
+  std::size_t threads = 1;
+  std::size_t header_bytes_max = 8192;
+  std::size_t body_bytes_max = std::size_t{16} << 20;
+  std::size_t connections_max = 1024;                     // one more is answered 503 and closed
+  std::chrono::milliseconds idle_timeout{75'000};         // between requests of a connection
+  std::chrono::milliseconds request_timeout{30'000};      // to send one request whole, and to take one response whole
+  std::chrono::milliseconds linger_timeout{2'000};        // after an error: lets the client read why
+};
+
+class HttpServer {
+ public:
+  // Listens when it returns. `metrics`, `log` and `clock` outlive the server.
+  static Result<std::unique_ptr<HttpServer>> start(const HttpServerOptions& options, Handler handler,
+                                                   MetricsRegistry& metrics, Log& log, const Clock& clock);
+  ~HttpServer();  // drains with no grace
+  HttpServer(const HttpServer&) = delete;
+  HttpServer& operator=(const HttpServer&) = delete;
+
+  std::uint16_t port() const;
+
+  // Stops accepting, closes idle connections, lets requests in flight finish for at most `grace`, then closes what is
+  // left and joins the threads. True when every request in flight was answered. A second call does nothing.
+  bool drain(std::chrono::milliseconds grace);
+
+ private:
+  struct Impl;
+  explicit HttpServer(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace freshet

@@ -1,0 +1,301 @@
+// The daily work: append, read, scan, sync.
+#include "storage/store.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "core/bytes.h"
+#include "storage/store_impl.h"
+#include "storage/store_keys.h"
+
+namespace freshet {
+namespace {
+
+constexpr std::size_t kReadChunk = 1024;              // keys of one MultiGet
+constexpr std::uint64_t kRangeDeleteFrom = 2048;      // shorter ranges are deleted one by one: range marks slow reads
+constexpr std::uint64_t kDeletesPerAppend = 2;        // for each appended event, so that deleting keeps up
+constexpr std::uint64_t kDeletesPerBatch = 16384;     // when there is nothing to hide behind
+
+std::string encode_order(const OrderEntry& entry) {
+  ByteWriter writer;
+  writer.put(entry.kind);
+  writer.put(entry.seq);
+  writer.put(entry.round);
+  writer.put(entry.model_version);
+  return writer.take();
+}
+
+Result<OrderEntry> decode_order(std::uint64_t index, std::string_view bytes) {
+  ByteReader reader(bytes);
+  OrderEntry entry;
+  entry.kind = reader.get<OrderKind>();
+  entry.seq = reader.get<std::uint64_t>();
+  entry.round = reader.get<std::uint64_t>();
+  entry.model_version = reader.get<std::uint64_t>();
+  if (!reader.at_end()) return data_loss(fmt::format("order entry {} cannot be read", index));
+  return entry;
+}
+
+}  // namespace
+
+Store::Store(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Store::~Store() = default;
+
+// Writes `batch` and clears it. A refused write changes nothing: neither the log nor the tables have any of it.
+Status Store::Impl::write(bool sync, std::string_view what) {
+  if (options.read_only) {
+    batch.Clear();
+    return failed_precondition(fmt::format("{}: the store at {} is open for reading only", what, options.path));
+  }
+  rocksdb::Status status;
+  if (stalled) {
+    status = db->Resume();
+    if (status.ok()) {
+      stalled = false;
+      log->info("store_resumed", "the disk takes writes again", {{"path", options.path}});
+    } else if (status.IsBusy()) {
+      status = rocksdb::Status::NoSpace("recovering from an earlier error");
+    }
+  }
+  if (status.ok()) {
+    rocksdb::WriteOptions write_options;
+    write_options.sync = sync;
+    status = db->Write(write_options, &batch);
+  }
+  batch.Clear();
+  if (status.ok()) return Status::ok();
+  stalls->increment();
+  if (!stalled) {
+    stalled = true;
+    log->error("store_stalled", "the disk refused a write; it is tried again with the next one",
+               {{"path", options.path}, {"error", status.ToString()}});
+  }
+  return convert(status, what, options.path);
+}
+
+Deletions Store::Impl::add_deletions(std::uint64_t deletes_max) {
+  Deletions done;
+  std::uint64_t deletes = 0;
+  for (const SeqRange& range : doomed) {
+    if (deletes >= deletes_max) break;
+    const std::uint64_t size = range.last - range.first + 1;
+    if (size >= kRangeDeleteFrom) {
+      batch.DeleteRange(families[kEvents], slice(seq_key(range.first).view()), slice(seq_key(range.last + 1).view()))
+          .PermitUncheckedError();
+      ++deletes;
+      ++done.ranges;
+      continue;
+    }
+    const std::uint64_t count = std::min(size, deletes_max - deletes);
+    for (std::uint64_t i = 0; i < count; ++i) {
+      batch.Delete(families[kEvents], slice(seq_key(range.first + i).view())).PermitUncheckedError();
+    }
+    deletes += count;
+    if (count == size) {
+      ++done.ranges;
+    } else {
+      done.partial = count;
+    }
+  }
+  return done;
+}
+
+void Store::Impl::drop(const Deletions& done) {
+  for (std::size_t i = 0; i < done.ranges; ++i) cache->forget(doomed[i].first, doomed[i].last);
+  if (done.partial != 0) cache->forget(doomed[done.ranges].first, doomed[done.ranges].first + done.partial - 1);
+  doomed.erase(doomed.begin(), doomed.begin() + static_cast<std::ptrdiff_t>(done.ranges));
+  if (done.partial != 0) doomed.front().first += done.partial;
+}
+
+Status Store::Impl::delete_all_doomed() {
+  while (!doomed.empty()) {  // each round deletes at least one range or kDeletesPerBatch events
+    batch.Clear();
+    const Deletions done = add_deletions(kDeletesPerBatch);
+    TRY(write(/*sync=*/false, "deleting events that nobody needs"));
+    drop(done);
+  }
+  return Status::ok();
+}
+
+void Store::Impl::mark_synced() {
+  for (const auto& [partition, entry] : ledger.partitions()) synced[partition] = entry.next_offset;
+}
+
+Status Store::append(const AppendBatch& in) {
+  Impl& self = *impl_;
+  const std::size_t count = in.positions.size();
+  if (in.records.size() != count * in.stride || (count != 0 && in.stride == 0)) {
+    return invalid_argument(fmt::format("append of {} events of {} bytes with {} bytes", count, in.stride, in.records.size()));
+  }
+  if (count != 0 && in.first_seq != self.last_seq + 1) {
+    return invalid_argument(fmt::format("append at seq {}, the next one is {}", in.first_seq, self.last_seq + 1));
+  }
+  TRY(self.ledger.stage(in.positions, in.value_hashes, in.skipped));
+
+  rocksdb::WriteBatch& batch = self.batch;
+  batch.Clear();
+  std::array<char, 8> key;
+  for (std::size_t i = 0; i < count; ++i) {
+    store_big_endian(key.data(), in.first_seq + i);
+    batch.Put(self.families[kEvents], {key.data(), key.size()}, {in.records.data() + i * in.stride, in.stride})
+        .PermitUncheckedError();
+  }
+  for (std::size_t i = 0; i < in.order.size(); ++i) {
+    batch.Put(self.families[kOrder], slice(seq_key(self.next_order + i).view()), encode_order(in.order[i]))
+        .PermitUncheckedError();
+  }
+  for (const PartitionLedger& entry : self.ledger.staged()) {
+    batch.Put(self.families[kPositions], slice(partition_key(entry.partition).view()), encode_ledger(entry))
+        .PermitUncheckedError();
+  }
+  const std::uint64_t last_seq = self.last_seq + count;
+  const std::uint64_t next_order = self.next_order + in.order.size();
+  ByteWriter tail;
+  tail.put(last_seq);
+  tail.put(next_order);
+  batch.Put(self.families[kMeta], slice(kMetaTail), tail.buffer()).PermitUncheckedError();
+  const Deletions deletions = self.add_deletions(kDeletesPerAppend * count);
+
+  const bool sync = self.options.sync == SyncPolicy::kEveryAppend;
+  TRY(self.write(sync, "appending events"));
+  self.drop(deletions);
+  self.cache->put(in.first_seq, in.records, in.stride);
+  self.appended->add(static_cast<double>(count));
+  const std::lock_guard lock(self.mutex);
+  self.ledger.commit();
+  self.last_seq = last_seq;
+  self.next_order = next_order;
+  if (sync) self.mark_synced();
+  return Status::ok();
+}
+
+Status Store::read(std::span<const std::uint64_t> seqs,
+                   const std::function<void(std::size_t, std::string_view)>& visitor) const {
+  constexpr std::size_t kAhead = 8;
+  std::vector<std::size_t> missed;
+  for (std::size_t i = 0; i < seqs.size(); ++i) {
+    if (i + kAhead < seqs.size()) impl_->cache->prefetch(seqs[i + kAhead]);
+    if (!impl_->cache->get(seqs[i], [&](std::string_view record) { visitor(i, record); })) missed.push_back(i);
+  }
+  if (missed.empty()) return Status::ok();
+  std::sort(missed.begin(), missed.end(), [&](std::size_t a, std::size_t b) { return seqs[a] < seqs[b]; });
+  const std::size_t chunk = std::min(missed.size(), kReadChunk);
+  std::vector<SeqKey> keys(chunk);
+  std::vector<rocksdb::Slice> slices(chunk);
+  std::vector<rocksdb::PinnableSlice> values(chunk);
+  std::vector<rocksdb::Status> statuses(chunk);
+  const rocksdb::ReadOptions options;
+  for (std::size_t start = 0; start < missed.size(); start += chunk) {
+    const std::size_t count = std::min(chunk, missed.size() - start);
+    for (std::size_t i = 0; i < count; ++i) {
+      keys[i] = seq_key(seqs[missed[start + i]]);
+      slices[i] = slice(keys[i].view());
+    }
+    impl_->db->MultiGet(options, impl_->families[kEvents], count, slices.data(), values.data(), statuses.data(),
+                        /*sorted_input=*/true);
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::uint64_t seq = seqs[missed[start + i]];
+      if (statuses[i].IsNotFound()) return data_loss(fmt::format("event {} is not in {}", seq, path()));
+      if (!statuses[i].ok()) return convert(statuses[i], fmt::format("reading event {}", seq), path());
+      impl_->cache->put(seq, view(values[i]), values[i].size());
+      visitor(missed[start + i], view(values[i]));
+      values[i].Reset();
+    }
+  }
+  return Status::ok();
+}
+
+Status Store::scan(std::uint64_t first, std::uint64_t last,
+                   const std::function<Status(std::uint64_t, std::string_view)>& visitor) const {
+  rocksdb::ReadOptions options;
+  options.fill_cache = false;
+  const std::unique_ptr<rocksdb::Iterator> rows(impl_->db->NewIterator(options, impl_->families[kEvents]));
+  for (rows->Seek(slice(seq_key(first).view())); rows->Valid(); rows->Next()) {
+    const auto seq = read_big_endian<std::uint64_t>(view(rows->key()), 0);
+    if (seq > last) break;
+    TRY(visitor(seq, view(rows->value())));
+  }
+  return convert(rows->status(), "reading the event log", path());
+}
+
+Result<std::vector<IndexedOrderEntry>> Store::order_since(std::uint64_t index) const {
+  std::vector<IndexedOrderEntry> entries;
+  const std::unique_ptr<rocksdb::Iterator> rows(impl_->db->NewIterator({}, impl_->families[kOrder]));
+  for (rows->Seek(slice(seq_key(index).view())); rows->Valid(); rows->Next()) {
+    const auto at = read_big_endian<std::uint64_t>(view(rows->key()), 0);
+    entries.push_back({at, TRY(decode_order(at, view(rows->value())))});
+  }
+  TRY(convert(rows->status(), "reading the order", path()));
+  return entries;
+}
+
+Status Store::sync() {
+  Impl& self = *impl_;
+  if (self.options.read_only) return failed_precondition("a store opened for reading has nothing to sync");
+  const rocksdb::Status status = self.db->SyncWAL();
+  if (!status.ok()) return convert(status, "syncing the log", path());
+  const std::lock_guard lock(self.mutex);
+  self.mark_synced();
+  return Status::ok();
+}
+
+Status Store::flush() {
+  Impl& self = *impl_;
+  if (self.options.read_only) return failed_precondition("a store opened for reading has nothing to flush");
+  const std::vector<rocksdb::ColumnFamilyHandle*> families(self.families.begin(), self.families.end());
+  return convert(self.db->Flush(rocksdb::FlushOptions(), families), "flushing the store", path());
+}
+
+std::vector<PartitionLedger> Store::ledger() const {
+  const std::lock_guard lock(impl_->mutex);
+  std::vector<PartitionLedger> all;
+  all.reserve(impl_->ledger.partitions().size());
+  for (const auto& [partition, entry] : impl_->ledger.partitions()) all.push_back(entry);
+  return all;
+}
+
+std::map<std::int32_t, std::int64_t> Store::synced_positions() const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->synced;
+}
+
+std::optional<StoreIdentity> Store::identity() const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->identity;
+}
+
+std::uint64_t Store::last_seq() const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->last_seq;
+}
+
+std::uint64_t Store::next_order_index() const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->next_order;
+}
+
+std::uint64_t Store::stored_events_estimate() const {
+  std::uint64_t count = 0;
+  impl_->db->GetIntProperty(impl_->families[kEvents], rocksdb::DB::Properties::kEstimateNumKeys, &count);
+  return count;
+}
+
+std::uint64_t Store::bytes_on_disk() const {
+  std::uint64_t total = 0;
+  std::error_code error;
+  // Files may vanish under the walk: what cannot be asked counts as nothing.
+  for (auto file = std::filesystem::directory_iterator(path(), error); !error && file != std::filesystem::directory_iterator();
+       file.increment(error)) {
+    std::error_code gone;
+    const auto size = file->file_size(gone);
+    if (!gone) total += size;
+  }
+  return total;
+}
+
+std::uint32_t Store::format() const { return kStoreFormat; }
+const std::string& Store::path() const { return impl_->options.path; }
+
+}  // namespace freshet

@@ -1,0 +1,105 @@
+// Store::Impl: what the sources of Store share. Only storage/store*.cc include it.
+//
+// Threads: `mutex` guards the members below it; the writer alone touches those above, and may read the guarded ones
+// without it, being the only one to change them.
+#pragma once
+
+#include <rocksdb/db.h>
+#include <rocksdb/options.h>
+#include <rocksdb/write_batch.h>
+
+#include <array>
+#include <deque>
+#include <mutex>
+#include <unordered_map>
+
+#include "storage/manifest.h"
+#include "storage/record_cache.h"
+#include "storage/store.h"
+
+namespace freshet {
+
+enum Family : std::size_t { kMeta, kEvents, kOrder, kPositions, kMemory, kCheckpoints, kFamilies };
+
+inline rocksdb::Slice slice(std::string_view text) { return {text.data(), text.size()}; }
+inline std::string_view view(const rocksdb::Slice& bytes) { return {bytes.data(), bytes.size()}; }
+
+// What RocksDB says, as a Status that names the path and what to do.
+Status convert(const rocksdb::Status& status, std::string_view what, std::string_view path);
+
+struct PageId {
+  std::uint32_t space = 0;
+  std::uint64_t index = 0;
+  friend bool operator==(const PageId&, const PageId&) = default;
+};
+struct PageIdHash {
+  std::size_t operator()(const PageId& id) const {
+    return static_cast<std::size_t>((id.index * 31 + id.space) * 0x9E3779B97F4A7C15ULL);
+  }
+};
+
+struct Kept {
+  std::uint64_t id = 0;
+  std::optional<Manifest> manifest;  // nothing: damaged
+};
+
+// How far into the doomed ranges a batch of deletions goes.
+struct Deletions {
+  std::size_t ranges = 0;     // wholly deleted
+  std::uint64_t partial = 0;  // events deleted of the range after them
+};
+
+struct Store::Impl {
+  StoreOptions options;
+  Log* log = nullptr;
+  Counter* appended = nullptr;
+  Counter* checkpointed = nullptr;
+  Counter* fallbacks = nullptr;
+  Counter* stalls = nullptr;
+  Gauge* checkpoint_bytes = nullptr;
+
+  std::unique_ptr<rocksdb::DB> db;
+  std::array<rocksdb::ColumnFamilyHandle*, kFamilies> families{};
+  std::vector<rocksdb::ColumnFamilyHandle*> other_families;
+  std::uint8_t checkpoint_family = 0;  // which of the two names of the checkpoints family is in use
+
+  std::unique_ptr<RecordCache> cache;
+  rocksdb::WriteBatch batch;
+  bool stalled = false;            // the last write failed: Resume() before the next
+  std::deque<SeqRange> doomed;     // garbage of the oldest kept checkpoint, deleted bit by bit with the appends
+  std::unordered_map<PageId, std::uint64_t, PageIdHash> page_versions;  // newest version of each page
+
+  mutable std::mutex mutex;
+  Ledger ledger;
+  std::map<std::int32_t, std::int64_t> synced;
+  std::optional<StoreIdentity> identity;
+  std::uint64_t last_seq = 0;
+  std::uint64_t next_order = 0;
+  std::uint64_t last_checkpoint = 0;
+  std::vector<Kept> kept;  // oldest first
+
+  ~Impl();
+
+  // store_open.cc
+  Status open_database();
+  Status load();
+  Status load_page_versions();
+
+  // store.cc
+  Status write(bool sync, std::string_view what);       // `batch`, after resuming when the last write failed
+  Deletions add_deletions(std::uint64_t deletes_max);   // of `doomed`, to `batch`
+  void drop(const Deletions& done);                     // from `doomed`, once written
+  Status delete_all_doomed();
+  void mark_synced();
+
+  // store_checkpoint.cc
+  std::string encode_kept(const std::vector<std::uint64_t>& ids) const;
+  Result<Checkpoint> load_checkpoint(const Manifest& manifest) const;
+  Status retire_oldest();
+  Status discard_after(std::size_t good);
+  std::string checkpoints_family_name(std::uint8_t which) const { return which == 0 ? "checkpoints" : "checkpoints.b"; }
+};
+
+rocksdb::ColumnFamilyOptions family_options(const StoreOptions& options, std::string_view name);
+
+}  // namespace freshet
