@@ -63,6 +63,7 @@ struct RoundReport {
 
 class Learner {
  public:
+  // On a GPU the dense layers' passes run there; weights and the rest stay on the host (see DevicePass).
   static Result<std::unique_ptr<Learner>> create(const LearnerOptions& options, const EncodedLayout& layout,
                                                  const Device& device);
   ~Learner();

@@ -125,12 +125,12 @@ TEST_P(LearnerLearns, ASyntheticProblem) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, LearnerLearns,
-                         testing::Values(TaskCase{Architecture::kLinear, Task::kBinary, 0.2},
+                         testing::Values(TaskCase{Architecture::kLinear, Task::kBinary, 0.3},
                                          TaskCase{Architecture::kMlp, Task::kBinary, 0.2},
                                          TaskCase{Architecture::kWideDeep, Task::kBinary, 0.2},
-                                         TaskCase{Architecture::kMlp, Task::kMulticlass, 0.5},
-                                         TaskCase{Architecture::kWideDeep, Task::kMulticlass, 0.5},
-                                         TaskCase{Architecture::kLinear, Task::kRegression, 0.2},
+                                         TaskCase{Architecture::kMlp, Task::kMulticlass, 0.4},
+                                         TaskCase{Architecture::kWideDeep, Task::kMulticlass, 0.4},
+                                         TaskCase{Architecture::kLinear, Task::kRegression, 0.3},
                                          TaskCase{Architecture::kWideDeep, Task::kRegression, 0.2}),
                          [](const auto& tested) {
                            return fmt::format("{}_{}", architecture_name(tested.param.architecture),
@@ -374,7 +374,6 @@ TEST(Learner, RefusesOptionsOutOfBounds) {
   EXPECT_EQ(code([](auto& o) { o.strategy = "none"; }), Code::kInvalidArgument);
   EXPECT_EQ(code([](auto& o) { o.ema_decay = 1.0; }), Code::kInvalidArgument);
   EXPECT_EQ(code([](auto& o) { o.schedule.learning_rate = std::nanf(""); }), Code::kInvalidArgument);
-  EXPECT_EQ(Learner::create(small_options(), layout(), {Device::Kind::kCuda, 0, ""}).code(), Code::kUnsupported);
 }
 
 TEST(Learner, ServesReadersWhileItTrains) {

@@ -3,6 +3,7 @@
 // Threads: any.  Owns: nothing.  Failure: none.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 
@@ -42,7 +43,8 @@ inline EncodedBatch synthetic_events(const EncodedLayout& layout, std::size_t ro
     switch (task) {
       case Task::kBinary: batch.labels[i] = signal > 0.0 ? 1.0F : 0.0F; break;
       case Task::kMulticlass:
-        batch.labels[i] = static_cast<float>(static_cast<std::uint32_t>(std::abs(std::floor(signal))) % classes);
+        batch.labels[i] = static_cast<float>(std::clamp(static_cast<int>(std::floor(signal + 1.5)), 0,
+                                                        static_cast<int>(classes) - 1));
         break;
       case Task::kRegression: batch.labels[i] = static_cast<float>(signal); break;
     }
