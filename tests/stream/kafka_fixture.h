@@ -34,7 +34,9 @@ class TestProducer {
     EXPECT_TRUE(config.set("bootstrap.servers", brokers).is_ok());
     EXPECT_TRUE(config.set("enable.idempotence", "true").is_ok());
     EXPECT_TRUE(config.set("linger.ms", "1").is_ok());
-    if (!transactional_id.empty()) EXPECT_TRUE(config.set("transactional.id", transactional_id).is_ok());
+    if (!transactional_id.empty()) {
+      EXPECT_TRUE(config.set("transactional.id", transactional_id).is_ok());
+    }
     rd_kafka_conf_set_log_cb(config.conf(), [](const rd_kafka_t*, int, const char*, const char*) {});
     auto made = config.create(RD_KAFKA_PRODUCER);
     EXPECT_TRUE(made.is_ok());

@@ -53,7 +53,10 @@ Result<KafkaClient> make_admin(const std::string& brokers) {
 }  // namespace
 
 Result<std::unique_ptr<KafkaBroker>> KafkaBroker::start() {
-  const char* const jars = std::getenv("FRESHET_KAFKA_JARS");
+  const char* jars = std::getenv("FRESHET_KAFKA_JARS");
+#ifdef FRESHET_KAFKA_JARS
+  if (jars == nullptr) jars = FRESHET_KAFKA_JARS;  // where `./dev` keeps them
+#endif
   if (jars == nullptr || !std::filesystem::is_directory(jars)) {
     return failed_precondition("this test needs a Kafka broker: run it through `./dev test`, which fetches Kafka's jars "
                                "and names their folder in FRESHET_KAFKA_JARS");
