@@ -130,12 +130,20 @@ TEST(StoreFault, KilledAtAnyMomentEventsPositionsAndOrderAgree) {
 // A disk that can be told to be full.
 struct Disk {
   std::atomic<bool> full{false};
+  std::atomic<int> failing_syncs{0};  // of write-ahead logs
 };
 
 class FillingFile final : public rocksdb::FSWritableFileOwnerWrapper {
  public:
-  FillingFile(std::unique_ptr<rocksdb::FSWritableFile>&& file, Disk& disk)
-      : FSWritableFileOwnerWrapper(std::move(file)), disk_(disk) {}
+  FillingFile(std::unique_ptr<rocksdb::FSWritableFile>&& file, Disk& disk, bool is_log)
+      : FSWritableFileOwnerWrapper(std::move(file)), disk_(disk), is_log_(is_log) {}
+  rocksdb::IOStatus Sync(const rocksdb::IOOptions& options, rocksdb::IODebugContext* debug) override {
+    if (is_log_ && disk_.failing_syncs > 0) {
+      --disk_.failing_syncs;
+      return rocksdb::IOStatus::IOError("the test's disk does not sync");
+    }
+    return FSWritableFileOwnerWrapper::Sync(options, debug);
+  }
   rocksdb::IOStatus Append(const rocksdb::Slice& data, const rocksdb::IOOptions& options,
                            rocksdb::IODebugContext* debug) override {
     if (disk_.full) return rocksdb::IOStatus::NoSpace("no room in the test");
@@ -149,6 +157,7 @@ class FillingFile final : public rocksdb::FSWritableFileOwnerWrapper {
 
  private:
   Disk& disk_;
+  bool is_log_;
 };
 
 class FillingFileSystem final : public rocksdb::FileSystemWrapper {
@@ -160,7 +169,7 @@ class FillingFileSystem final : public rocksdb::FileSystemWrapper {
                                     rocksdb::IODebugContext* debug) override {
     if (disk_.full) return rocksdb::IOStatus::NoSpace("no room in the test");
     auto status = FileSystemWrapper::NewWritableFile(name, options, file, debug);
-    if (status.ok()) *file = std::make_unique<FillingFile>(std::move(*file), disk_);
+    if (status.ok()) *file = std::make_unique<FillingFile>(std::move(*file), disk_, name.ends_with(".log"));
     return status;
   }
   rocksdb::IOStatus GetFreeSpace(const std::string& path, const rocksdb::IOOptions& options, std::uint64_t* bytes,
@@ -231,6 +240,35 @@ TEST(StoreFault, FullDiskWhileTablesAreWrittenIsSurvived) {
   ASSERT_OK(opened.store->append(Batch(5001).events(0, 5000, 10).view()));
   ASSERT_OK(opened.store->flush());
   EXPECT_EQ(stored_seqs(*opened.store).size(), 5010U);
+}
+
+TEST(StoreFault, AppendWhoseSyncFailedIsThereOnceAfterItsRepetition) {
+  const Folder folder;
+  Disk disk;
+  const std::unique_ptr<rocksdb::Env> env = rocksdb::NewCompositeEnv(std::make_shared<FillingFileSystem>(disk));
+  Opened opened;
+  StoreOptions options = options_for(folder.store());
+  options.env = env.get();
+  options.sync = SyncPolicy::kEveryAppend;
+  ASSERT_OK(open_into(opened, options));
+  std::uint64_t seq = 1;
+  for (int round = 0; round < 5; ++round) {
+    const Batch batch = Batch(seq).events(0, static_cast<std::int64_t>(seq), 10).cut(seq);
+    disk.failing_syncs = 1 + round % 2;
+    EXPECT_EQ(opened.store->append(batch.view()).code(), Code::kUnavailable);
+    for (int attempt = 0; attempt < 5; ++attempt) {
+      if (opened.store->append(batch.view()).is_ok()) break;
+    }
+    seq += 10;
+    ASSERT_EQ(opened.store->last_seq(), seq - 1);
+  }
+  EXPECT_EQ(opened.store->ledger().at(0).learnt, 50U);
+  EXPECT_EQ(opened.store->order_since(0)->size(), 5U);
+  opened.store.reset();
+  ASSERT_OK(open_into(opened, options_for(folder.store())));
+  EXPECT_EQ(stored_seqs(*opened.store).size(), 50U);
+  EXPECT_EQ(opened.store->ledger().at(0).learnt, 50U);
+  EXPECT_EQ(opened.store->order_since(0)->size(), 5U);
 }
 
 TEST(StoreFault, SecondProcessIsRefusedInPlainWords) {
