@@ -151,7 +151,7 @@ struct PrometheusMetrics::Impl {
   std::mutex process_mutex;
 };
 
-PrometheusMetrics::PrometheusMetrics(std::string model, const BuildInfo& build) : impl_(std::make_unique<Impl>()) {
+PrometheusMetrics::PrometheusMetrics(std::string_view model, const BuildInfo& build) : impl_(std::make_unique<Impl>()) {
   impl_->constant = {{"model", clean_label(model)}};
   gauge("freshet_build_info", "Version and compiler of this build; always 1.",
         {{"version", build.version}, {"compiler", build.compiler}})

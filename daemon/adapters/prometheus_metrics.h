@@ -12,6 +12,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "core/metrics.h"
 
@@ -24,7 +25,7 @@ struct BuildInfo {
 
 class PrometheusMetrics final : public MetricsRegistry {
  public:
-  PrometheusMetrics(std::string model, const BuildInfo& build);
+  PrometheusMetrics(std::string_view model, const BuildInfo& build);
   ~PrometheusMetrics() override;
 
   Counter& counter(std::string_view name, std::string_view help, const MetricLabels& labels = {}) override;

@@ -10,7 +10,7 @@
 
 #include "daemon/config/config_loader.h"
 
-namespace CLI {
+namespace CLI {  // NOLINT(readability-identifier-naming): its own name
 class App;
 }
 

@@ -1,4 +1,4 @@
-#include "daemon/cli/json_writer.h"
+#include "core/json_writer.h"
 
 #include <gtest/gtest.h>
 
