@@ -128,6 +128,7 @@ Status Service::stop() {
 void Service::reload(const Config& wanted) {
   const ReloadPlan plan = plan_reload(config_, wanted);
   config_ = plan.next;
+  pipeline_->adopt(config_);
   for (const OptionChange& change : plan.applied) log_.info("option_changed", describe(change));
   for (const OptionChange& change : plan.pending) {
     log_.warning("option_waits", describe(change) + " waits for a restart");

@@ -17,13 +17,15 @@ void write_metrics(JsonWriter& json, std::string_view name, std::span<const Metr
 }
 
 void write_baseline(JsonWriter& json, const PipelineSnapshot& snapshot) {
-  if (!snapshot.baseline_frozen) return;
+  const BaselineReport& baseline = snapshot.baseline;
+  if (!baseline.frozen) return;
   json.key("baseline");
   json.begin_object();
-  json.field("frozen_version", snapshot.baseline.model_version);
-  json.field("events", snapshot.baseline.events);
-  write_metrics(json, "frozen", snapshot.baseline.stream);
-  write_metrics(json, "live", snapshot.live_meanwhile.stream);
+  json.field("frozen_version", baseline.frozen_weights.model_version);
+  json.field("events", baseline.live.events);
+  write_metrics(json, "live", baseline.live.stream);
+  write_metrics(json, "frozen_weights", baseline.frozen_weights.stream);
+  write_metrics(json, "frozen_whole", baseline.frozen_whole.stream);
   json.end_object();
 }
 

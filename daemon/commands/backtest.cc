@@ -34,6 +34,8 @@ void make_deterministic(Config& config) {
   config.learning.round.every_ms = 0;
   config.learning.round.go_live = setting::GoLive::kNextCut;
   config.checkpoint.every_ms = 0;
+  // A backtest's standard error is for its progress; whoever wants more than warnings asks for debug.
+  if (config.log.level == LogLevel::kInfo) config.log.level = LogLevel::kWarning;
 }
 
 std::uint64_t peak_rss_bytes() {

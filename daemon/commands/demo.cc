@@ -159,7 +159,7 @@ class Demo {
   Status finish(Service& service, const Config& config, const std::string& brokers) {
     const PipelineSnapshot snapshot = service.snapshot();
     fmt::print("{}", display_.draw(snapshot, progress_));
-    fmt::print("{}", demo_summary(snapshot, progress_, seconds_));
+    fmt::print("{}", demo_summary(snapshot, seconds_));
     fmt::print(
         "\nTry it:\n"
         "  curl -s localhost:{0}/v2/models/{1}/infer -d '{{\"inputs\":["

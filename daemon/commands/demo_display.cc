@@ -36,11 +36,28 @@ std::string plain_line(const PipelineSnapshot& snapshot, const DemoProgress& pro
       100 * share_of(snapshot.events, progress.events_total), snapshot.events, progress.events_per_second,
       progress.produced - std::min(progress.produced, snapshot.events + snapshot.skipped),
       number_or_dash(snapshot.evaluation.stream, "auc"), number_or_dash(snapshot.evaluation.window, "auc"));
-  if (snapshot.baseline_frozen) {
-    line += fmt::format("  since the freeze: live {} frozen {}", number_or_dash(snapshot.live_meanwhile.stream, "auc"),
-                        number_or_dash(snapshot.baseline.stream, "auc"));
+  if (snapshot.baseline.frozen) {
+    line += fmt::format("  since the freeze: live {} frozen {}", number_or_dash(snapshot.baseline.live.stream, "auc"),
+                        number_or_dash(snapshot.baseline.frozen_whole.stream, "auc"));
   }
   return line + fmt::format("  model v{}\n", snapshot.served_version);
+}
+
+std::string comparison_line(std::string_view name, const EvaluationReport& report) {
+  return fmt::format("    {:<33} AUC {}   log loss {}", name, number_or_dash(report.stream, "auc"),
+                     number_or_dash(report.stream, "log_loss"));
+}
+
+std::string verdict(const BaselineReport& baseline) {
+  const auto live = find_metric(baseline.live.stream, "log_loss");
+  const auto weights = find_metric(baseline.frozen_weights.stream, "log_loss");
+  const auto whole = find_metric(baseline.frozen_whole.stream, "log_loss");
+  if (!live || !weights || !whole) return "  Too few flights to compare.\n";
+  const bool better = *live < *weights && *live < *whole;
+  return fmt::format("  The continuously trained model {}: log loss {:+.1f} % against the copy with frozen weights, "
+                     "{:+.1f} % against the one frozen whole.\n",
+                     better ? "beat both copies" : "did not beat both copies", 100 * (*live / *weights - 1),
+                     100 * (*live / *whole - 1));
 }
 
 std::vector<std::string> forgetting_lines(const PipelineSnapshot& snapshot) {
@@ -79,18 +96,13 @@ std::string DemoDisplay::draw(const PipelineSnapshot& snapshot, const DemoProgre
                               number_or_dash(snapshot.evaluation.stream, "log_loss"), snapshot.evaluation.window_events,
                               number_or_dash(snapshot.evaluation.window, "auc"),
                               number_or_dash(snapshot.evaluation.window, "log_loss")));
-  if (snapshot.baseline_frozen) {
-    lines.push_back(fmt::format("  since the freeze at {} events:", progress.freeze_after));
-    lines.push_back(fmt::format("    continuously trained  AUC {}   log loss {}   (recent AUC {})",
-                                number_or_dash(snapshot.live_meanwhile.stream, "auc"),
-                                number_or_dash(snapshot.live_meanwhile.stream, "log_loss"),
-                                number_or_dash(snapshot.live_meanwhile.window, "auc")));
-    lines.push_back(fmt::format("    frozen model v{:<7} AUC {}   log loss {}   (recent AUC {})",
-                                snapshot.baseline.model_version, number_or_dash(snapshot.baseline.stream, "auc"),
-                                number_or_dash(snapshot.baseline.stream, "log_loss"),
-                                number_or_dash(snapshot.baseline.window, "auc")));
+  if (snapshot.baseline.frozen) {
+    lines.push_back(fmt::format("  since a copy was frozen at {} flights:", progress.freeze_after));
+    lines.push_back(comparison_line("continuously trained", snapshot.baseline.live));
+    lines.push_back(comparison_line("frozen weights, live statistics", snapshot.baseline.frozen_weights));
+    lines.push_back(comparison_line("frozen whole (a nightly export)", snapshot.baseline.frozen_whole));
   } else {
-    lines.push_back(fmt::format("  a copy is frozen at {} events, to compare with", progress.freeze_after));
+    lines.push_back(fmt::format("  a copy is frozen at {} flights, to compare with", progress.freeze_after));
   }
   if (!snapshot.forgetting.slices.empty()) {
     lines.emplace_back("  what it still knows of each month (held-out flights):");
@@ -105,7 +117,7 @@ std::string DemoDisplay::draw(const PipelineSnapshot& snapshot, const DemoProgre
   return text;
 }
 
-std::string demo_summary(const PipelineSnapshot& snapshot, const DemoProgress& progress, double seconds) {
+std::string demo_summary(const PipelineSnapshot& snapshot, double seconds) {
   std::string text = fmt::format(
       "\nSummary\n"
       "  {} flights learnt in {:.0f} s, each predicted by the served model before it was trained on\n"
@@ -113,21 +125,12 @@ std::string demo_summary(const PipelineSnapshot& snapshot, const DemoProgress& p
       "  whole stream:   AUC {}   log loss {}\n",
       snapshot.events, seconds, snapshot.rounds, snapshot.swaps, snapshot.skipped,
       number_or_dash(snapshot.evaluation.stream, "auc"), number_or_dash(snapshot.evaluation.stream, "log_loss"));
-  if (snapshot.baseline_frozen) {
-    text += fmt::format(
-        "  after the copy was frozen at {} flights:\n"
-        "    continuously trained   AUC {}   log loss {}\n"
-        "    frozen                 AUC {}   log loss {}\n",
-        progress.freeze_after, number_or_dash(snapshot.live_meanwhile.stream, "auc"),
-        number_or_dash(snapshot.live_meanwhile.stream, "log_loss"), number_or_dash(snapshot.baseline.stream, "auc"),
-        number_or_dash(snapshot.baseline.stream, "log_loss"));
-    const auto live = find_metric(snapshot.live_meanwhile.stream, "log_loss");
-    const auto frozen = find_metric(snapshot.baseline.stream, "log_loss");
-    if (live && frozen) {
-      text += fmt::format("  The continuously trained model {} the frozen one: {:.1f} % {} log loss.\n",
-                          *live < *frozen ? "beat" : "did not beat", 100 * std::abs(1 - *live / *frozen),
-                          *live < *frozen ? "less" : "more");
-    }
+  if (snapshot.baseline.frozen) {
+    text += fmt::format("  on the {} flights after a copy was frozen:\n{}\n{}\n{}\n", snapshot.baseline.live.events,
+                        comparison_line("continuously trained", snapshot.baseline.live),
+                        comparison_line("frozen weights, live statistics", snapshot.baseline.frozen_weights),
+                        comparison_line("frozen whole (a nightly export)", snapshot.baseline.frozen_whole));
+    text += verdict(snapshot.baseline);
   }
   if (!snapshot.forgetting.slices.empty()) {
     text += "  What it knows at the end of each month, on flights it never trained on:\n";

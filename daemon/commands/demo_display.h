@@ -33,7 +33,7 @@ class DemoDisplay {
 };
 
 // The end: live against frozen, forgetting by month, and what to try next.
-std::string demo_summary(const PipelineSnapshot& snapshot, const DemoProgress& progress, double seconds);
+std::string demo_summary(const PipelineSnapshot& snapshot, double seconds);
 
 // A bar of `width` columns, filled to `share`.
 std::string bar(double share, std::size_t width);

@@ -26,6 +26,8 @@ std::span<const float> rows_of(const std::vector<float>& column, std::size_t beg
 
 Pipeline::Pipeline(const Config& config, const Schema& schema, const PipelineOptions& options, PipelineParts parts)
     : config_(config),
+      round_every_ms_(config.learning.round.every_ms),
+      checkpoint_every_ms_(config.checkpoint.every_ms),
       options_(options),
       schema_(schema),
       parts_(parts),
@@ -122,7 +124,7 @@ Status Pipeline::learn_rows(const EventBatch& batch) {
   state_->evaluation->add(predictions_, rows_of(gathering_.labels, base, rows), rows_of(gathering_.weights, base, rows),
                           served->version(), {gathering_.losses.data() + base, rows});
   if (baseline_) {
-    TRY(baseline_->observe(state_->counters.next_seq, served, gathering_, base, base + rows, predictions_));
+    TRY(baseline_->observe(state_->counters.next_seq, served, batch, *state_->encoder, gathering_, base, predictions_));
   }
   return Status::ok();
 }
@@ -186,7 +188,7 @@ bool Pipeline::cut_due() const {
   const std::uint64_t events = gathered();
   if (events == 0) return false;
   if (events >= config_.learning.round.every_events) return true;
-  const std::int64_t every_ms = config_.learning.round.every_ms;
+  const std::int64_t every_ms = round_every_ms_;
   return every_ms > 0 && parts_.clock.monotonic_ns() - last_cut_ns_ >= every_ms * 1'000'000;
 }
 
@@ -334,11 +336,7 @@ void Pipeline::update_snapshot() {
   now.event_time_ms = event_time_ms_;
   now.redoing = redoing_;
   now.evaluation = state_->evaluation->report();
-  if (baseline_ && baseline_->frozen()) {
-    now.baseline_frozen = true;
-    now.baseline = baseline_->frozen_report();
-    now.live_meanwhile = baseline_->live_report();
-  }
+  if (baseline_) now.baseline = baseline_->report();
   now.forgetting = state_->forgetting->report();
   now.slice_scores = state_->forgetting->history();
   now.history = history_;
@@ -354,6 +352,11 @@ void Pipeline::update_snapshot() {
   }
   const std::lock_guard lock(snapshot_mutex_);
   snapshot_ = std::move(now);
+}
+
+void Pipeline::adopt(const Config& config) {
+  round_every_ms_ = config.learning.round.every_ms;
+  checkpoint_every_ms_ = config.checkpoint.every_ms;
 }
 
 PipelineSnapshot Pipeline::snapshot() const {

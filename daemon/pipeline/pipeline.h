@@ -7,7 +7,7 @@
 // is recorded before it takes effect, so that the recorded order can be redone. After a restart, `run` first redoes
 // the log from the last checkpoint, with the recorded cuts and go-live positions, and then goes on from the source.
 //
-// Threads: `open`, `run` and `finish` from one thread (ingest); `snapshot` from any.
+// Threads: `open`, `run` and `finish` from one thread (ingest); `snapshot` and `adopt` from any.
 // Owns: ingest state, learner, trainer thread. Borrows everything in PipelineParts, which must outlive it.
 // Failure: full disk and a broker that is away are waited out, with a log line and a metric; what cannot pass (data loss,
 // a source that is gone for good) ends `run` with its Status, with everything durable so far kept.
@@ -69,9 +69,7 @@ struct PipelineSnapshot {
   std::int64_t event_time_ms = 0;  // of the newest event
   bool redoing = false;            // still redoing the log after a restart
   EvaluationReport evaluation;     // served model
-  bool baseline_frozen = false;
-  EvaluationReport baseline;       // frozen model, since it was frozen
-  EvaluationReport live_meanwhile; // served model over the same events
+  BaselineReport baseline;
   ForgettingReport forgetting;
   std::vector<std::string> slice_names;  // by slice number
   std::vector<ScoreRow> slice_scores;    // kept rounds
@@ -89,6 +87,9 @@ class Pipeline {
 
   // Trains on what is left of the last round, makes it live and checkpoints: the end of a backtest.
   Status finish();
+
+  // Takes over what may change while running: learning.round.every and checkpoint.every. From any thread.
+  void adopt(const Config& config);
 
   PipelineSnapshot snapshot() const;
   const FeatureEncoding& encoding() const { return *state_->encoder; }
@@ -125,6 +126,8 @@ class Pipeline {
   std::uint64_t gathered() const { return state_->counters.next_seq - state_->counters.cut_seq; }
 
   const Config config_;
+  std::atomic<std::int64_t> round_every_ms_;
+  std::atomic<std::int64_t> checkpoint_every_ms_;
   const PipelineOptions options_;
   const Schema schema_;
   PipelineParts parts_;

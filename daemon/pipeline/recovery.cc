@@ -124,9 +124,9 @@ Status Pipeline::redo_events(std::uint64_t last_seq) {
 }
 
 bool Pipeline::checkpoint_due() const {
-  const auto& options = config_.checkpoint;
-  if (options.every_ms > 0) return parts_.clock.monotonic_ns() - last_checkpoint_ns_ >= options.every_ms * 1'000'000;
-  return options.every_events > 0 && state_->counters.next_seq - last_checkpoint_seq_ >= options.every_events;
+  const std::int64_t every_ms = checkpoint_every_ms_;
+  if (every_ms > 0) return parts_.clock.monotonic_ns() - last_checkpoint_ns_ >= every_ms * 1'000'000;
+  return state_->counters.next_seq - last_checkpoint_seq_ >= config_.checkpoint.every_events;
 }
 
 // Bit-identical continuation needs the same kernels and thread count; other machines continue, but say so.
@@ -174,7 +174,7 @@ Status Pipeline::checkpoint() {
     const bool may_pass = written.code() == Code::kResourceExhausted || written.code() == Code::kUnavailable;
     if (!may_pass) return written.status();
     parts_.log.error("checkpoint_failed", fmt::format("{}; learning goes on, the next try is in {} ms",
-                                                      written.status().message(), config_.checkpoint.every_ms));
+                                                      written.status().message(), checkpoint_every_ms_.load()));
     return Status::ok();
   }
   state_->memory->clear_dirty();
