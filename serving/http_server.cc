@@ -47,7 +47,8 @@ std::string date_header(std::int64_t wall_ms) {
 struct HttpServer::Impl {
   struct Worker {
     Worker(Impl& server, std::size_t index)
-        : context{server.options, server.handler, server.metrics, server.log, server.clock, index, false, {}, {}, {}},
+        : context{server.options, server.handler, server.metrics, server.log, server.clock, index,
+                  server.draining, {}, {}, {}},
           guard(asio::make_work_guard(loop)),
           sweep_timer(loop) {
       context.connection_closed = [&server, this] {
@@ -59,6 +60,7 @@ struct HttpServer::Impl {
     HttpContext context;
     asio::executor_work_guard<asio::io_context::executor_type> guard;
     asio::steady_timer sweep_timer;
+    bool drain_begun = false;
     std::thread thread;
   };
 
@@ -101,6 +103,7 @@ struct HttpServer::Impl {
   std::uint16_t port = 0;
 
   std::atomic<std::size_t> open_connections{0};
+  std::atomic<bool> draining{false};
 
   std::mutex mutex;
   std::condition_variable changed;
@@ -193,7 +196,7 @@ void HttpServer::Impl::run(asio::io_context& loop, const std::string& name) {
 }
 
 void HttpServer::Impl::begin_drain(Worker& worker) {
-  worker.context.draining = true;
+  worker.drain_begun = true;
   auto& list = worker.context.connections;
   for (auto it = list.begin(); it != list.end();) {
     const std::shared_ptr<HttpConnection> connection = *it++;
@@ -203,7 +206,7 @@ void HttpServer::Impl::begin_drain(Worker& worker) {
 }
 
 void HttpServer::Impl::retire_when_empty(Worker& worker) {
-  if (!worker.context.draining || !worker.context.connections.empty()) return;
+  if (!worker.drain_begun || !worker.context.connections.empty()) return;
   worker.sweep_timer.cancel();
   worker.guard.reset();
 }
@@ -250,6 +253,7 @@ bool HttpServer::drain(std::chrono::milliseconds grace) {
     });
     server.accept_thread.join();
   }
+  server.draining = true;
   for (auto& worker : server.workers) {
     asio::post(worker->loop, [&server, raw = worker.get()] { server.begin_drain(*raw); });
   }
