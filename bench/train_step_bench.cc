@@ -1,5 +1,5 @@
-// Microseconds of a training step and of a prediction, for the shapes that the daemon's speed rests on: batch 64 (32 fresh
-// and 32 replayed), 35 numbers, 9 categories in embeddings of 8 from 65,536 rows, hidden 64-32, one thread.
+// Microseconds of a training step and of a prediction, for the shapes that the daemon's speed rests on: batch 64 (32
+// fresh and 32 replayed), 35 numbers, 9 categories in embeddings of 8 from 65,536 rows, hidden 64-32, one thread.
 #include <memory>
 
 #include <benchmark/benchmark.h>

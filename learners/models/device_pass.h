@@ -1,9 +1,11 @@
-// DevicePass: the forward and backward pass of a TabularNet's dense part by LibTorch's operations, on a GPU or (to test it)
-// on the CPU. The weights stay in host memory, where optimizer, averages and checkpoints are the same for every device:
-// they travel to the device and their gradients back at each step. That pays for wide layers and large mini-batches only.
+// DevicePass: the forward and backward pass of a TabularNet's dense part by LibTorch's operations, on a GPU or (to
+// test it) on the CPU. The weights stay in host memory, where optimizer, averages and checkpoints are the same for
+// every device: they travel to the device and their gradients back at each step. That pays for wide layers and large
+// mini-batches only.
 //
 // Threads: the trainer.  Owns: copies of weights and activations on the device.
-// Failure: what LibTorch throws (no memory left, device lost) becomes a Status; weights and gradients stay as they were.
+// Failure: what LibTorch throws (no memory left, device lost) becomes a Status; weights and gradients stay as they
+// were.
 #pragma once
 
 #include <memory>

@@ -1,6 +1,6 @@
 // TabularNet: the linear, mlp and wide_deep models with a forward and a backward pass written out by hand over kept
-// buffers. On the CPU a step allocates nothing once it has seen its largest mini-batch; on another device the dense part
-// goes through LibTorch (DevicePass).
+// buffers. On the CPU a step allocates nothing once it has seen its largest mini-batch; on another device the dense
+// part goes through LibTorch (DevicePass).
 //
 // Threads: the trainer.  Owns: parameters, activations and the gradients on their way back.
 // Failure: see Model.

@@ -3,8 +3,8 @@
 //
 // Threads: the trainer, all methods; what publish() returns may be used on any thread.
 // Owns: weights, gradients, optimizer state, averages, generator, published copies.
-// Failure: a step whose loss or gradient is not finite is skipped and counted; load() of bytes that do not fit returns an
-// error, after which only another load() makes the learner usable.
+// Failure: a step whose loss or gradient is not finite is skipped and counted; load() of bytes that do not fit
+// returns an error, after which only another load() makes the learner usable.
 #pragma once
 
 #include <cstdint>
