@@ -137,7 +137,7 @@ Result<EventSpec> parse_event_spec(std::string_view bytes) {
     feature.name = in.get_text();
     feature.kind = in.get<FeatureKind>();
     feature.size = in.get<std::uint32_t>();
-    feature.input = in.get<bool>();
+    feature.input = in.get<std::uint8_t>() != 0;  // any byte: a bool of another value is undefined
     for (auto keys = in.get<std::uint64_t>(); keys > 0 && in.ok(); --keys) feature.of.push_back(in.get_text());
     feature.part = in.get<TimePart>();
     feature.half_life_events = in.get<double>();

@@ -26,8 +26,8 @@ struct CudaBackend {
   std::string reason;
 };
 
-// Loads libtorch_cuda.so from beside libtorch_cpu.so where an NVIDIA driver is there. It must be the first thing that main
-// does: LibTorch remembers that there is no CUDA from the first question about it.
+// Loads libtorch_cuda.so from beside libtorch_cpu.so where an NVIDIA driver is there. It must be the first thing
+// that main does: LibTorch remembers that there is no CUDA from the first question about it.
 CudaBackend load_cuda_backend();
 
 // wanted: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N".

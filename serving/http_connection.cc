@@ -74,7 +74,7 @@ void HttpConnection::run() {
         break;
       case ParseStep::kNeedMore:
         if (!flush()) return;
-        if (context_.draining && !parser_) {
+        if (context_.draining.load(std::memory_order_relaxed) && !parser_) {
           finish();
         } else {
           read();
@@ -102,17 +102,16 @@ ParseStep HttpConnection::parse() {
     parser_.emplace(RequestParser::Limits{context_.options.header_bytes_max, context_.options.body_bytes_max}, headers_,
                     body_);
     continue_sent_ = false;
+    request_begin_ = begin_;
     context_.metrics.requests_in_flight.add(1);
     set_deadline(context_.options.request_timeout);
   }
-  const bool header_was_done = parser_->header_done();
   const ParseOutcome outcome = parser_->feed(input_.get() + begin_, end_ - begin_);
   if (outcome.step == ParseStep::kFailed) {
     fail(outcome.status, outcome.reason);
     return outcome.step;
   }
   begin_ += outcome.consumed;
-  if (!header_was_done && parser_->header_done()) header_end_ = begin_;
   if (outcome.step == ParseStep::kNeedMore && parser_->header_done() && parser_->wants_continue() && !continue_sent_) {
     output_ += "HTTP/1.1 100 Continue\r\n\r\n";
     continue_sent_ = true;
@@ -122,7 +121,6 @@ ParseStep HttpConnection::parse() {
 
 void HttpConnection::serve() {
   const std::int64_t began_ns = context_.clock.monotonic_ns();
-  const bool keep_alive = parser_->client_keeps_alive() && !context_.draining;
   body_.reserve(body_.size() + kBodySlack);
   Request request;
   request.method = parser_->method();
@@ -142,6 +140,7 @@ void HttpConnection::serve() {
     context_.log.error("http_handler_failed", "A request handler threw.", {{"path", request.path}});
     response = error_response(500, "internal error; the server's log says more");
   }
+  const bool keep_alive = parser_->client_keeps_alive() && !context_.draining.load(std::memory_order_relaxed);
   append_response(response, request.method == "HEAD", keep_alive);
   close_after_output_ = !keep_alive;
   parser_.reset();
@@ -218,9 +217,10 @@ void HttpConnection::make_room() {
     begin_ = end_ = 0;
   } else if (parser_->header_done()) {
     // The header stays, the rest of the buffer takes the body in pieces.
-    std::memmove(input_.get() + header_end_, input_.get() + begin_, end_ - begin_);
-    end_ = header_end_ + (end_ - begin_);
-    begin_ = header_end_;
+    const std::size_t header_end = request_begin_ + parser_->header_bytes();
+    std::memmove(input_.get() + header_end, input_.get() + begin_, end_ - begin_);
+    end_ = header_end + (end_ - begin_);
+    begin_ = header_end;
   }
 }
 

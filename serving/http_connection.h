@@ -5,6 +5,7 @@
 // Failure: whatever goes wrong ends the connection; where the client can still be told, with an error response first.
 #pragma once
 
+#include <atomic>
 #include <boost/asio/basic_stream_socket.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -33,7 +34,7 @@ struct HttpContext {
   Log& log;
   const Clock& clock;
   std::size_t worker = 0;
-  bool draining = false;
+  const std::atomic<bool>& draining;
   std::list<std::shared_ptr<HttpConnection>> connections;
   std::string date;                         // "Date: …\r\n", refreshed by the sweep
   std::function<void()> connection_closed;  // called after one left `connections`
@@ -78,7 +79,7 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   std::unique_ptr<char[]> input_;  // NOLINT(modernize-avoid-c-arrays)
   std::size_t begin_ = 0;          // of the bytes not parsed yet
   std::size_t end_ = 0;
-  std::size_t header_end_ = 0;     // body bytes are read to here, so that the header stays in place
+  std::size_t request_begin_ = 0;  // of the request being parsed, whose header stays in place
   std::optional<RequestParser> parser_;  // engaged from a request's first byte to its response
   std::vector<HeaderView> headers_;
   std::string body_;

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "serving/json_text.h"
+#include "core/json_writer.h"
 
 namespace freshet {
 namespace {
@@ -64,7 +64,7 @@ Response error_response(int status, std::string_view message) {
   Response response;
   response.status = status;
   response.body = R"({"error":)";
-  append_json_quoted(response.body, message);
+  append_json_text(response.body, message);
   response.body += '}';
   return response;
 }

@@ -47,7 +47,8 @@ std::string date_header(std::int64_t wall_ms) {
 struct HttpServer::Impl {
   struct Worker {
     Worker(Impl& server, std::size_t index)
-        : context{server.options, server.handler, server.metrics, server.log, server.clock, index, false, {}, {}, {}},
+        : context{server.options, server.handler, server.metrics, server.log, server.clock, index,
+                  server.draining, {}, {}, {}},
           guard(asio::make_work_guard(loop)),
           sweep_timer(loop) {
       context.connection_closed = [&server, this] {
@@ -59,6 +60,7 @@ struct HttpServer::Impl {
     HttpContext context;
     asio::executor_work_guard<asio::io_context::executor_type> guard;
     asio::steady_timer sweep_timer;
+    bool drain_begun = false;
     std::thread thread;
   };
 
@@ -73,16 +75,15 @@ struct HttpServer::Impl {
     sweep_every = std::clamp(shortest / 4, kSweepMin, kSweepMax);
     options.threads = std::max<std::size_t>(options.threads, 1);
     for (std::size_t i = 0; i < options.threads; ++i) workers.push_back(std::make_unique<Worker>(*this, i));
-    acceptor.emplace(workers.front()->loop);
-    accept_timer.emplace(workers.front()->loop);
   }
 
   Status listen();
   void accept();
-  void adopt(Worker& worker, HttpSocket socket);
+  static void adopt(Worker& worker, HttpSocket socket);
   void refuse(HttpSocket socket);
   void sweep(Worker& worker);
-  void run(Worker& worker);
+  // Runs `loop` until it has no more work; `name` is the thread's.
+  void run(asio::io_context& loop, const std::string& name);
   void begin_drain(Worker& worker);
   void retire_when_empty(Worker& worker);
 
@@ -93,12 +94,16 @@ struct HttpServer::Impl {
   const Clock& clock;
   std::chrono::milliseconds sweep_every{};
   std::vector<std::unique_ptr<Worker>> workers;
-  std::optional<tcp::acceptor> acceptor;              // on the first worker's loop, as is all accepting
-  std::optional<asio::steady_timer> accept_timer;
-  std::uint16_t port = 0;
+  // Accepting has a thread of its own, so that a worker that is busy with a long request holds no newcomer up.
+  asio::io_context accept_loop{1};
+  tcp::acceptor acceptor{accept_loop};
+  asio::steady_timer accept_timer{accept_loop};
   std::size_t next_worker = 0;
+  std::thread accept_thread;
+  std::uint16_t port = 0;
 
   std::atomic<std::size_t> open_connections{0};
+  std::atomic<bool> draining{false};
 
   std::mutex mutex;
   std::condition_variable changed;
@@ -115,25 +120,25 @@ Status HttpServer::Impl::listen() {
   const auto failed = [&](std::string_view what) {
     return unavailable(fmt::format("cannot {} {}:{}: {}", what, options.address, options.port, error.message()));
   };
-  if (acceptor->open(endpoint.protocol(), error); error) return failed("open a socket for");
-  if (acceptor->set_option(tcp::acceptor::reuse_address(true), error); error) return failed("reuse");
-  if (acceptor->bind(endpoint, error); error) return failed("bind to");
-  if (acceptor->listen(asio::socket_base::max_listen_connections, error); error) return failed("listen on");
-  port = acceptor->local_endpoint(error).port();
+  if (acceptor.open(endpoint.protocol(), error); error) return failed("open a socket for");
+  if (acceptor.set_option(tcp::acceptor::reuse_address(true), error); error) return failed("reuse");
+  if (acceptor.bind(endpoint, error); error) return failed("bind to");
+  if (acceptor.listen(asio::socket_base::max_listen_connections, error); error) return failed("listen on");
+  port = acceptor.local_endpoint(error).port();
   return Status::ok();
 }
 
 void HttpServer::Impl::accept() {
   Worker& worker = *workers[next_worker];
-  acceptor->async_accept(worker.loop, [this, &worker](const ErrorCode& error, HttpSocket socket) {
-    if (error == asio::error::operation_aborted || !acceptor->is_open()) return;
+  acceptor.async_accept(worker.loop, [this, &worker](const ErrorCode& error, HttpSocket socket) {
+    if (error == asio::error::operation_aborted || !acceptor.is_open()) return;
     if (error) {
       // Out of file descriptors, mostly: trying again at once would only spin.
       log.warning("http_accept_failed", "Could not accept a connection; trying again shortly.",
                   {{"error", error.message()}});
-      accept_timer->expires_after(kAcceptRetry);
-      accept_timer->async_wait([this](const ErrorCode& cancelled) {
-        if (!cancelled && acceptor->is_open()) accept();
+      accept_timer.expires_after(kAcceptRetry);
+      accept_timer.async_wait([this](const ErrorCode& cancelled) {
+        if (!cancelled && acceptor.is_open()) accept();
       });
       return;
     }
@@ -141,11 +146,7 @@ void HttpServer::Impl::accept() {
       refuse(std::move(socket));
     } else {
       open_connections.fetch_add(1, std::memory_order_relaxed);
-      if (workers.size() == 1) {
-        adopt(worker, std::move(socket));
-      } else {
-        asio::post(worker.loop, [this, &worker, moved = std::move(socket)]() mutable { adopt(worker, std::move(moved)); });
-      }
+      asio::post(worker.loop, [&worker, moved = std::move(socket)]() mutable { adopt(worker, std::move(moved)); });
       next_worker = (next_worker + 1) % workers.size();
     }
     accept();
@@ -163,10 +164,6 @@ void HttpServer::Impl::refuse(HttpSocket socket) {
 
 void HttpServer::Impl::adopt(Worker& worker, HttpSocket socket) {
   auto& list = worker.context.connections;
-  if (worker.context.draining) {
-    open_connections.fetch_sub(1, std::memory_order_relaxed);
-    return;
-  }
   list.push_back(std::make_shared<HttpConnection>(std::move(socket), worker.context));
   list.back()->start(std::prev(list.end()));
 }
@@ -185,29 +182,21 @@ void HttpServer::Impl::sweep(Worker& worker) {
   });
 }
 
-void HttpServer::Impl::run(Worker& worker) {
-  pthread_setname_np(pthread_self(), fmt::format("http-{}", worker.context.worker).c_str());
+void HttpServer::Impl::run(asio::io_context& loop, const std::string& name) {
+  pthread_setname_np(pthread_self(), name.c_str());
   bool more = true;
   while (more) {
     try {
-      worker.loop.run();
+      loop.run();
       more = false;
     } catch (const std::exception& error) {  // each turn took a handler off the loop: this ends
       log.error("http_loop_failed", "An event of the HTTP server failed.", {{"error", error.what()}});
     }
   }
-  const std::lock_guard lock(mutex);
-  ++workers_done;
-  changed.notify_all();
 }
 
 void HttpServer::Impl::begin_drain(Worker& worker) {
-  worker.context.draining = true;
-  if (&worker == workers.front().get()) {
-    ErrorCode ignored;
-    acceptor->close(ignored);
-    accept_timer->cancel();
-  }
+  worker.drain_begun = true;
   auto& list = worker.context.connections;
   for (auto it = list.begin(); it != list.end();) {
     const std::shared_ptr<HttpConnection> connection = *it++;
@@ -217,7 +206,7 @@ void HttpServer::Impl::begin_drain(Worker& worker) {
 }
 
 void HttpServer::Impl::retire_when_empty(Worker& worker) {
-  if (!worker.context.draining || !worker.context.connections.empty()) return;
+  if (!worker.drain_begun || !worker.context.connections.empty()) return;
   worker.sweep_timer.cancel();
   worker.guard.reset();
 }
@@ -238,8 +227,14 @@ Result<std::unique_ptr<HttpServer>> HttpServer::start(const HttpServerOptions& o
     impl.accept();
     for (auto& worker : impl.workers) {
       impl.sweep(*worker);
-      worker->thread = std::thread([&impl, raw = worker.get()] { impl.run(*raw); });
+      worker->thread = std::thread([&impl, raw = worker.get()] {
+        impl.run(raw->loop, fmt::format("http-{}", raw->context.worker));
+        const std::lock_guard lock(impl.mutex);
+        ++impl.workers_done;
+        impl.changed.notify_all();
+      });
     }
+    impl.accept_thread = std::thread([&impl] { impl.run(impl.accept_loop, "http-accept"); });
     return server;
   } catch (const std::exception& error) {
     return resource_exhausted(fmt::format("cannot start the HTTP server: {}", error.what()));
@@ -250,6 +245,15 @@ bool HttpServer::drain(std::chrono::milliseconds grace) {
   auto& server = *impl_;
   if (server.drained) return server.workers_done == server.workers.size();
   server.drained = true;
+  if (server.accept_thread.joinable()) {
+    asio::post(server.accept_loop, [&server] {
+      ErrorCode ignored;
+      server.acceptor.close(ignored);
+      server.accept_timer.cancel();
+    });
+    server.accept_thread.join();
+  }
+  server.draining = true;
   for (auto& worker : server.workers) {
     asio::post(worker->loop, [&server, raw = worker.get()] { server.begin_drain(*raw); });
   }

@@ -2,7 +2,7 @@
 // that a client controls.
 //
 // Threads: `threads` of its own, each with its own event loop and its own share of the connections, so that no lock is
-// taken per request. Handlers run on them. `drain` and the destructor from the owner's thread.
+// taken per request, and one that accepts. Handlers run on them. `drain` and the destructor from the owner's thread.
 // Owns: its sockets, threads and a copy of the handler.  Failure: `start` says why it cannot listen; after that every
 // failure ends a connection, never the server.
 #pragma once

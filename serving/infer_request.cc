@@ -1,19 +1,16 @@
 #include "serving/infer_request.h"
 
 #include <fmt/format.h>
-#include <simdjson.h>
 
 #include <algorithm>
 #include <array>
-#include <charconv>
-#include <cmath>
 #include <functional>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 
-#include "core/hash.h"
-#include "core/iso_time.h"
 #include "serving/tensor_datatype.h"
+#include "serving/tensor_values.h"
 
 namespace freshet {
 namespace {
@@ -23,45 +20,12 @@ namespace dom = simdjson::dom;
 constexpr std::size_t kDepthMax = 32;
 constexpr std::size_t kFirstCapacity = std::size_t{64} << 10;
 constexpr std::size_t kKeptCapacity = std::size_t{1} << 20;
-constexpr std::size_t kNameShown = 80;
-constexpr double kFloatMax = static_cast<double>(std::numeric_limits<float>::max());
-
-struct Tensor {
-  std::string_view name;
-  std::size_t input = 0;  // index into Impl::inputs_
-  const Datatype* datatype = nullptr;
-  std::size_t rank = 1;
-  std::uint64_t rows = 0;
-  std::uint64_t width = 1;
-  dom::array data;
-};
 
 struct Input {
   std::string name;
   const Column* column = nullptr;  // null: event time only
   bool time = false;
 };
-
-std::string_view cut(std::string_view text) {
-  if (text.size() <= kNameShown) return text;
-  std::size_t size = kNameShown;
-  while (size > 0 && (static_cast<unsigned char>(text[size]) & 0xC0U) == 0x80U) --size;  // not within a character
-  return text.substr(0, size);
-}
-
-std::string show(const dom::element& item) {
-  switch (item.type()) {
-    case dom::element_type::ARRAY: return "an array";
-    case dom::element_type::OBJECT: return "an object";
-    case dom::element_type::INT64: return fmt::format("the number {}", item.get_int64().value_unsafe());
-    case dom::element_type::UINT64: return fmt::format("the number {}", item.get_uint64().value_unsafe());
-    case dom::element_type::DOUBLE: return fmt::format("the number {}", item.get_double().value_unsafe());
-    case dom::element_type::STRING: return fmt::format("the text \"{}\"", cut(item.get_string().value_unsafe()));
-    case dom::element_type::BOOL: return item.get_bool().value_unsafe() ? "true" : "false";
-    case dom::element_type::NULL_VALUE: return "null";
-  }
-  return "unknown";
-}
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
@@ -102,7 +66,7 @@ class InferRequest::Impl {
     bool has_outputs = false;
     for (const auto& [key, value] : request) {
       if (key == "id") {
-        if (value.get(id_) != simdjson::SUCCESS) return invalid_argument(fmt::format("'id' must be a text, is {}", show(value)));
+        if (value.get(id_) != simdjson::SUCCESS) return invalid_argument(fmt::format("'id' must be a text, is {}", show_json(value)));
         has_id_ = true;
       } else if (key == "parameters") {
         if (!value.is_object()) return invalid_argument("'parameters' must be an object");
@@ -120,8 +84,11 @@ class InferRequest::Impl {
     }
     TRY(note_missing());
     begin_rows(tensors_.front().rows, now_ms);
+    EventBatch& batch = large_ ? *large_ : small_;
     for (const auto& tensor : tensors_) {
-      if (!fill(tensor)) return invalid_argument(std::move(error_));
+      const Input& input = inputs_[tensor.input];
+      if (input.time) TRY(fill_time(tensor, batch));
+      if (input.column != nullptr) TRY(fill_column(tensor, *input.column, batch));
     }
     return Status::ok();
   }
@@ -147,7 +114,6 @@ class InferRequest::Impl {
     tensors_.clear();
     requested_.clear();
     missing_.clear();
-    error_.clear();
     id_ = {};
     has_id_ = false;
   }
@@ -179,12 +145,12 @@ class InferRequest::Impl {
       Tensor tensor;
       TRY(describe(item, expected, tensor));
       if (std::exchange(seen_[tensor.input], std::uint8_t{1}) != 0) {
-        return invalid_argument(fmt::format("input '{}' is given twice", cut(tensor.name)));
+        return invalid_argument(fmt::format("input '{}' is given twice", cut_name(tensor.name)));
       }
       expected = tensor.input + 1;
       if (!tensors_.empty() && tensor.rows != tensors_.front().rows) {
-        return invalid_argument(fmt::format("input '{}' has {} rows where input '{}' has {}", cut(tensor.name), tensor.rows,
-                                            cut(tensors_.front().name), tensors_.front().rows));
+        return invalid_argument(fmt::format("input '{}' has {} rows where input '{}' has {}", cut_name(tensor.name), tensor.rows,
+                                            cut_name(tensors_.front().name), tensors_.front().rows));
       }
       tensors_.push_back(tensor);
     }
@@ -226,7 +192,7 @@ class InferRequest::Impl {
     }
     tensor.datatype = find_datatype(type_name);
     if (tensor.datatype == nullptr) {
-      return invalid_argument(fmt::format("input '{}': there is no datatype '{}'", tensor.name, cut(type_name)));
+      return invalid_argument(fmt::format("input '{}': there is no datatype '{}'", tensor.name, cut_name(type_name)));
     }
     TRY(check_datatype(inputs_[tensor.input], *tensor.datatype));
     if ((present & 4U) == 0) return invalid_argument(fmt::format("input '{}' has no 'shape'", tensor.name));
@@ -246,7 +212,7 @@ class InferRequest::Impl {
       index = found->second;
       return Status::ok();
     }
-    const std::string_view shown = cut(name);
+    const std::string_view shown = cut_name(name);
     const auto nearest = std::min_element(inputs_.begin(), inputs_.end(), [&](const Input& a, const Input& b) {
       return edit_distance(shown, a.name) < edit_distance(shown, b.name);
     });
@@ -309,7 +275,7 @@ class InferRequest::Impl {
       if (item["name"].get(name) != simdjson::SUCCESS) return invalid_argument("each of 'outputs' must be an object with a 'name'");
       const auto found = std::find(output_names_.begin(), output_names_.end(), name);
       if (found == output_names_.end()) {
-        return invalid_argument(fmt::format("there is no output '{}'; this model has: {}", cut(name), fmt::join(output_names_, ", ")));
+        return invalid_argument(fmt::format("there is no output '{}'; this model has: {}", cut_name(name), fmt::join(output_names_, ", ")));
       }
       const auto index = static_cast<std::size_t>(found - output_names_.begin());
       if (std::find(requested_.begin(), requested_.end(), index) != requested_.end()) {
@@ -344,186 +310,6 @@ class InferRequest::Impl {
     }
   }
 
-  template <typename... Parts>
-  bool refuse(fmt::format_string<Parts...> text, Parts&&... parts) {
-    error_ = fmt::format(text, std::forward<Parts>(parts)...);
-    return false;
-  }
-
-  // Calls take(row, column, item) for each item, flat or nested as the shape says; stops at the first false.
-  template <typename Take>
-  bool for_each_item(const Tensor& tensor, Take&& take) {
-    const auto first = tensor.data.begin();
-    if (tensor.rank == 2 && tensor.data.size() == tensor.rows && (*first).is_array()) {
-      std::size_t row = 0;
-      for (const dom::element inner : tensor.data) {
-        dom::array items;
-        if (inner.get(items) != simdjson::SUCCESS || items.size() != tensor.width) {
-          return refuse("input '{}': row {} of the data must be an array of {}", tensor.name, row, tensor.width);
-        }
-        std::size_t column = 0;
-        for (const dom::element item : items) {
-          if (!take(row, column++, item)) return false;
-        }
-        ++row;
-      }
-      return true;
-    }
-    if (tensor.data.size() != tensor.rows * tensor.width) {
-      return refuse("input '{}' has {} items of data where its shape makes {}", tensor.name, tensor.data.size(),
-                    tensor.rows * tensor.width);
-    }
-    std::size_t row = 0;
-    std::size_t column = 0;
-    for (const dom::element item : tensor.data) {
-      if (!take(row, column, item)) return false;
-      if (++column == tensor.width) {
-        column = 0;
-        ++row;
-      }
-    }
-    return true;
-  }
-
-  bool fill(const Tensor& tensor) {
-    const Input& input = inputs_[tensor.input];
-    EventBatch& batch = large_ ? *large_ : small_;
-    if (input.time && !fill_time(tensor, batch)) return false;
-    if (input.column == nullptr) return true;
-    const Column& column = *input.column;
-    switch (column.kind) {
-      case ColumnKind::kCategory: return fill_category(tensor, column, batch);
-      case ColumnKind::kVector:
-        return for_each_item(tensor, [&](std::size_t row, std::size_t at, const dom::element& item) {
-          if (item.is_null()) return refuse("input '{}', row {}: an item of a vector cannot be null", tensor.name, row);
-          return read_float(tensor, row, item, batch.vectors(row)[column.index + at]);
-        });
-      case ColumnKind::kNumber: break;
-    }
-    float* const target = batch.numbers(column.index);
-    return for_each_item(tensor, [&](std::size_t row, std::size_t, const dom::element& item) {
-      if (item.is_null()) return true;
-      return column.boolean ? read_bool(tensor, row, item, target[row]) : read_float(tensor, row, item, target[row]);
-    });
-  }
-
-  bool refuse_item(const Tensor& tensor, std::size_t row, const dom::element& item) {
-    return refuse("input '{}', row {}: {} is no {}", tensor.name, row, show(item), tensor.datatype->name);
-  }
-
-  // An integer within the datatype's range, as itself or, above INT64_MAX, in `large`.
-  bool read_integer(const Tensor& tensor, std::size_t row, const dom::element& item, std::int64_t& value,
-                    std::uint64_t& large) {
-    large = 0;
-    if (item.get(value) == simdjson::SUCCESS) {
-      if (value >= tensor.datatype->min && (value < 0 || static_cast<std::uint64_t>(value) <= tensor.datatype->max)) return true;
-    } else if (item.is_uint64() && item.get(large) == simdjson::SUCCESS && large <= tensor.datatype->max) {
-      return true;
-    }
-    return refuse_item(tensor, row, item);
-  }
-
-  bool read_double(const Tensor& tensor, std::size_t row, const dom::element& item, double& value) {
-    if (tensor.datatype->kind != DatatypeKind::kFloat) {
-      std::int64_t integer = 0;
-      std::uint64_t large = 0;
-      if (!read_integer(tensor, row, item, integer, large)) return false;
-      value = large != 0 ? static_cast<double>(large) : static_cast<double>(integer);
-      return true;
-    }
-    if (!item.is_number() || item.get(value) != simdjson::SUCCESS) return refuse_item(tensor, row, item);
-    return std::abs(value) <= tensor.datatype->float_max || refuse_item(tensor, row, item);
-  }
-
-  bool read_float(const Tensor& tensor, std::size_t row, const dom::element& item, float& out) {
-    double value = 0;
-    if (!read_double(tensor, row, item, value)) return false;
-    if (std::abs(value) > kFloatMax) {
-      return refuse("input '{}', row {}: {} is too large for a 32-bit float", tensor.name, row, show(item));
-    }
-    out = static_cast<float>(value);
-    return true;
-  }
-
-  bool read_bool(const Tensor& tensor, std::size_t row, const dom::element& item, float& out) {
-    bool value = false;
-    std::int64_t integer = 0;
-    if (item.get(value) == simdjson::SUCCESS) {
-      out = value ? 1.0F : 0.0F;
-    } else if (item.get(integer) == simdjson::SUCCESS && (integer == 0 || integer == 1)) {
-      out = static_cast<float>(integer);
-    } else {
-      return refuse_item(tensor, row, item);
-    }
-    return true;
-  }
-
-  bool fill_category(const Tensor& tensor, const Column& column, EventBatch& batch) {
-    std::uint64_t* const target = batch.categories(column.index);
-    return for_each_item(tensor, [&](std::size_t row, std::size_t, const dom::element& item) {
-      return item.is_null() || read_category(tensor, row, item, column.seed, target[row]);
-    });
-  }
-
-  bool read_category(const Tensor& tensor, std::size_t row, const dom::element& item, std::uint64_t seed,
-                     std::uint64_t& out) {
-    switch (tensor.datatype->kind) {
-      case DatatypeKind::kBytes: {
-        std::string_view text;
-        if (item.get(text) != simdjson::SUCCESS) return refuse_item(tensor, row, item);
-        out = hash_category(seed, text);
-        return true;
-      }
-      case DatatypeKind::kBool: {
-        float value = 0;
-        if (!read_bool(tensor, row, item, value)) return false;
-        out = hash_category(seed, value != 0 ? std::string_view("true") : std::string_view("false"));
-        return true;
-      }
-      case DatatypeKind::kFloat: {
-        double value = 0;
-        if (!read_double(tensor, row, item, value)) return false;
-        out = hash_category(seed, value);
-        return true;
-      }
-      case DatatypeKind::kSigned:
-      case DatatypeKind::kUnsigned: break;
-    }
-    std::int64_t integer = 0;
-    std::uint64_t large = 0;
-    if (!read_integer(tensor, row, item, integer, large)) return false;
-    if (large == 0) {
-      out = hash_category(seed, integer);
-      return true;
-    }
-    std::array<char, 24> digits;
-    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), large).ptr;
-    out = hash_category(seed, std::string_view(digits.data(), static_cast<std::size_t>(end - digits.data())));
-    return true;
-  }
-
-  bool fill_time(const Tensor& tensor, EventBatch& batch) {
-    return for_each_item(tensor, [&](std::size_t row, std::size_t, const dom::element& item) {
-      if (item.is_null()) return true;
-      if (tensor.datatype->kind == DatatypeKind::kBytes) {
-        std::string_view text;
-        if (item.get(text) != simdjson::SUCCESS) return refuse_item(tensor, row, item);
-        const auto time = parse_iso_time(text);
-        if (!time) return refuse("input '{}', row {}: {} is no ISO 8601 time", tensor.name, row, show(item));
-        batch.time_ms[row] = *time;
-        return true;
-      }
-      double ms = 0;  // exact below 2^53, far beyond the year 9999
-      if (!read_double(tensor, row, item, ms)) return false;
-      ms = std::floor(ms);
-      if (!(ms >= static_cast<double>(kTimeMsMin) && ms <= static_cast<double>(kTimeMsMax))) {
-        return refuse("input '{}', row {}: {} is beyond the year 9999; times are in milliseconds", tensor.name, row, show(item));
-      }
-      batch.time_ms[row] = static_cast<std::int64_t>(ms);
-      return true;
-    });
-  }
-
   struct TextHash {
     using is_transparent = void;
     std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
@@ -545,7 +331,6 @@ class InferRequest::Impl {
   std::vector<std::uint8_t> seen_;  // one an input
   std::vector<std::size_t> requested_;
   std::string missing_;
-  std::string error_;
   std::string_view id_;
   bool has_id_ = false;
 };

@@ -37,7 +37,8 @@ ParseOutcome RequestParser::feed(const char* data, std::size_t size) {
     if (!header_checked_) {
       header_bytes_ += used;
       const std::size_t seen = is_header_done() ? header_bytes_ : header_bytes_ + (size - consumed);
-      if (seen > limits_.header_bytes_max) error = http::error::header_limit;
+      const bool sound = !error || error == http::error::need_more;
+      if (sound && seen > limits_.header_bytes_max) error = http::error::header_limit;
     }
     if (error && error != http::error::need_more) return failure_of(error);
     if (is_header_done() && !header_checked_) {

@@ -3,13 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <optional>
 #include <span>
 #include <utility>
 
-#include "serving/json_text.h"
+#include "core/json_writer.h"
 
 namespace freshet {
 namespace {
@@ -33,6 +34,14 @@ int http_status(Code code) {
   }
 }
 
+// Floats as the shortest text that reads back the same; they must be finite.
+template <typename T>
+void append_number(std::string& out, T value) {
+  std::array<char, 48> digits;
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
+  out.append(digits.data(), static_cast<std::size_t>(end - digits.data()));
+}
+
 Response json_response(std::string body) {
   Response response;
   response.body = std::move(body);
@@ -47,7 +56,7 @@ Response not_ready(std::string_view model) {
 
 void append_tensor(std::string& out, std::string_view name, std::string_view datatype, std::string_view shape) {
   out += R"({"name":)";
-  append_json_quoted(out, name);
+  append_json_text(out, name);
   out.append(R"(,"datatype":")").append(datatype).append(R"(","shape":)").append(shape).append("}");
 }
 
@@ -90,7 +99,7 @@ void V2Protocol::add_routes(Router& router) {
   add_model_routes(router, "GET", "/ready", &V2Protocol::model_ready);
   add_model_routes(router, "GET", "", &V2Protocol::model_metadata);
   std::string server = R"({"name":"freshet","version":)";
-  append_json_quoted(server, options_.server_version);
+  append_json_text(server, options_.server_version);
   server += R"(,"extensions":[]})";
   router.add("GET", "/v2", [server](const Request&) { return json_response(server); });
 }
@@ -136,16 +145,16 @@ Response V2Protocol::server_ready() const {
 
 Response V2Protocol::model_ready(const Request&, const Predictor&) {
   std::string body = R"({"name":)";
-  append_json_quoted(body, options_.model_name);
+  append_json_text(body, options_.model_name);
   body += R"(,"ready":true})";
   return json_response(std::move(body));
 }
 
 Response V2Protocol::model_metadata(const Request&, const Predictor&) {
   std::string body = R"({"name":)";
-  append_json_quoted(body, options_.model_name);
+  append_json_text(body, options_.model_name);
   body += fmt::format(R"(,"versions":["{}"],"platform":)", fmt::join(slot_.loaded_versions(), R"(",")"));
-  append_json_quoted(body, options_.platform);
+  append_json_text(body, options_.platform);
   body.append(",").append(tensors_).append("}");
   return json_response(std::move(body));
 }
@@ -228,17 +237,17 @@ Response V2Protocol::write_response(const InferRequest& request, const Predictio
   std::string& out = response.body;
   out.reserve(256 + predictions.rows * (16 + std::size_t{12} * predictions.width));
   out += R"({"model_name":)";
-  append_json_quoted(out, options_.model_name);
+  append_json_text(out, options_.model_name);
   out += R"(,"model_version":")";
-  append_json_number(out, version);
+  append_number(out, version);
   out += '"';
   if (request.has_id()) {
     out += R"(,"id":)";
-    append_json_quoted(out, request.id());
+    append_json_text(out, request.id());
   }
   if (!request.missing_inputs().empty()) {
     out += R"(,"parameters":{"missing_inputs":)";
-    append_json_quoted(out, request.missing_inputs());
+    append_json_text(out, request.missing_inputs());
     out += '}';
   }
   out += R"(,"outputs":[)";
@@ -249,15 +258,15 @@ Response V2Protocol::write_response(const InferRequest& request, const Predictio
       continue;
     }
     out += R"({"name":"probability","datatype":"FP32","shape":[)";
-    append_json_number(out, std::uint64_t{predictions.rows});
+    append_number(out, std::uint64_t{predictions.rows});
     if (predictions.width > 1) {
       out += ',';
-      append_json_number(out, std::uint64_t{predictions.width});
+      append_number(out, std::uint64_t{predictions.width});
     }
     out += R"(],"data":[)";
     for (std::size_t at = 0; at < predictions.rows * predictions.width; ++at) {
       if (at > 0) out += ',';
-      append_json_number(out, predictions.values[at]);
+      append_number(out, predictions.values[at]);
     }
     out += "]}";
   }
@@ -268,13 +277,13 @@ Response V2Protocol::write_response(const InferRequest& request, const Predictio
 void V2Protocol::append_prediction(std::string& out, const Predictions& predictions) const {
   const std::string_view datatype = label_.classes == 0 ? "FP32" : label_.class_names.empty() ? "INT64" : "BYTES";
   out.append(R"({"name":"prediction","datatype":")").append(datatype).append(R"(","shape":[)");
-  append_json_number(out, std::uint64_t{predictions.rows});
+  append_number(out, std::uint64_t{predictions.rows});
   out += R"(],"data":[)";
   for (std::size_t row = 0; row < predictions.rows; ++row) {
     if (row > 0) out += ',';
     const float* const values = predictions.values.data() + row * predictions.width;
     if (label_.classes == 0) {
-      append_json_number(out, *values);
+      append_number(out, *values);
     } else if (predictions.width == 1) {
       append_class(out, *values >= 0.5F ? 1 : 0);
     } else {
@@ -286,9 +295,9 @@ void V2Protocol::append_prediction(std::string& out, const Predictions& predicti
 
 void V2Protocol::append_class(std::string& out, std::size_t index) const {
   if (index < label_.class_names.size()) {
-    append_json_quoted(out, label_.class_names[index]);
+    append_json_text(out, label_.class_names[index]);
   } else {
-    append_json_number(out, std::uint64_t{index});
+    append_number(out, std::uint64_t{index});
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 
 #include "core/bytes.h"
 
@@ -47,6 +48,18 @@ void SlotTable::remove(std::uint64_t slot) {
   }
   if (slot < seqs_.size()) touch(slot);
   touch(seqs_.size());  // the page that became shorter
+}
+
+void SlotTable::sort_by_seq() {
+  std::vector<std::uint64_t> order(size());
+  std::iota(order.begin(), order.end(), std::uint64_t{0});
+  std::sort(order.begin(), order.end(), [&](std::uint64_t a, std::uint64_t b) { return seqs_[a] < seqs_[b]; });
+  SlotTable sorted(with_times_, with_groups_);
+  for (const std::uint64_t slot : order) sorted.append({seqs_[slot], std::int64_t{time_s(slot)} * 1000, group(slot)});
+  seqs_ = std::move(sorted.seqs_);
+  times_ = std::move(sorted.times_);
+  groups_ = std::move(sorted.groups_);
+  for (std::uint64_t slot = 0; slot < size(); slot += kSlotsPerPage) touch(slot);
 }
 
 void SlotTable::dirty_pages(const std::function<void(std::uint64_t, std::string_view)>& visitor) const {

@@ -39,6 +39,7 @@ class SlotTable {
   void append(const ReplayItem& item);
   void replace(std::uint64_t slot, const ReplayItem& item);
   void remove(std::uint64_t slot);  // the last slot moves into its place
+  void sort_by_seq();
 
   // Calls visitor(page index, bytes) for each page that changed since the last clear_dirty() or load.
   void dirty_pages(const std::function<void(std::uint64_t, std::string_view)>& visitor) const;

@@ -2,9 +2,12 @@
 #include "storage/store.h"
 
 #include <fmt/format.h>
+#include <rocksdb/env.h>
+#include <rocksdb/file_system.h>
 
 #include <algorithm>
 #include <filesystem>
+#include <utility>
 
 #include "core/bytes.h"
 #include "storage/store_impl.h"
@@ -17,6 +20,7 @@ constexpr std::size_t kReadChunk = 1024;              // keys of one MultiGet
 constexpr std::uint64_t kRangeDeleteFrom = 2048;      // shorter ranges are deleted one by one: range marks slow reads
 constexpr std::uint64_t kDeletesPerAppend = 2;        // for each appended event, so that deleting keeps up
 constexpr std::uint64_t kDeletesPerBatch = 16384;     // when there is nothing to hide behind
+constexpr std::uint64_t kSpareBytes = std::uint64_t{1} << 20;  // free beside a write buffer's worth before resuming
 
 std::string encode_order(const OrderEntry& entry) {
   ByteWriter writer;
@@ -43,27 +47,72 @@ Result<OrderEntry> decode_order(std::uint64_t index, std::string_view bytes) {
 Store::Store(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Store::~Store() = default;
 
-// Writes `batch` and clears it. A refused write changes nothing: neither the log nor the tables have any of it.
-Status Store::Impl::write(bool sync, std::string_view what) {
+Status Store::Impl::ready(std::string_view what) {
   if (options.read_only) {
-    batch.Clear();
     return failed_precondition(fmt::format("{}: the store at {} is open for reading only", what, options.path));
   }
-  rocksdb::Status status;
-  if (stalled) {
-    status = db->Resume();
-    if (status.ok()) {
+  return stalled ? recover(what) : Status::ok();
+}
+
+Status Store::Impl::usable() const {
+  if (db != nullptr) return Status::ok();
+  return unavailable(fmt::format("the store at {} is closed after a disk error; it opens again with the next write that succeeds",
+                                 options.path));
+}
+
+// After a refused write. RocksDB resumes from most errors; one that met it while it changed files stops it for good, and
+// it has to be opened anew, which needs room for the tables that it makes of its log.
+Status Store::Impl::recover(std::string_view what) {
+  if (db != nullptr) {
+    std::uint64_t free_bytes = 0;
+    const auto asked = db->GetFileSystem()->GetFreeSpace(options.path, rocksdb::IOOptions(), &free_bytes, nullptr);
+    const std::uint64_t needed = options.write_buffer_bytes + kSpareBytes;
+    if (asked.ok() && free_bytes < needed) {
+      stalls->increment();
+      return resource_exhausted(fmt::format("{}: the disk that holds {} has {} bytes free, {} are needed; make room and "
+                                            "writing resumes by itself",
+                                            what, options.path, free_bytes, needed));
+    }
+    if (db->Resume().ok()) {
       stalled = false;
       log->info("store_resumed", "the disk takes writes again", {{"path", options.path}});
-    } else if (status.IsBusy()) {
-      status = rocksdb::Status::NoSpace("recovering from an earlier error");
+      return Status::ok();
     }
   }
-  if (status.ok()) {
-    rocksdb::WriteOptions write_options;
-    write_options.sync = sync;
-    status = db->Write(write_options, &batch);
+  Status reopened = reopen();
+  if (!reopened.is_ok()) {
+    stalls->increment();
+    return std::move(reopened).with_context(what);
   }
+  stalled = false;
+  log->info("store_resumed", "the disk takes writes again; the database was opened anew", {{"path", options.path}});
+  return Status::ok();
+}
+
+Status Store::Impl::reopen() {
+  const std::unique_lock exclusive(database_mutex);
+  const std::lock_guard lock(mutex);
+  const std::uint64_t seq_before = last_seq;
+  const std::uint64_t order_before = next_order;
+  close_database();
+  Status status = open_database();
+  if (status.is_ok()) status = load();
+  if (!status.is_ok()) {
+    close_database();
+    last_seq = seq_before;
+    next_order = order_before;
+    return status;
+  }
+  if (last_seq != seq_before || next_order != order_before) landed = Landed{seq_before + 1, last_seq, order_before, next_order};
+  return Status::ok();
+}
+
+// A refused write changes nothing: neither the log nor the tables have any of it, but for a sync that failed after the
+// log had taken it all; reopen() finds that out.
+Status Store::Impl::write(bool sync, std::string_view what) {
+  rocksdb::WriteOptions write_options;
+  write_options.sync = sync;
+  const rocksdb::Status status = db->Write(write_options, &batch);
   batch.Clear();
   if (status.ok()) return Status::ok();
   stalls->increment();
@@ -125,9 +174,17 @@ void Store::Impl::mark_synced() {
 
 Status Store::append(const AppendBatch& in) {
   Impl& self = *impl_;
+  TRY(self.ready("appending events"));
   const std::size_t count = in.positions.size();
   if (in.records.size() != count * in.stride || (count != 0 && in.stride == 0)) {
     return invalid_argument(fmt::format("append of {} events of {} bytes with {} bytes", count, in.stride, in.records.size()));
+  }
+  if (const auto landed = std::exchange(self.landed, std::nullopt)) {
+    const bool same_place = count == 0 || landed->first_seq == in.first_seq;
+    if (same_place && landed->last_seq + 1 - landed->first_seq == count &&
+        landed->next_order - landed->first_order == in.order.size()) {
+      return Status::ok();
+    }
   }
   if (count != 0 && in.first_seq != self.last_seq + 1) {
     return invalid_argument(fmt::format("append at seq {}, the next one is {}", in.first_seq, self.last_seq + 1));
@@ -180,6 +237,8 @@ Status Store::read(std::span<const std::uint64_t> seqs,
     if (!impl_->cache->get(seqs[i], [&](std::string_view record) { visitor(i, record); })) missed.push_back(i);
   }
   if (missed.empty()) return Status::ok();
+  const std::shared_lock shared(impl_->database_mutex);
+  TRY(impl_->usable());
   std::sort(missed.begin(), missed.end(), [&](std::size_t a, std::size_t b) { return seqs[a] < seqs[b]; });
   const std::size_t chunk = std::min(missed.size(), kReadChunk);
   std::vector<SeqKey> keys(chunk);
@@ -209,6 +268,8 @@ Status Store::read(std::span<const std::uint64_t> seqs,
 
 Status Store::scan(std::uint64_t first, std::uint64_t last,
                    const std::function<Status(std::uint64_t, std::string_view)>& visitor) const {
+  const std::shared_lock shared(impl_->database_mutex);
+  TRY(impl_->usable());
   rocksdb::ReadOptions options;
   options.fill_cache = false;
   const std::unique_ptr<rocksdb::Iterator> rows(impl_->db->NewIterator(options, impl_->families[kEvents]));
@@ -221,6 +282,8 @@ Status Store::scan(std::uint64_t first, std::uint64_t last,
 }
 
 Result<std::vector<IndexedOrderEntry>> Store::order_since(std::uint64_t index) const {
+  const std::shared_lock shared(impl_->database_mutex);
+  TRY(impl_->usable());
   std::vector<IndexedOrderEntry> entries;
   const std::unique_ptr<rocksdb::Iterator> rows(impl_->db->NewIterator({}, impl_->families[kOrder]));
   for (rows->Seek(slice(seq_key(index).view())); rows->Valid(); rows->Next()) {
@@ -233,9 +296,12 @@ Result<std::vector<IndexedOrderEntry>> Store::order_since(std::uint64_t index) c
 
 Status Store::sync() {
   Impl& self = *impl_;
-  if (self.options.read_only) return failed_precondition("a store opened for reading has nothing to sync");
+  TRY(self.ready("syncing the log"));
   const rocksdb::Status status = self.db->SyncWAL();
-  if (!status.ok()) return convert(status, "syncing the log", path());
+  if (!status.ok()) {
+    self.stalled = true;
+    return convert(status, "syncing the log", path());
+  }
   const std::lock_guard lock(self.mutex);
   self.mark_synced();
   return Status::ok();
@@ -243,9 +309,11 @@ Status Store::sync() {
 
 Status Store::flush() {
   Impl& self = *impl_;
-  if (self.options.read_only) return failed_precondition("a store opened for reading has nothing to flush");
+  TRY(self.ready("flushing the store"));
   const std::vector<rocksdb::ColumnFamilyHandle*> families(self.families.begin(), self.families.end());
-  return convert(self.db->Flush(rocksdb::FlushOptions(), families), "flushing the store", path());
+  const rocksdb::Status status = self.db->Flush(rocksdb::FlushOptions(), families);
+  if (!status.ok()) self.stalled = true;
+  return convert(status, "flushing the store", path());
 }
 
 std::vector<PartitionLedger> Store::ledger() const {
@@ -277,8 +345,9 @@ std::uint64_t Store::next_order_index() const {
 }
 
 std::uint64_t Store::stored_events_estimate() const {
+  const std::shared_lock shared(impl_->database_mutex);
   std::uint64_t count = 0;
-  impl_->db->GetIntProperty(impl_->families[kEvents], rocksdb::DB::Properties::kEstimateNumKeys, &count);
+  if (impl_->usable().is_ok()) impl_->db->GetIntProperty(impl_->families[kEvents], rocksdb::DB::Properties::kEstimateNumKeys, &count);
   return count;
 }
 

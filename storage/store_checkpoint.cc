@@ -30,6 +30,7 @@ std::string Store::Impl::encode_kept(const std::vector<std::uint64_t>& ids) cons
 
 Result<std::uint64_t> Store::checkpoint(const CheckpointWrite& in) {
   Impl& self = *impl_;
+  TRY(self.ready("writing a checkpoint"));
   if (in.seq > self.last_seq || in.order_index > self.next_order) {
     return invalid_argument(fmt::format("checkpoint at seq {} and order entry {}, the store ends at {} and {}", in.seq,
                                         in.order_index, self.last_seq, self.next_order));
@@ -165,6 +166,7 @@ Result<Checkpoint> Store::Impl::load_checkpoint(const Manifest& manifest) const 
 
 Result<std::optional<Checkpoint>> Store::latest_checkpoint() {
   Impl& self = *impl_;
+  TRY(self.usable());
   if (self.kept.empty()) return std::optional<Checkpoint>();
   std::string reasons;
   for (std::size_t i = self.kept.size(); i-- > 0;) {
@@ -274,6 +276,8 @@ std::vector<CheckpointInfo> Store::checkpoints() const {
 
 Status Store::read_pages(std::uint64_t id, std::uint32_t space,
                          const std::function<Status(std::uint64_t, std::string_view)>& visitor) const {
+  const std::shared_lock shared(impl_->database_mutex);
+  TRY(impl_->usable());
   rocksdb::ReadOptions read;
   read.fill_cache = false;
   const std::unique_ptr<rocksdb::Iterator> rows(impl_->db->NewIterator(read, impl_->families[kMemory]));

@@ -1,7 +1,8 @@
 // Store::Impl: what the sources of Store share. Only storage/store*.cc include it.
 //
 // Threads: `mutex` guards the members below it; the writer alone touches those above, and may read the guarded ones
-// without it, being the only one to change them.
+// without it, being the only one to change them. `database_mutex` lets the writer put another database in the place of
+// one that a full disk has stopped for good: readers hold it shared, reopen() alone.
 #pragma once
 
 #include <rocksdb/db.h>
@@ -11,6 +12,7 @@
 #include <array>
 #include <deque>
 #include <mutex>
+#include <shared_mutex>
 #include <unordered_map>
 
 #include "storage/manifest.h"
@@ -43,6 +45,15 @@ struct Kept {
   std::optional<Manifest> manifest;  // nothing: damaged
 };
 
+// A write that was reported as failed and is there after all, found when the database was opened again: its repetition
+// by the caller is already done.
+struct Landed {
+  std::uint64_t first_seq = 0;
+  std::uint64_t last_seq = 0;
+  std::uint64_t first_order = 0;
+  std::uint64_t next_order = 0;
+};
+
 // How far into the doomed ranges a batch of deletions goes.
 struct Deletions {
   std::size_t ranges = 0;     // wholly deleted
@@ -58,14 +69,16 @@ struct Store::Impl {
   Counter* stalls = nullptr;
   Gauge* checkpoint_bytes = nullptr;
 
-  std::unique_ptr<rocksdb::DB> db;
+  mutable std::shared_mutex database_mutex;
+  std::unique_ptr<rocksdb::DB> db;  // nothing when reopening failed: the next write tries again
   std::array<rocksdb::ColumnFamilyHandle*, kFamilies> families{};
   std::vector<rocksdb::ColumnFamilyHandle*> other_families;
   std::uint8_t checkpoint_family = 0;  // which of the two names of the checkpoints family is in use
 
   std::unique_ptr<RecordCache> cache;
   rocksdb::WriteBatch batch;
-  bool stalled = false;            // the last write failed: Resume() before the next
+  bool stalled = false;            // the last write failed: recover() before the next
+  std::optional<Landed> landed;
   std::deque<SeqRange> doomed;     // garbage of the oldest kept checkpoint, deleted bit by bit with the appends
   std::unordered_map<PageId, std::uint64_t, PageIdHash> page_versions;  // newest version of each page
 
@@ -82,11 +95,16 @@ struct Store::Impl {
 
   // store_open.cc
   Status open_database();
+  void close_database();
   Status load();
   Status load_page_versions();
 
   // store.cc
-  Status write(bool sync, std::string_view what);       // `batch`, after resuming when the last write failed
+  Status ready(std::string_view what);                  // to write: recovers when the last write failed
+  Status usable() const;                                // to read; the caller holds database_mutex
+  Status recover(std::string_view what);
+  Status reopen();
+  Status write(bool sync, std::string_view what);       // `batch`, which is empty afterwards
   Deletions add_deletions(std::uint64_t deletes_max);   // of `doomed`, to `batch`
   void drop(const Deletions& done);                     // from `doomed`, once written
   Status delete_all_doomed();

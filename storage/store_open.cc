@@ -4,6 +4,7 @@
 #include <rocksdb/cache.h>
 #include <rocksdb/convenience.h>
 #include <rocksdb/env.h>
+#include <rocksdb/listener.h>
 #include <rocksdb/table.h>
 
 #include <algorithm>
@@ -30,6 +31,14 @@ rocksdb::CompressionType compression_type(Compression compression) {
   return rocksdb::kNoCompression;
 }
 
+// Keeps RocksDB from recovering on a thread of its own, seconds later: the next write resumes at once (Impl::write).
+class ResumeOnWrite final : public rocksdb::EventListener {
+ public:
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status, bool* auto_recovery) override {
+    *auto_recovery = false;
+  }
+};
+
 rocksdb::DBOptions database_options(const StoreOptions& options) {
   rocksdb::DBOptions db;
   db.create_if_missing = options.create_if_missing;
@@ -45,6 +54,8 @@ rocksdb::DBOptions database_options(const StoreOptions& options) {
   db.allow_concurrent_memtable_write = false;  // there is one writer
   db.enable_write_thread_adaptive_yield = false;
   db.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
+  db.max_bgerror_resume_count = 0;
+  db.listeners.push_back(std::make_shared<ResumeOnWrite>());
   db.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
   db.keep_log_file_num = 4;
   db.max_log_file_size = std::size_t{4} << 20;
@@ -102,7 +113,9 @@ Status convert(const rocksdb::Status& status, std::string_view what, std::string
   return internal_error(fmt::format("{}: {} ({})", what, path, text));
 }
 
-Store::Impl::~Impl() {
+Store::Impl::~Impl() { close_database(); }
+
+void Store::Impl::close_database() {
   if (db == nullptr) return;
   rocksdb::CancelAllBackgroundWork(db.get(), /*wait=*/true);
   for (rocksdb::ColumnFamilyHandle* handle : families) {
@@ -111,7 +124,10 @@ Store::Impl::~Impl() {
   for (rocksdb::ColumnFamilyHandle* handle : other_families) {
     db->DestroyColumnFamilyHandle(handle).PermitUncheckedError();
   }
+  families.fill(nullptr);
+  other_families.clear();
   db->Close().PermitUncheckedError();
+  db.reset();
 }
 
 Status Store::Impl::open_database() {
@@ -171,6 +187,11 @@ Status Store::Impl::open_database() {
 
 // Reads what the store keeps in memory. A store without a format is new: it gets one.
 Status Store::Impl::load() {
+  ledger = Ledger();
+  kept.clear();
+  doomed.clear();
+  page_versions.clear();
+  checkpoint_family = 0;
   const rocksdb::ReadOptions read;
   const auto meta = [&](std::string_view key, std::string& value) -> Result<bool> {
     const rocksdb::Status status = db->Get(read, families[kMeta], slice(key), &value);
@@ -250,7 +271,6 @@ Status Store::Impl::load() {
       doomed.assign(kept.front().manifest->garbage.begin(), kept.front().manifest->garbage.end());
     }
   }
-  // What was read is on disk, but only a sync tells whether it survives a power cut.
   return Status::ok();
 }
 
@@ -302,7 +322,7 @@ Status Store::bind(const StoreIdentity& identity) {
         "begin a new model",
         self.options.path, describe_spec_difference(self.identity->event_spec, identity.event_spec)));
   }
-  if (self.options.read_only) return failed_precondition("a store opened for reading cannot be given an identity");
+  TRY(self.ready("storing the event spec"));
   ByteWriter value;
   value.put(identity.fingerprint);
   value.put_text(identity.event_spec);

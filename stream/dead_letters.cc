@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "core/json_writer.h"
 #include "stream/json_text.h"
 
 namespace freshet {
@@ -68,10 +69,10 @@ std::uint64_t FileDeadLetters::submit(const DeadLetter& letter) {
   counters_.count(letter.reason);
   const std::lock_guard lock(mutex_);
   line_ = "{\"topic\":";
-  append_json_string(line_, letter.topic);
+  append_json_text(line_, letter.topic);
   fmt::format_to(std::back_inserter(line_), ",\"partition\":{},\"offset\":{},\"reason\":\"{}\",\"message\":",
                  letter.position.partition, letter.position.offset, skip_reason_name(letter.reason));
-  append_json_string(line_, letter.detail);
+  append_json_text(line_, letter.detail);
   if (letter.key != nullptr) {
     line_.push_back(',');
     append_json_bytes(line_, "key", *letter.key);

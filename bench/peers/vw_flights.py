@@ -12,11 +12,13 @@ from it (its learner is online, so predictions are those a client would get with
 
 Models; all have seven namespaces of one category each and one of ten numbers:
   pairs     picked namespace pairs, --power_t 0.1: the best trade found between speed and quality
-  all       all pairs and --power_t 0.1: the best quality found (4-5 times as many features an event)
+  all       all pairs and --power_t 0.1: the best quality found (4 times as many features an event)
   default   all pairs, everything else as Vowpal Wabbit has it, with a table large enough
 
-How they were picked: on this same stream, so they flatter Vowpal Wabbit a little, not its rival. Tried beside them:
-learning rates 0.1 to 1, --power_t 0 to 0.5, tables of 18 to 26 bits, FTRL, category pairs only, three-way crosses.
+How they were picked: on this same stream, as was the configuration in examples/ that they are compared with. Tried
+beside them: learning rates 0.1 to 1, --power_t 0 to 0.5, tables of 18 to 26 bits, FTRL, category pairs only, and
+three-way crosses. None of them gets streaming target means, which Vowpal Wabbit does not compute; given such columns
+from outside it does as well as a small network (log loss 0.4175, AUC 0.8110 in one run).
 Writing the input in Vowpal Wabbit's layouts is not timed. Text mode and JSON mode differ by nothing but parsing.
 """
 import argparse

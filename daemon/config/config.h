@@ -89,7 +89,7 @@ struct MemoryConfig {
 struct RoundConfig {
   std::uint64_t every_events = 1024;
   std::int64_t every_ms = 5000;  // 0: none, events alone decide
-  setting::GoLive go_live = setting::GoLive::kNextCut;
+  setting::GoLive go_live = setting::GoLive::kWhenReady;
 };
 
 struct LearningConfig {
@@ -107,7 +107,6 @@ struct LearningConfig {
   RoundConfig round;
   double ema_decay = 0.9999;
   std::uint32_t average_last = 8;
-  std::uint32_t average_every_rounds = 1;
   std::string device = "auto";  // auto, cpu, cuda or cuda:N
   std::uint32_t threads = 1;
 };

@@ -233,8 +233,7 @@ void add_learning(List& list) {
                 .choices({"sgd", "adamw", "adagrad"})
                 .new_state());
   add(list, Declare("learning.learning_rate", Type::kReal, FIELD(learning.learning_rate), "Size of a step.")
-                .above(0, 100)
-                .live());
+                .above(0, 100));
   add(list, Declare("learning.momentum", Type::kReal, FIELD(learning.momentum), "Momentum of `sgd`.").below(0, 1));
   add(list, Declare("learning.nesterov", Type::kBool, FIELD(learning.nesterov), "Nesterov's form of the momentum."));
   add(list, Declare("learning.weight_decay", Type::kReal, FIELD(learning.weight_decay),
@@ -271,9 +270,6 @@ void add_learning(List& list) {
                 .below(0, 1));
   add(list, Declare("learning.average.last", Type::kWhole, FIELD(learning.average_last), "Models in the plain average.")
                 .between(1, 64));
-  add(list, Declare("learning.average.every_rounds", Type::kWhole, FIELD(learning.average_every_rounds),
-                    "A model enters the plain average every so many rounds.")
-                .between(1, 1e6));
   add(list, Declare("learning.device", Type::kText, FIELD(learning.device),
                     "`auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`.")
                 .example("cuda:0"));

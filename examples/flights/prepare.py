@@ -16,7 +16,11 @@ Why the bundled slice is made of whole days. The demonstration shows a year, so 
 month means something; a contiguous piece of that size would end in the autumn. What makes delays predictable is how
 the day has been going so far: the last flights from this airport, of this carrier, of this aircraft (which flies up
 to six times a day). Leaving out every fifth flight would break just that; leaving out every fifth day keeps all other
-days as they were. Five and seven have no common divisor, so all weekdays are met equally often.
+days as they were. Five and seven have no common divisor, so all weekdays are met equally often. Measured with a
+wide-and-deep model over streaming target means (seven keys, rounds of 1,024), scored from event 40,000 (end of
+February) on: ROC AUC 0.818 on whole days, 0.813 with every fifth flight left out (other flights are scored, so not all
+of that is the thinning). On the whole days, weights frozen at that event and target means still live reach 0.809;
+weights and target means frozen together, 0.578.
 """
 import argparse
 import csv

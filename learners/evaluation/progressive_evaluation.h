@@ -1,8 +1,8 @@
-// ProgressiveEvaluation: test-then-train. Every event is predicted by the served model before anyone trains on it; this
-// keeps how well that went, over the whole stream and over the last events. The same class with a second set of
+// ProgressiveEvaluation: test-then-train. Every event is predicted by the served model before anyone trains on it;
+// this keeps how well that went, over the whole stream and over the last events. The same class with a second set of
 // predictions makes a baseline to compare with (a frozen model).
 //
-// The window is exact: the last `window_events` events that counted are kept (16 bytes each), and summed when asked for.
+// The window is exact: the last `window_events` events that counted are kept (16 bytes each), summed when asked for.
 //
 // Threads: one owner (ingest).  Owns: its sums and window; memory is bounded by `window_events` and the classes.
 // Failure: `load` answers data_loss for bytes of another task or window, or cut short.
@@ -42,7 +42,7 @@ class ProgressiveEvaluation {
   void add(const Predictions& predictions, std::span<const float> labels, std::span<const float> weights,
            std::uint64_t model_version, std::span<float> losses);
 
-  // About 0.2 ms at the default window; ask once a second or once a round, not once a batch.
+  // About 0.1 ms at the default window: ask once a second, not once a batch.
   EvaluationReport report();
 
   std::uint64_t events() const { return stream_.events(); }

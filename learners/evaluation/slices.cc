@@ -88,8 +88,8 @@ std::int64_t Slices::period_of(std::int64_t time_ms) {
     origin_ms_ = time_ms;
   }
   // Unsigned: times at opposite ends of the range must not overflow.
-  const auto since = static_cast<std::int64_t>(static_cast<std::uint64_t>(time_ms) - static_cast<std::uint64_t>(origin_ms_));
-  return floor_div(since, spec_.window_ms);
+  const std::uint64_t since = static_cast<std::uint64_t>(time_ms) - static_cast<std::uint64_t>(origin_ms_);
+  return floor_div(static_cast<std::int64_t>(since), spec_.window_ms);
 }
 
 std::uint32_t Slices::slice_of_period(std::int64_t period) {
@@ -137,7 +137,10 @@ std::string Slices::name(std::uint32_t slice) const {
     return fmt::format("{:04}-{:02}", year, periods_[slice] - year * 12 + 1);
   }
   if (spec_.kind == SliceKind::kTimeWindow) {
-    return fmt::format("{}+{}", time_text(origin_ms_ + periods_[slice] * spec_.window_ms), length_text(spec_.window_ms));
+    const auto window = static_cast<std::uint64_t>(spec_.window_ms);
+    const std::uint64_t begin = static_cast<std::uint64_t>(origin_ms_) +
+                                static_cast<std::uint64_t>(periods_[slice]) * window;
+    return fmt::format("{}+{}", time_text(static_cast<std::int64_t>(begin)), length_text(spec_.window_ms));
   }
   return names_[slice];
 }

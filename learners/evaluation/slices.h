@@ -1,7 +1,7 @@
-// Slices: which part of the world an event belongs to, so that forgetting can be told part by part. A slice is a class,
-// a window of event time, a calendar month (UTC), or a given value of a field.
+// Slices: which part of the world an event belongs to, so that forgetting can be told part by part. A slice is a
+// class, a window of event time, a calendar month (UTC), or a given value of a field.
 //
-// At most 63 slices have a name of their own; whatever comes after them, and every value that is not listed, is "other".
+// At most 63 slices have a name of their own; what comes after them, and every value that is not listed, is "other".
 // Numbers of slices are stable: classes and values in the order of the configuration, times in the order first seen.
 //
 // Threads: one owner (ingest).  Owns: the times seen so far.
@@ -27,8 +27,8 @@ enum class SliceKind : std::uint8_t { kClass, kTimeWindow, kMonth, kFieldValue }
 struct SliceSpec {
   SliceKind kind = SliceKind::kMonth;
   std::int64_t window_ms = 0;       // kTimeWindow: length; windows are counted from the first event
-  std::string field;                // kFieldValue: a category, number or boolean of the events
-  std::vector<std::string> values;  // kFieldValue: the values that make slices, as text
+  std::string field = {};           // kFieldValue: a category, number or boolean of the events
+  std::vector<std::string> values = {};  // kFieldValue: the values that make slices, as text
 };
 
 class Slices {

@@ -57,8 +57,8 @@ Result<std::unique_ptr<FeatureEncoder>> FeatureEncoder::create(const EventSpec& 
   for (const auto& feature : spec.features) {
     if (feature.kind == FeatureKind::kTargetMean && task == Task::kMulticlass &&
         spec.label.classes > kTargetMeanClassesMax) {
-      errors += fmt::format("feature '{}': a target mean makes one input a class and takes at most {} classes; the label has {}\n",
-                            feature.name, kTargetMeanClassesMax, spec.label.classes);
+      errors += fmt::format("feature '{}': a target mean makes one input a class and takes at most {} classes; "
+                            "the label has {}\n", feature.name, kTargetMeanClassesMax, spec.label.classes);
     }
     const bool has_key = feature.kind == FeatureKind::kCategory || feature.kind == FeatureKind::kTimePart ||
                          feature.kind == FeatureKind::kCross || feature.kind == FeatureKind::kTargetMean;
@@ -158,8 +158,8 @@ void FeatureEncoder::add_target_mean(const FeatureSpec& feature) {
   options.outputs = outputs_;
   options.half_life_events = feature.half_life_events;
   options.half_life_ms = feature.half_life_ms;
-  target_means_.push_back(
-      {combination_key(feature.of), first, static_cast<float>(feature.prior_weight), std::make_unique<TargetMeanTable>(options)});
+  target_means_.push_back({combination_key(feature.of), first, static_cast<float>(feature.prior_weight),
+                           std::make_unique<TargetMeanTable>(options)});
 }
 
 void FeatureEncoder::plan_vectors() {
@@ -224,7 +224,7 @@ void FeatureEncoder::encode_row(const EventBatch& events, std::size_t row, const
   for (const NumberPlan plan : booleans_) {
     const float x = events.numbers(plan.column)[row];
     const bool known = is_finite(x);
-    dense[plan.dense] = known ? x : 0.5F;
+    dense[plan.dense] = known ? (x >= 0.5F ? 1.0F : 0.0F) : 0.5F;
     dense[plan.dense + 1] = known ? 0.0F : 1.0F;
   }
   encode_target_means(keys, events.time_ms[row], dense);

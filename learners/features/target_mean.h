@@ -3,8 +3,8 @@
 //
 // An event of a key with label y and weight v turns its {sum, weight} into {sum * d + v * y, weight * d + v}, where
 //   d = 0.5 ^ (1 / half_life_events)            with a half-life in events of that key, or
-//   d = 0.5 ^ (gap / half_life_ms)              with a half-life in event time; gap = time since the key's newest event,
-//                                               a negative gap counts as 0; readers decay to the time they ask about.
+//   d = 0.5 ^ (gap / half_life_ms)              with a half-life in event time; gap = time since the newest event of
+//                                               the key, 0 if negative; readers decay to the time they ask about.
 // Arithmetic is double, sum and weight are kept as float32.
 //
 // Keys live in buckets of 8. A bucket that is full gives up its least recently updated key (with a half-life in time:

@@ -1,6 +1,7 @@
 // The kernels themselves, included by one source file for each instruction set, which defines
-// FRESHET_KERNELS (name of the table), FRESHET_KERNELS_NAME, FRESHET_VECTOR_FLOATS, FRESHET_ROWS_1, _2 and _4: how many rows
-// of c are held in registers beside 1, 2 or 4 vectors of columns. No other header may be included here (see kernels.h).
+// FRESHET_KERNELS (name of the table), FRESHET_KERNELS_NAME, FRESHET_VECTOR_FLOATS, FRESHET_ROWS_1, _2 and _4: how
+// many rows of c are held in registers beside 1, 2 or 4 vectors of columns. No other header may be included here
+// (see kernels.h).
 //
 // Threads: pure functions.  Owns: nothing.  Failure: none.
 #include "learners/models/kernels.h"

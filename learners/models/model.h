@@ -55,7 +55,7 @@ class Model {
   virtual Result<std::span<const float>> forward(std::span<const RowRange> rows) = 0;
 
   // Adds to the gradients of parameters(); `output_gradients` is [rows, outputs()] for the rows of the last forward().
-  virtual void backward(std::span<const float> output_gradients) = 0;
+  virtual Status backward(std::span<const float> output_gradients) = 0;
 
   virtual Parameters& parameters() = 0;
   virtual const Parameters& parameters() const = 0;

@@ -63,9 +63,17 @@ TabularWeights TabularNet::weights() const {
   return {parameters_.dense.data(), parameters_.table.values().data(), parameters_.table.stride()};
 }
 
+void TabularNet::use_device(const Device& device) { device_ = std::make_unique<DevicePass>(shape_, device); }
+
 Result<std::span<const float>> TabularNet::forward(std::span<const RowRange> rows) {
   TRY(check_rows(*shape_, rows));
-  tabular_forward(*shape_, weights(), rows, scratch_);
+  gather_input(*shape_, weights(), rows, scratch_);
+  if (device_ == nullptr) {
+    dense_forward(*shape_, parameters_.dense.data(), scratch_);
+  } else {
+    TRY(device_->forward(parameters_.dense.data(), scratch_));
+  }
+  add_wide_rows(*shape_, weights(), rows, scratch_);
   rows_.resize(std::max(rows_.size(), scratch_.rows * shape_->categories));
   std::uint32_t* to = rows_.data();
   for (const auto& range : rows) {
@@ -82,18 +90,28 @@ Result<std::span<const float>> TabularNet::forward(std::span<const RowRange> row
   return std::span<const float>(compact_outputs_.data(), scratch_.rows * width);
 }
 
-void TabularNet::backward(std::span<const float> output_gradients) {
+Status TabularNet::backward(std::span<const float> output_gradients) {
   const std::size_t width = shape_->outputs;
   if (output_gradients.size() != scratch_.rows * width) abort_with("backward() without its forward()");
-  if (scratch_.rows == 0) return;
+  if (scratch_.rows == 0) return Status::ok();
   // Padding columns of the gradients stay zero, and so do those of every product below.
   output_gradients_.reserve(scratch_.rows * shape_->output_stride);
   for (std::size_t i = 0; i < scratch_.rows; ++i) {
     std::copy_n(output_gradients.data() + i * width, width, output_gradients_.data() + i * shape_->output_stride);
   }
   if (shape_->table_rows > 0) parameters_.table.reserve_gradients(scratch_.rows * shape_->categories);
-  if (shape_->wide) backward_wide();
-  if (!shape_->layers.empty()) backward_layers();
+  const bool deep = !shape_->layers.empty();
+  const std::size_t input_stride = round_up(shape_->embedded(), kLanes);
+  input_gradients_.reserve(scratch_.rows * input_stride);
+  if (device_ != nullptr) {
+    TRY(device_->backward(output_gradients_.data(), parameters_.dense_gradients.data(), input_gradients_.data(),
+                          input_stride));
+  } else {
+    if (shape_->wide) backward_wide();
+    if (deep) backward_layers();
+  }
+  if (shape_->categories > 0) scatter_rows(deep ? input_gradients_.data() : nullptr, input_stride);
+  return Status::ok();
 }
 
 void TabularNet::backward_wide() {
@@ -104,8 +122,6 @@ void TabularNet::backward_wide() {
                 shape_->input_stride, output_gradients_.data(), stride, gradients + shape_->wide_weight, stride, nullptr,
                 true, false});
   kernels.column_sums(output_gradients_.data(), stride, scratch_.rows, stride, gradients + shape_->wide_bias, true);
-  if (!shape_->layers.empty() && shape_->embedding > 0) return;  // scatter_rows() adds both parts of a row at once
-  scatter_rows(nullptr, 0);
 }
 
 void TabularNet::backward_layers() {
@@ -135,7 +151,6 @@ void TabularNet::backward_layers() {
     if (!first) kernels.relu_mask(target.data(), below, rows * stride);
     above = target.data();
   }
-  scatter_rows(input_gradients_.data(), round_up(shape_->embedded(), kLanes));
 }
 
 // Adds each row's share to the gradients of the table rows it looked up: [embedding | wide part].

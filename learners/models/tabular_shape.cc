@@ -114,19 +114,10 @@ void gather_row(const TabularShape& shape, const TabularWeights& weights, const 
   for (std::size_t d = 0; d < shape.numbers; ++d) input[d] = numbers[d];
 }
 
-void add_wide_rows(const TabularShape& shape, const TabularWeights& weights, const std::uint32_t* hashes,
-                   float* __restrict outputs) {
-  for (std::size_t c = 0; c < shape.categories; ++c) {
-    const float* __restrict part = weights.table + shape.row_of(hashes[c]) * weights.table_stride + shape.embedding;
-    for (std::size_t k = 0; k < shape.outputs; ++k) outputs[k] += part[k];
-  }
-}
-
 }  // namespace
 
-void tabular_forward(const TabularShape& shape, const TabularWeights& weights, std::span<const RowRange> rows,
-                     TabularScratch& scratch) {
-  const Kernels& kernels = cpu_kernels();
+void gather_input(const TabularShape& shape, const TabularWeights& weights, std::span<const RowRange> rows,
+                  TabularScratch& scratch) {
   scratch.prepare(shape, row_count(rows));
   float* input = scratch.input.data();
   for (const auto& range : rows) {
@@ -135,6 +126,10 @@ void tabular_forward(const TabularShape& shape, const TabularWeights& weights, s
                  input);
     }
   }
+}
+
+void dense_forward(const TabularShape& shape, const float* dense, TabularScratch& scratch) {
+  const Kernels& kernels = cpu_kernels();
   float* outputs = scratch.outputs.data();
   const float* from = scratch.input.data();
   std::size_t from_stride = shape.input_stride;
@@ -142,25 +137,44 @@ void tabular_forward(const TabularShape& shape, const TabularWeights& weights, s
     const TabularLayer& layer = shape.layers[l];
     const bool last = l + 1 == shape.layers.size();
     float* to = last ? outputs : scratch.hidden[l].data();
-    kernels.gemm({scratch.rows, layer.stride, layer.in, from, from_stride, 1, weights.dense + layer.weight, layer.stride,
-                  to, layer.stride, weights.dense + layer.bias, false, !last});
+    kernels.gemm({scratch.rows, layer.stride, layer.in, from, from_stride, 1, dense + layer.weight, layer.stride, to,
+                  layer.stride, dense + layer.bias, false, !last});
     from = to;
     from_stride = layer.stride;
   }
   if (!shape.wide) return;
+  const bool after_deep = !shape.layers.empty();
+  const float* bias = dense + shape.wide_bias;
   kernels.gemm({scratch.rows, shape.output_stride, shape.numbers, scratch.input.data() + shape.embedded(),
-                shape.input_stride, 1, weights.dense + shape.wide_weight, shape.output_stride, outputs,
-                shape.output_stride, weights.dense + shape.wide_bias, !shape.layers.empty(), false});
-  // With a deep part the sum starts from its outputs, so the bias comes by itself.
-  const bool add_bias = !shape.layers.empty();
+                shape.input_stride, 1, dense + shape.wide_weight, shape.output_stride, outputs, shape.output_stride,
+                bias, after_deep, false});
+  if (!after_deep) return;
+  // Here the sum started from the deep part's outputs, so the bias is still missing.
+  for (std::size_t i = 0; i < scratch.rows; ++i, outputs += shape.output_stride) {
+    for (std::size_t k = 0; k < shape.outputs; ++k) outputs[k] += bias[k];
+  }
+}
+
+void add_wide_rows(const TabularShape& shape, const TabularWeights& weights, std::span<const RowRange> rows,
+                   TabularScratch& scratch) {
+  if (!shape.wide) return;
+  float* __restrict outputs = scratch.outputs.data();
   for (const auto& range : rows) {
+    const std::uint32_t* hashes = range.batch->hashes() + range.begin * shape.categories;
     for (std::size_t i = range.begin; i < range.end; ++i, outputs += shape.output_stride) {
-      if (add_bias) {
-        for (std::size_t k = 0; k < shape.outputs; ++k) outputs[k] += weights.dense[shape.wide_bias + k];
+      for (std::size_t c = 0; c < shape.categories; ++c, ++hashes) {
+        const float* __restrict part = weights.table + shape.row_of(*hashes) * weights.table_stride + shape.embedding;
+        for (std::size_t k = 0; k < shape.outputs; ++k) outputs[k] += part[k];
       }
-      add_wide_rows(shape, weights, range.batch->hashes() + i * shape.categories, outputs);
     }
   }
+}
+
+void tabular_forward(const TabularShape& shape, const TabularWeights& weights, std::span<const RowRange> rows,
+                     TabularScratch& scratch) {
+  gather_input(shape, weights, rows, scratch);
+  dense_forward(shape, weights.dense, scratch);
+  add_wide_rows(shape, weights, rows, scratch);
 }
 
 }  // namespace freshet

@@ -69,6 +69,13 @@ struct TabularWeights {
 };
 
 Status check_rows(const TabularShape& shape, std::span<const RowRange> rows);
+// The three parts of the forward pass: embeddings and numbers into scratch.input; the dense layers from there to
+// scratch.outputs; the wide part of the looked-up rows added to the outputs.
+void gather_input(const TabularShape& shape, const TabularWeights& weights, std::span<const RowRange> rows,
+                  TabularScratch& scratch);
+void dense_forward(const TabularShape& shape, const float* dense, TabularScratch& scratch);
+void add_wide_rows(const TabularShape& shape, const TabularWeights& weights, std::span<const RowRange> rows,
+                   TabularScratch& scratch);
 void tabular_forward(const TabularShape& shape, const TabularWeights& weights, std::span<const RowRange> rows,
                      TabularScratch& scratch);
 

@@ -153,17 +153,28 @@ class AdamW final : public Optimizer {
  private:
   static constexpr std::uint32_t kForgottenCorrection = 0xFFFFFFFF;  // by then the corrections are 1
 
-  AdamWStep corrected(float learning_rate, std::uint64_t steps) const {
+  static constexpr std::uint64_t kKnownCorrections = 16384;
+  struct Correction {
+    double first = 0.0;   // 1 - beta1^t
+    double second = 0.0;  // sqrt(1 - beta2^t)
+  };
+
+  Correction correction(std::uint64_t steps) const {
     const auto count = static_cast<double>(steps);
-    const double first = 1.0 - std::pow(static_cast<double>(options_.beta1), count);
-    const double second = 1.0 - std::pow(static_cast<double>(options_.beta2), count);
+    return {1.0 - std::pow(static_cast<double>(options_.beta1), count),
+            std::sqrt(1.0 - std::pow(static_cast<double>(options_.beta2), count))};
+  }
+  // Each row has its own count of steps; two powers a row would cost more than the row's step.
+  AdamWStep corrected(float learning_rate, std::uint64_t steps) {
+    while (known_.size() <= std::min(steps, kKnownCorrections)) known_.push_back(correction(known_.size()));
+    const Correction right = steps < known_.size() ? known_[steps] : correction(steps);
     return {learning_rate,
             options_.beta1,
             options_.beta2,
             options_.epsilon,
             options_.weight_decay,
-            static_cast<float>(static_cast<double>(learning_rate) / first),
-            static_cast<float>(std::sqrt(second))};
+            static_cast<float>(static_cast<double>(learning_rate) / right.first),
+            static_cast<float>(right.second)};
   }
 
   OptimizerOptions options_;
@@ -171,6 +182,7 @@ class AdamW final : public Optimizer {
   StatePlane second_;
   std::uint64_t steps_ = 0;
   std::vector<std::uint32_t> row_steps_;
+  std::vector<Correction> known_;
 };
 
 Status check(const OptimizerOptions& options) {

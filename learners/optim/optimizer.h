@@ -1,5 +1,5 @@
-// Optimizer: one step along the gradients. Dense weights move as torch.optim moves them; of the embedding table only the
-// rows that the step touched move, so that the cost of a step does not grow with the table.
+// Optimizer: one step along the gradients. Dense weights move as torch.optim moves them; of the embedding table only
+// the rows that the step touched move, so that the cost of a step does not grow with the table.
 //
 // What "only the touched rows" means for a row that a step does not touch:
 //   SGD      without momentum: nothing. With momentum: its momentum waits, and so does its weight decay.

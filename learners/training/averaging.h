@@ -22,9 +22,10 @@ struct AveragedWeights {
   AlignedBuffer rows;
 };
 
-// Exponential moving average with the ramp of OpenNMT-tf: after step t (1, 2, ...) the shadow moves towards the weights by
-// 1 - min(decay, (1 + t) / (10 + t)). A row that steps leave alone is caught up when it is next needed: the product of the
-// decays since then is kept as a sum of logarithms, so the result is that of updating every row at every step.
+// Exponential moving average with the ramp of OpenNMT-tf: after step t (1, 2, ...) the shadow moves towards the
+// weights by 1 - min(decay, (1 + t) / (10 + t)). A row that steps leave alone is caught up when it is next needed:
+// the product of the decays since then is kept as a sum of logarithms, so the result is that of updating every row
+// at every step.
 class Ema {
  public:
   Ema(double decay, const Parameters& parameters);

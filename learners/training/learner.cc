@@ -20,10 +20,7 @@ constexpr std::uint32_t kFormat = 1;
 // Rows of the moving average that a publication brings up to date beside those that just moved.
 constexpr std::size_t kCaughtUpRows = 4096;
 
-Status check(const LearnerOptions& options, const Device& device) {
-  if (device.kind != Device::Kind::kCpu) {
-    return unsupported("the built-in models train on the CPU; choose the device \"cpu\" or \"auto\"");
-  }
+Status check(const LearnerOptions& options) {
   if (options.batch_size == 0 || options.batch_size > 1U << 20) {
     return invalid_argument(fmt::format("learning.batch_size is {}; it must be between 1 and 2^20", options.batch_size));
   }
@@ -244,8 +241,9 @@ class Learner::Impl {
 
 Result<std::unique_ptr<Learner>> Learner::create(const LearnerOptions& options, const EncodedLayout& layout,
                                                  const Device& device) {
-  TRY(check(options, device));
+  TRY(check(options));
   auto net = TRY(make_tabular_net(options.model, layout));
+  if (device.kind == Device::Kind::kCuda) net->use_device(device);
   auto loss = TRY(Loss::create(options.loss, options.model.task, net->outputs()));
   auto optimizer = TRY(Optimizer::create(options.optimizer, net->parameters()));
   auto schedule = TRY(Schedule::create(options.schedule));

@@ -3,8 +3,8 @@
 //
 // Threads: the trainer, all methods; what publish() returns may be used on any thread.
 // Owns: weights, gradients, optimizer state, averages, generator, published copies.
-// Failure: a step whose loss or gradient is not finite is skipped and counted; load() of bytes that do not fit returns an
-// error, after which only another load() makes the learner usable.
+// Failure: a step whose loss or gradient is not finite is skipped and counted; load() of bytes that do not fit
+// returns an error, after which only another load() makes the learner usable.
 #pragma once
 
 #include <cstdint>
@@ -63,6 +63,7 @@ struct RoundReport {
 
 class Learner {
  public:
+  // On a GPU the dense layers' passes run there; weights and the rest stay on the host (see DevicePass).
   static Result<std::unique_ptr<Learner>> create(const LearnerOptions& options, const EncodedLayout& layout,
                                                  const Device& device);
   ~Learner();

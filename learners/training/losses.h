@@ -1,8 +1,8 @@
 // Loss: the loss of each event and its gradient with respect to the model's outputs.
 //
 // Threads: immutable once made.  Owns: its options.
-// Failure: create() refuses a loss that does not fit the task; a row whose label or weight cannot be used (not a number,
-// no such class) gets loss and gradient zero and is counted.
+// Failure: create() refuses a loss that does not fit the task; a row whose label or weight cannot be used (not a
+// number, no such class) gets loss and gradient zero and is counted.
 #pragma once
 
 #include <cstdint>

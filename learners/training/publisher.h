@@ -1,5 +1,6 @@
-// SnapshotPublisher: immutable copies of a model's weights for evaluation and serving. Copies that nobody reads any more
-// are filled again: the dense weights whole, of the embedding table only the rows that moved since that copy was made.
+// SnapshotPublisher: immutable copies of a model's weights for evaluation and serving. Copies that nobody reads any
+// more are filled again: the dense weights whole, of the embedding table only the rows that moved since that copy
+// was made.
 //
 // Threads: publish() on the trainer; what it returns may be read and dropped on any thread, which never frees weights
 // there while the publisher lives.

@@ -32,7 +32,7 @@ class PlainPass {
                           std::span<float>(gradients_).subspan(row * width, size * width));
       row += size;
     }
-    model.backward(std::span<const float>(gradients_).first(outputs.size()));
+    TRY(model.backward(std::span<const float>(gradients_).first(outputs.size())));
     return step;
   }
 

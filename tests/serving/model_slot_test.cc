@@ -65,8 +65,8 @@ TEST(ModelSlot, BoundsItsHistory) {
 
 TEST(ModelSlot, FreesARetiredVersionOnlyOnceNobodyHoldsIt) {
   const ManualClock clock;
+  std::set<std::uint64_t> destroyed;  // outlives the slot, whose end frees the last model
   ModelSlot slot(clock, 0);
-  std::set<std::uint64_t> destroyed;
   const auto publish = [&](std::uint64_t version) {
     slot.publish(std::make_shared<FakePredictor>(version, 1, FakePredictor::Answer{},
                                                  [&](std::uint64_t gone) { destroyed.insert(gone); }));

@@ -2,8 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "serving/json_text.h"
-
 namespace freshet {
 namespace {
 
@@ -62,33 +60,6 @@ TEST(Router, AnswersOtherMethodsWith405AndAllow) {
   ASSERT_EQ(response.headers.size(), 1U);
   EXPECT_EQ(response.headers[0].first, "Allow");
   EXPECT_EQ(response.headers[0].second, "GET, HEAD, DELETE");
-}
-
-TEST(JsonText, EscapesWhatJsonDoesNotAllow) {
-  std::string out;
-  append_json_quoted(out, std::string_view("a\"b\\c\n\t\0z\x7F", 10));
-  EXPECT_EQ(out, "\"a\\\"b\\\\c\\n\\u0009\\u0000z\\u007f\"");
-}
-
-TEST(JsonText, KeepsUtf8AndReplacesWhatIsNot) {
-  std::string out;
-  append_json_quoted(out, "é€😀");
-  EXPECT_EQ(out, "\"é€😀\"");
-  for (const auto* bad : {"\xFF", "\xC0\x80", "\xED\xA0\x80", "\xE2\x82", "\xF5\x80\x80\x80", "\xF0\x80\x80\x80"}) {
-    out.clear();
-    append_json_quoted(out, std::string("<") + bad + ">");
-    EXPECT_NE(out.find("\xEF\xBF\xBD"), std::string::npos);
-    EXPECT_EQ(out.substr(0, 2), "\"<");
-    EXPECT_EQ(out.substr(out.size() - 2), ">\"");
-  }
-}
-
-TEST(JsonText, WritesFloatsThatReadBackTheSame) {
-  for (const float value : {0.1F, 1.0F, 1e-38F, 3.4e38F, -2.5F, 0.333333343F}) {
-    std::string out;
-    append_json_number(out, value);
-    EXPECT_EQ(std::stof(out), value) << out;
-  }
 }
 
 }  // namespace

@@ -35,6 +35,7 @@ HttpClient::~HttpClient() {
 }
 
 bool HttpClient::send(std::string_view bytes) {
+  if (socket_ < 0) return false;  // poll would wait for ever on no socket
   while (!bytes.empty()) {
     pollfd ready{socket_, POLLOUT, 0};
     if (::poll(&ready, 1, static_cast<int>(std::chrono::milliseconds(kWaitMax).count())) != 1) return false;
@@ -51,7 +52,7 @@ bool HttpClient::send(std::string_view bytes) {
 void HttpClient::half_close() { ::shutdown(socket_, SHUT_WR); }
 
 bool HttpClient::fill() {
-  if (ended_) return false;
+  if (ended_ || socket_ < 0) return false;
   pollfd ready{socket_, POLLIN, 0};
   if (::poll(&ready, 1, static_cast<int>(std::chrono::milliseconds(kWaitMax).count())) != 1) return false;
   std::array<char, 65536> bytes;
@@ -105,6 +106,11 @@ bool HttpClient::closed_by_server() {
   while (fill()) {
   }
   return ended_;
+}
+
+bool HttpClient::readable(std::chrono::milliseconds wait) {
+  pollfd ready{socket_, POLLIN, 0};
+  return ended_ || ::poll(&ready, 1, static_cast<int>(wait.count())) == 1;
 }
 
 std::optional<HttpReply> HttpClient::get(std::string_view path) {

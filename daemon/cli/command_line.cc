@@ -1,0 +1,130 @@
+#include "daemon/cli/command_line.h"
+
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+#include <exception>
+#include <functional>
+#include <iostream>
+#include <memory>
+
+#include "daemon/cli/config_command.h"
+#include "daemon/commands/commands.h"
+
+namespace freshet {
+namespace {
+
+constexpr const char* kAbout =
+    "Freshet learns from labelled Kafka events while it serves predictions from the newest good model.";
+
+void add_config(CLI::App& command, ConfigArguments& arguments, bool required = true) {
+  auto* file = command.add_option("--config", arguments.file, "configuration file (YAML)");
+  if (required) file->required();
+  command.add_option("--set", arguments.sets, "override one option: a.b=c (repeatable)");
+}
+
+void add_run(CLI::App& app, std::function<int()>& chosen) {
+  auto* command = app.add_subcommand("run", "the daemon: learn from the stream, serve over HTTP");
+  auto arguments = std::make_shared<ConfigArguments>();
+  add_config(*command, *arguments);
+  command->callback([&chosen, arguments] { chosen = [arguments] { return run_daemon(*arguments); }; });
+}
+
+void add_backtest(CLI::App& app, std::function<int()>& chosen) {
+  auto* command = app.add_subcommand("backtest", "the same pipeline over a file of events, as fast as it goes");
+  auto arguments = std::make_shared<BacktestArguments>();
+  add_config(*command, arguments->config);
+  command->add_option("--input", arguments->input, "JSON lines, plain, .gz or .zst; - for standard input")->required();
+  command->add_option("--state", arguments->state, "keep the state in this folder (default: a temporary one)");
+  command->add_option("--json", arguments->json, "also write the result here");
+  command->add_option("--report", arguments->report, "write a self-contained HTML report here");
+  command->add_option("--dead-letters", arguments->dead_letters, "append records that cannot become events here");
+  command->add_option("--baseline-after", arguments->baseline_after_events,
+                      "also score the model as it was after this many events");
+  command->add_flag("--quiet", arguments->quiet, "no progress bar");
+  command->callback([&chosen, arguments] { chosen = [arguments] { return run_backtest(*arguments); }; });
+}
+
+void add_demo(CLI::App& app, std::function<int()>& chosen) {
+  auto* command = app.add_subcommand("demo", "watch it learn: flights of 2013 through an embedded broker");
+  auto arguments = std::make_shared<DemoArguments>();
+  command->add_option("--config", arguments->config, "configuration file")->capture_default_str();
+  command->add_option("--data", arguments->data, "events, JSON lines")->capture_default_str();
+  command->add_option("--set", arguments->sets, "override one option: a.b=c (repeatable)");
+  command->add_option("--rate", arguments->rate, "events a second; 0: as fast as it learns")->capture_default_str();
+  command->add_option("--freeze-after", arguments->freeze_share, "share of the stream after which a copy is frozen")
+      ->capture_default_str()
+      ->check(CLI::Range(0.01, 0.99));
+  command->add_option("--port", arguments->port, "HTTP port; 0: any free one")->capture_default_str();
+  command->add_flag("--once", arguments->once, "end after the summary, also on a terminal");
+  command->callback([&chosen, arguments] { chosen = [arguments] { return run_demo(*arguments); }; });
+}
+
+void add_produce(CLI::App& app, std::function<int()>& chosen) {
+  auto* command = app.add_subcommand("produce", "push a file of JSON lines to a topic");
+  auto arguments = std::make_shared<ProduceArguments>();
+  command->add_option("--input", arguments->input, "JSON lines, plain, .gz or .zst; - for standard input")->required();
+  command->add_option("--brokers", arguments->brokers, "host:port[,host:port…]")->required();
+  command->add_option("--topic", arguments->topic, "topic")->required();
+  command->add_option("--key", arguments->key, "field whose value becomes the record's key (default: no key)");
+  command->add_option("--time", arguments->time, "field whose value becomes the record's timestamp (default: now)");
+  command->add_option("--create", arguments->create_partitions, "create the topic with so many partitions if need be");
+  command->add_option("--rate", arguments->rate, "records a second (default: as fast as the broker takes them)");
+  command->add_option("--count", arguments->count, "stop after this many records");
+  command->add_option("--property", arguments->properties, "librdkafka property name=value (repeatable)");
+  command->callback([&chosen, arguments] { chosen = [arguments] { return run_produce(*arguments); }; });
+}
+
+void add_consume(CLI::App& app, std::function<int()>& chosen) {
+  auto* command = app.add_subcommand("consume", "print the records of a topic, such as predictions or dead letters");
+  auto arguments = std::make_shared<ConsumeArguments>();
+  command->add_option("--brokers", arguments->brokers, "host:port[,host:port…]")->required();
+  command->add_option("--topic", arguments->topic, "topic")->required();
+  command->add_option("--count", arguments->count, "stop after this many records");
+  command->add_flag("--follow", arguments->follow, "wait for more at the end (default: stop there)");
+  command->add_flag("--headers", arguments->headers, "print position, key and headers as well, as JSON");
+  command->add_option("--property", arguments->properties, "librdkafka property name=value (repeatable)");
+  command->callback([&chosen, arguments] { chosen = [arguments] { return run_consume(*arguments); }; });
+}
+
+void add_state(CLI::App& app, std::function<int()>& chosen) {
+  auto* state = app.add_subcommand("state", "look at what is stored");
+  state->require_subcommand(1);
+  auto* command = state->add_subcommand("inspect", "partitions, offsets, counts, checkpoints, sizes");
+  auto arguments = std::make_shared<InspectArguments>();
+  add_config(*command, arguments->config, false);
+  command->add_option("--path", arguments->path, "folder of the store (default: memory.path of --config)");
+  command->add_flag("--json", arguments->json, "as JSON");
+  command->callback([&chosen, arguments] { chosen = [arguments] { return run_inspect(*arguments); }; });
+}
+
+}  // namespace
+
+int run_command_line(int argc, char** argv) {
+  CLI::App app(kAbout, "freshet");
+  app.set_version_flag("--version", "freshet " FRESHET_VERSION);
+  app.require_subcommand(1);
+  std::function<int()> chosen;
+  add_run(app, chosen);
+  add_backtest(app, chosen);
+  add_demo(app, chosen);
+  add_produce(app, chosen);
+  add_consume(app, chosen);
+  add_state(app, chosen);
+  ConfigCommand config;
+  config.add_to(app);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kExitOk : kExitUsage;
+  }
+  try {
+    if (config.chosen()) return config.run(std::cout, std::cerr);
+    return chosen();
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "freshet: unexpected error: %s\n", error.what());
+    return kExitFailed;
+  }
+}
+
+}  // namespace freshet

@@ -1,0 +1,78 @@
+// The commands of the `freshet` binary, one function each. They print to standard output what a person or a script
+// asked for, and everything else to standard error.
+//
+// Threads: called once, from main.  Failure: the exit code: 0 done, 1 failed (the reason was printed), 2 wrong usage.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "daemon/cli/config_command.h"  // kExitUsage
+
+namespace freshet {
+
+inline constexpr int kExitOk = 0;
+inline constexpr int kExitFailed = 1;
+
+struct ConfigArguments {
+  std::string file;
+  std::vector<std::string> sets;  // "a.b=c"
+};
+
+struct BacktestArguments {
+  ConfigArguments config;
+  std::string input;
+  std::string state;         // folder of the store; empty: a temporary one
+  std::string json;          // write the JSON here as well as to standard output
+  std::string report;        // write an HTML report here
+  std::string dead_letters;  // append bad records here
+  std::uint64_t baseline_after_events = 0;
+  bool quiet = false;
+};
+
+struct DemoArguments {
+  std::string config = "examples/flights.yaml";
+  std::string data = "examples/flights/flights-slice.jsonl.gz";
+  std::vector<std::string> sets;
+  double rate = 12'000;  // events a second; 0: as fast as the daemon learns
+  double freeze_share = 0.25;  // of the stream, after which the compared model is frozen
+  std::uint16_t port = 8080;
+  bool once = false;  // end after the summary even on a terminal
+};
+
+struct ProduceArguments {
+  std::string input;
+  std::string brokers;
+  std::string topic;
+  std::string key;
+  std::string time;
+  std::int32_t create_partitions = 0;
+  std::vector<std::string> properties;
+  double rate = 0;
+  std::uint64_t count = 0;  // 0: all
+};
+
+struct ConsumeArguments {
+  std::string brokers;
+  std::string topic;
+  std::vector<std::string> properties;
+  std::uint64_t count = 0;
+  bool follow = false;
+  bool headers = false;
+};
+
+struct InspectArguments {
+  ConfigArguments config;
+  std::string path;  // instead of the configuration's memory.path
+  bool json = false;
+};
+
+int run_daemon(const ConfigArguments& arguments);
+int run_backtest(const BacktestArguments& arguments);
+int run_demo(const DemoArguments& arguments);
+int run_produce(const ProduceArguments& arguments);
+int run_consume(const ConsumeArguments& arguments);
+int run_inspect(const InspectArguments& arguments);
+
+}  // namespace freshet

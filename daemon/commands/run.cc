@@ -1,0 +1,56 @@
+// freshet run: the daemon.
+#include <fmt/format.h>
+
+#include "daemon/adapters/spdlog_log.h"
+#include "daemon/cli/signals.h"
+#include "daemon/commands/commands.h"
+#include "daemon/config/config_loader.h"
+#include "daemon/service.h"
+
+namespace freshet {
+namespace {
+
+constexpr std::chrono::milliseconds kLookAtSignalsEvery{100};
+
+Result<Config> load(const ConfigArguments& arguments) {
+  return load_config({arguments.file, std::nullopt, arguments.sets, process_environment()});
+}
+
+void reload(const ConfigArguments& arguments, Service& service, SpdlogLog& log) {
+  auto wanted = load(arguments);
+  if (!wanted.is_ok()) {
+    log.error("reload_refused", fmt::format("the configuration stays as it was: {}", wanted.status().message()));
+    return;
+  }
+  service.reload(*wanted);
+  log.set_level(service.config().log.level);
+}
+
+Status serve(const ConfigArguments& arguments) {
+  const Config config = TRY(load(arguments));
+  TRY(check_runnable(config));
+  StopOnSignal signals;
+  const SystemClock clock;
+  SpdlogLog log(config.log, clock);
+  auto service = TRY(Service::open(config, {}, clock, log));
+  service->start_learning();
+  std::optional<Status> ended;
+  while (!signals.flag() && !ended) {
+    ended = service->wait(kLookAtSignalsEvery);
+    if (signals.take_reload()) reload(arguments, *service, log);
+  }
+  if (ended) TRY(std::move(*ended));
+  log.info("stopping", "asked to stop; draining");
+  return service->stop();
+}
+
+}  // namespace
+
+int run_daemon(const ConfigArguments& arguments) {
+  const Status status = serve(arguments);
+  if (status.is_ok()) return kExitOk;
+  fmt::print(stderr, "freshet run: {}\n", status.message());
+  return kExitFailed;
+}
+
+}  // namespace freshet

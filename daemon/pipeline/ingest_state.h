@@ -1,0 +1,62 @@
+// IngestState: all that the ingest thread knows and a checkpoint keeps, apart from the learner: encoder statistics,
+// replay memory, held-out sets, evaluation, generators and counters.
+//
+// Threads: ingest thread only (the encoder's read side is also used by serving, see FeatureEncoder).
+// Owns: its parts.  Failure: blobs that do not parse are data_loss; the state is then unusable and must be thrown away.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "core/rng.h"
+#include "daemon/config/config.h"
+#include "learners/evaluation/forgetting.h"
+#include "learners/evaluation/progressive_evaluation.h"
+#include "learners/evaluation/slices.h"
+#include "learners/features/feature_encoder.h"
+#include "storage/held_out.h"
+#include "storage/payload_garbage.h"
+#include "storage/replay_memory.h"
+#include "storage/store.h"
+
+namespace freshet {
+
+// Where the run stands. Rounds count from 1; the model made by round r is version r + 1; version 1 is the untrained one.
+struct RunCounters {
+  std::uint64_t next_seq = 1;         // sequence number of the next event
+  std::uint64_t round_begin_seq = 1;  // first event of the round that was cut last
+  std::uint64_t cut_seq = 1;          // where that round ends and the round being gathered begins
+  std::uint64_t next_round = 1;
+  std::uint64_t order_next = 0;       // index of the next order entry
+  std::uint64_t served_version = 1;
+  std::uint64_t swaps = 0;
+  std::uint64_t rounds_failed = 0;
+};
+
+class IngestState {
+ public:
+  static Result<std::unique_ptr<IngestState>> create(const Config& config, const Schema& schema);
+
+  // Everything but the memory's slot table, which goes into a checkpoint by pages; garbage as it is after collecting.
+  std::map<std::string, std::string, std::less<>> save() const;
+  // Reads the slot table from the store as well.
+  Status load(const Checkpoint& checkpoint, const Store& store);
+
+  RunCounters counters;
+  Rng replay_rng;
+  std::unique_ptr<FeatureEncoder> encoder;
+  std::unique_ptr<ReplayMemory> memory;
+  PayloadGarbage garbage;
+  std::unique_ptr<HeldOutChoice> held_out_choice;
+  std::unique_ptr<HeldOutSet> forgetting_set;
+  std::unique_ptr<Slices> slices;  // null: events have no slices
+  std::unique_ptr<ProgressiveEvaluation> evaluation;
+  std::unique_ptr<Forgetting> forgetting;
+
+ private:
+  explicit IngestState(std::uint64_t seed) : replay_rng(seed) {}
+};
+
+}  // namespace freshet

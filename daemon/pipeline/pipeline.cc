@@ -1,0 +1,373 @@
+#include "daemon/pipeline/pipeline.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+#include "learners/evaluation/losses.h"
+
+namespace freshet {
+namespace {
+
+constexpr std::size_t kBatchEvents = 1024;
+constexpr std::chrono::milliseconds kSourceWait{20};
+constexpr std::chrono::milliseconds kRetryStep{50};
+constexpr std::chrono::seconds kDeadLetterWait{1};
+constexpr std::int64_t kStoreRetryNs = 1'000'000'000;
+constexpr std::int64_t kSnapshotEveryNs = 250'000'000;
+
+std::span<const float> rows_of(const std::vector<float>& column, std::size_t begin, std::size_t rows) {
+  return {column.data() + begin, rows};
+}
+
+}  // namespace
+
+Pipeline::Pipeline(const Config& config, const Schema& schema, const PipelineOptions& options, PipelineParts parts)
+    : config_(config),
+      round_every_ms_(config.learning.round.every_ms),
+      checkpoint_every_ms_(config.checkpoint.every_ms),
+      options_(options),
+      schema_(schema),
+      parts_(parts),
+      metrics_(parts.metrics),
+      publisher_(parts.slot),
+      batch_(schema_, kBatchEvents),
+      held_out_(kBatchEvents),
+      row_slices_(kBatchEvents) {}
+
+Pipeline::~Pipeline() = default;
+
+Result<std::unique_ptr<Pipeline>> Pipeline::open(const Config& config, const Schema& schema,
+                                                 const PipelineOptions& options, PipelineParts parts) {
+  std::unique_ptr<Pipeline> pipeline(new Pipeline(config, schema, options, parts));
+  TRY(pipeline->restore());
+  return pipeline;
+}
+
+Status Pipeline::run(const std::atomic<bool>& stop) {
+  stop_ = &stop;
+  TRY(redo());
+  if (stop) return Status::ok();
+  NextOffsets next_offsets;
+  for (const PartitionLedger& ledger : parts_.store.ledger()) next_offsets[ledger.partition] = ledger.next_offset;
+  TRY(parts_.source.start(next_offsets));
+  last_cut_ns_ = last_checkpoint_ns_ = parts_.clock.monotonic_ns();
+  while (!stop) {
+    if (config_.learning.round.go_live == setting::GoLive::kWhenReady && trainer_->done()) TRY(collect(true));
+    const std::uint64_t room = config_.learning.round.every_events - gathered();
+    const auto state = TRY(parts_.source.next(batch_, std::min<std::uint64_t>(kBatchEvents, room), kSourceWait));
+    if (!batch_.empty()) TRY(ingest(batch_));
+    if (cut_due()) TRY(cut(true));
+    update_snapshot_now_and_then();
+    if (state == SourceState::kEnd) break;
+  }
+  update_snapshot();
+  return Status::ok();
+}
+
+Status Pipeline::acknowledge_dead_letters(const EventBatch& batch) {
+  if (batch.dead_letter_ticket == 0) return Status::ok();
+  while (!stopping()) {
+    Status status = parts_.source.acknowledge_dead_letters(batch.dead_letter_ticket, kDeadLetterWait);
+    if (status.code() != Code::kUnavailable) return status;
+    parts_.log.warning("dead_letters_wait", fmt::format("{}; trying again", status.message()));
+  }
+  return cancelled("stopped before the dead letters were acknowledged; a restart reads their records again");
+}
+
+Status Pipeline::ingest(const EventBatch& batch) {
+  if (Status status = acknowledge_dead_letters(batch); !status.is_ok()) {
+    return status.code() == Code::kCancelled ? Status::ok() : status;
+  }
+  const std::size_t rows = batch.size();
+  const std::size_t base = gathering_.size();
+  TRY(learn_rows(batch));
+
+  const std::size_t record_size = codec_->record_size();
+  records_.resize(rows * record_size);
+  for (std::size_t i = 0; i < rows; ++i) {
+    codec_->encode(batch, i, gathering_, base + i, row_slices_[i], records_.data() + i * record_size);
+  }
+  AppendBatch append;
+  append.first_seq = state_->counters.next_seq;
+  append.records = records_;
+  append.stride = record_size;
+  append.positions = {batch.positions.data(), rows};
+  append.value_hashes = {batch.value_hashes.data(), rows};
+  append.skipped = batch.skipped;
+  if (Status status = append_waiting_for_room(append); !status.is_ok()) {
+    gathering_.resize(base);
+    return status.code() == Code::kCancelled ? Status::ok() : status;
+  }
+  remember(batch, base);
+  metrics_.events.add(static_cast<double>(rows));
+  skipped_ += batch.skipped.size();
+  return Status::ok();
+}
+
+// Encodes, predicts and scores a batch's rows at the end of the round being gathered.
+Status Pipeline::learn_rows(const EventBatch& batch) {
+  const std::size_t rows = batch.size();
+  if (rows == 0) return Status::ok();
+  const std::size_t base = gathering_.size();
+  for (std::size_t i = 0; i < rows; ++i) {
+    held_out_[i] = state_->held_out_choice->purpose_of(batch.key_hashes[i]) == Purpose::kTraining ? 0 : 1;
+    row_slices_[i] = state_->slices ? state_->slices->slice_of(batch, i) : kNoSlice;
+  }
+  state_->encoder->encode_and_learn(batch, 0, rows, {held_out_.data(), rows}, gathering_, base);
+  for (std::size_t i = 0; i < rows; ++i) gathering_.seqs[base + i] = state_->counters.next_seq + i;
+
+  const auto served = parts_.slot.current();
+  TRY(served->predict(gathering_, base, base + rows, predictions_).with_context("predicting fresh events"));
+  state_->evaluation->add(predictions_, rows_of(gathering_.labels, base, rows), rows_of(gathering_.weights, base, rows),
+                          served->version(), {gathering_.losses.data() + base, rows});
+  if (baseline_) {
+    TRY(baseline_->observe(state_->counters.next_seq, served, batch, *state_->encoder, gathering_, base, predictions_));
+  }
+  return Status::ok();
+}
+
+Status Pipeline::append_waiting_for_room(const AppendBatch& append) {
+  for (bool told = false;;) {
+    Status status = parts_.store.append(append);
+    const bool may_pass = status.code() == Code::kResourceExhausted || status.code() == Code::kUnavailable;
+    if (!may_pass) {
+      if (told && status.is_ok()) parts_.log.info("store_has_room", "the store takes writes again; ingest goes on");
+      return status;
+    }
+    if (!told) {
+      parts_.log.error("store_waits", fmt::format("{}; ingest waits, serving goes on", status.message()));
+      metrics_.store_waits.increment();
+      told = true;
+    }
+    const std::int64_t until = parts_.clock.monotonic_ns() + kStoreRetryNs;
+    while (!stopping() && parts_.clock.monotonic_ns() < until) std::this_thread::sleep_for(kRetryStep);
+    if (stopping()) return cancelled("stopped while the store was full; a restart reads the waiting events again");
+  }
+}
+
+// The batch is in the log: its rows join the memory, or the held-out sets.
+void Pipeline::remember(const EventBatch& batch, std::size_t base) {
+  const std::size_t rows = batch.size();
+  const std::size_t record_size = codec_->record_size();
+  bool any_held_out = false;
+  for (std::size_t i = 0; i < rows; ++i) {
+    const std::uint64_t seq = state_->counters.next_seq + i;
+    if (held_out_[i] != 0) {
+      any_held_out = true;
+      state_->forgetting_set->offer(row_slices_[i], seq,
+                                    std::string_view(records_).substr(i * record_size, record_size));
+      state_->garbage.release(seq);
+    } else {
+      const auto group = static_cast<std::uint16_t>(config_.model.task == Task::kRegression ? 0.0F : batch.labels[i]);
+      state_->memory->insert({seq, batch.time_ms[i], group}, released_);
+      if (row_slices_[i] < kSlicesMax) gathering_slices_ |= std::uint64_t{1} << row_slices_[i];
+    }
+  }
+  state_->garbage.release(released_);
+  released_.clear();
+  state_->counters.next_seq += rows;
+  event_time_ms_ = rows > 0 ? batch.time_ms[rows - 1] : event_time_ms_;
+  if (any_held_out) drop_held_out(base, rows);
+}
+
+void Pipeline::drop_held_out(std::size_t base, std::size_t rows) {
+  std::size_t kept = base;
+  for (std::size_t i = 0; i < rows; ++i) {
+    if (held_out_[i] != 0) continue;
+    if (kept != base + i) gathering_.copy_row(base + i, kept);
+    ++kept;
+  }
+  metrics_.events_held_out.add(static_cast<double>(base + rows - kept));
+  gathering_.resize(kept);
+}
+
+bool Pipeline::cut_due() const {
+  const std::uint64_t events = gathered();
+  if (events == 0) return false;
+  if (events >= config_.learning.round.every_events) return true;
+  const std::int64_t every_ms = round_every_ms_;
+  return every_ms > 0 && parts_.clock.monotonic_ns() - last_cut_ns_ >= every_ms * 1'000'000;
+}
+
+Status Pipeline::cut(bool record) {
+  if (trainer_->busy()) TRY(collect(record));
+  RunCounters& counters = state_->counters;
+  if (record) TRY(record_order(OrderKind::kRoundCut, counters.next_round, 0));
+  counters.round_begin_seq = counters.cut_seq;
+  counters.cut_seq = counters.next_seq;
+  ++counters.next_round;
+  last_cut_ns_ = parts_.clock.monotonic_ns();
+  std::swap(gathering_, training_);
+  gathering_.clear();
+  training_slices_ = std::exchange(gathering_slices_, 0);
+  expire_old_events();
+  if (record && checkpoint_due()) TRY(checkpoint());
+  start_round();
+  const std::uint64_t events = counters.next_seq - 1;
+  if (options_.history_every_events > 0 &&
+      events / options_.history_every_events != (counters.round_begin_seq - 1) / options_.history_every_events) {
+    history_.push_back({events, event_time_ms_, state_->evaluation->report().window});
+  }
+  return Status::ok();
+}
+
+// Time to live runs on event time; the median of the round keeps one event from the far future from emptying the memory.
+void Pipeline::expire_old_events() {
+  if (config_.memory.ttl_ms <= 0 || training_.size() == 0) return;
+  std::vector<std::int64_t> times(training_.time_ms.begin(),
+                                  training_.time_ms.begin() + static_cast<std::ptrdiff_t>(training_.size()));
+  const auto middle = times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2);
+  std::nth_element(times.begin(), middle, times.end());
+  state_->memory->expire(*middle - config_.memory.ttl_ms, released_);
+  state_->garbage.release(released_);
+  released_.clear();
+}
+
+void Pipeline::start_round() {
+  RoundJob job;
+  job.round = state_->counters.next_round - 1;
+  job.version = job.round + 1;
+  job.fresh = &training_;
+  state_->memory->sample(learner_->replay_rows_for(training_.size()), state_->replay_rng, job.replay_seqs);
+  trainer_->start(std::move(job));
+}
+
+Status Pipeline::collect(bool record) {
+  RoundResult result = trainer_->wait();
+  if (!result.status.is_ok()) {
+    ++state_->counters.rounds_failed;
+    metrics_.rounds_failed.increment();
+    parts_.log.error("round_failed", fmt::format("round {}: {}; the served model stays", result.round,
+                                                 result.status.message()));
+    return result.status.code() == Code::kDataLoss ? result.status : Status::ok();
+  }
+  metrics_.rounds.increment();
+  metrics_.steps.add(static_cast<double>(result.report.steps));
+  metrics_.samples_fresh.add(static_cast<double>(result.report.samples_fresh));
+  metrics_.samples_replayed.add(static_cast<double>(result.report.samples_replayed));
+  metrics_.steps_skipped.add(static_cast<double>(result.report.skipped_non_finite));
+  metrics_.round_seconds.observe(static_cast<double>(result.duration_ns) * 1e-9);
+  metrics_.replay_read_seconds.observe(static_cast<double>(result.replay_read_ns) * 1e-9);
+
+  const std::uint64_t version = result.candidate->version();
+  if (record) TRY(record_order(OrderKind::kGoLive, result.round, version));
+  for (std::uint32_t slice = 0; slice < kSlicesMax; ++slice) {
+    if ((training_slices_ >> slice & 1) != 0) state_->forgetting->note_trained(slice, result.round);
+  }
+  if (state_->slices && result.round % config_.evaluation.forgetting_every_rounds == 0) {
+    TRY(score_slices(*result.candidate, result.round));
+  }
+  if (publisher_.offer(std::move(result.candidate)) != Verdict::kPublished) return Status::ok();
+  state_->counters.served_version = version;
+  ++state_->counters.swaps;
+  metrics_.swaps.increment();
+  metrics_.model_version.set(static_cast<double>(version));
+  const std::int64_t now = parts_.clock.monotonic_ns();
+  for (std::size_t i = 0; i < training_.size(); ++i) {
+    if (training_.arrival_ns[i] == 0) continue;
+    metrics_.event_to_served_seconds.observe(static_cast<double>(now - training_.arrival_ns[i]) * 1e-9);
+  }
+  parts_.log.debug("round_trained", fmt::format("round {} trained on {} new and {} replayed events in {:.1f} ms; "
+                                                "model version {} is live",
+                                                result.round, result.report.samples_fresh,
+                                                result.report.samples_replayed,
+                                                static_cast<double>(result.duration_ns) * 1e-6, version));
+  return Status::ok();
+}
+
+Status Pipeline::record_order(OrderKind kind, std::uint64_t round, std::uint64_t version) {
+  const OrderEntry entry{kind, state_->counters.next_seq - 1, round, version};
+  AppendBatch append;
+  append.first_seq = state_->counters.next_seq;
+  append.order = {&entry, 1};
+  TRY(append_waiting_for_room(append).with_context("recording the order of rounds"));
+  ++state_->counters.order_next;
+  return Status::ok();
+}
+
+Status Pipeline::finish() {
+  if (gathered() > 0) TRY(cut(true));
+  if (trainer_->busy()) TRY(collect(true));
+  TRY(checkpoint());
+  update_snapshot();
+  return Status::ok();
+}
+
+// Scores every slice's held-out set under the model that is about to go live.
+Status Pipeline::score_slices(const Predictor& model, std::uint64_t round) {
+  std::vector<SliceScore> scores;
+  const HeldOutSet& held_out = *state_->forgetting_set;
+  for (const std::uint32_t slice : held_out.slices()) {
+    const std::size_t rows = held_out.size(slice);
+    if (slice_rows_.capacity() < rows) {
+      const EncodedLayout& layout = state_->encoder->layout();
+      slice_rows_ = EncodedBatch(layout.dense(), layout.categorical(), rows);
+    }
+    slice_rows_.resize(rows);
+    Status decoded;
+    std::size_t row = 0;
+    held_out.records(slice, [&](std::uint64_t, std::string_view record) {
+      if (Status status = codec_->decode_encoded(record, slice_rows_, row++); !status.is_ok()) decoded = std::move(status);
+    });
+    TRY(std::move(decoded));
+    TRY(model.predict(slice_rows_, 0, rows, predictions_).with_context("scoring a slice"));
+    scores.push_back({slice, score_predictions(config_.model.task, predictions_, slice_rows_.labels)});
+  }
+  state_->forgetting->record(round, scores);
+  return Status::ok();
+}
+
+void Pipeline::update_snapshot_now_and_then() {
+  if (parts_.clock.monotonic_ns() - last_snapshot_ns_ >= kSnapshotEveryNs) update_snapshot();
+}
+
+void Pipeline::update_snapshot() {
+  last_snapshot_ns_ = parts_.clock.monotonic_ns();
+  PipelineSnapshot now;
+  now.events = state_->counters.next_seq - 1;
+  now.skipped = skipped_;
+  now.rounds = state_->counters.next_round - 1;
+  now.swaps = state_->counters.swaps;
+  now.served_version = state_->counters.served_version;
+  now.memory_events = state_->memory->size();
+  now.event_time_ms = event_time_ms_;
+  now.redoing = redoing_;
+  now.evaluation = state_->evaluation->report();
+  if (baseline_) now.baseline = baseline_->report();
+  now.forgetting = state_->forgetting->report();
+  now.slice_scores = state_->forgetting->history();
+  now.history = history_;
+  for (std::uint32_t slice = 0; state_->slices && slice < kSlicesMax; ++slice) {
+    now.slice_names.push_back(state_->slices->name(slice));
+  }
+  metrics_.replay_events.set(static_cast<double>(now.memory_events));
+  metrics_.event_time.set(static_cast<double>(event_time_ms_) * 1e-3);
+  metrics_.show_evaluation("stream", now.evaluation.stream);
+  metrics_.show_evaluation("recent", now.evaluation.window);
+  for (const SliceForgetting& slice : now.forgetting.slices) {
+    metrics_.show_forgetting(now.slice_names[slice.slice], slice.now, slice.forgetting);
+  }
+  const std::lock_guard lock(snapshot_mutex_);
+  snapshot_ = std::move(now);
+}
+
+void Pipeline::adopt(const Config& config) {
+  round_every_ms_ = config.learning.round.every_ms;
+  checkpoint_every_ms_ = config.checkpoint.every_ms;
+}
+
+PipelineSnapshot Pipeline::snapshot() const {
+  const std::lock_guard lock(snapshot_mutex_);
+  return snapshot_;
+}
+
+std::string Pipeline::learner_bytes() const {
+  ByteWriter out;
+  learner_->save(out);
+  return out.take();
+}
+
+}  // namespace freshet

@@ -1,0 +1,167 @@
+// Pipeline: the way of an event, from a source to a better model. The daemon, the demo and the backtest run this one.
+//
+//   source -> encode -> predict with the served model, score -> append -> remember -> (cut) -> train -> publish
+//
+// A round is cut after `learning.round.every_events` events or `learning.round.every`. With `go_live: next_cut` the
+// model of a round goes live when the next round is cut, with `when_ready` as soon as it is made; either way the position
+// is recorded before it takes effect, so that the recorded order can be redone. After a restart, `run` first redoes
+// the log from the last checkpoint, with the recorded cuts and go-live positions, and then goes on from the source.
+//
+// Threads: `open`, `run` and `finish` from one thread (ingest); `snapshot` and `adopt` from any.
+// Owns: ingest state, learner, trainer thread. Borrows everything in PipelineParts, which must outlive it.
+// Failure: full disk and a broker that is away are waited out, with a log line and a metric; what cannot pass (data loss,
+// a source that is gone for good) ends `run` with its Status, with everything durable so far kept.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "core/clock.h"
+#include "core/event_record.h"
+#include "core/log.h"
+#include "core/metrics.h"
+#include "daemon/config/config.h"
+#include "daemon/pipeline/frozen_baseline.h"
+#include "daemon/pipeline/ingest_state.h"
+#include "daemon/pipeline/pipeline_metrics.h"
+#include "daemon/pipeline/publisher.h"
+#include "daemon/pipeline/trainer_thread.h"
+#include "serving/model_slot.h"
+#include "storage/store.h"
+#include "stream/event_source.h"
+
+namespace freshet {
+
+struct PipelineOptions {
+  // Above 0: the model served after this many events is kept and scored beside the live one.
+  std::uint64_t baseline_after_events = 0;
+  // Above 0: the windowed measures are kept every so many events, for curves.
+  std::uint64_t history_every_events = 0;
+};
+
+struct HistoryPoint {
+  std::uint64_t events = 0;
+  std::int64_t event_time_ms = 0;
+  std::vector<MetricValue> window;
+};
+
+struct PipelineParts {
+  Store& store;
+  EventSource& source;
+  ModelSlot& slot;
+  const Clock& clock;
+  Log& log;
+  MetricsRegistry& metrics;
+};
+
+// What a display or a status page shows; a consistent copy.
+struct PipelineSnapshot {
+  std::uint64_t events = 0;
+  std::uint64_t skipped = 0;
+  std::uint64_t rounds = 0;
+  std::uint64_t swaps = 0;
+  std::uint64_t served_version = 1;
+  std::uint64_t memory_events = 0;
+  std::int64_t event_time_ms = 0;  // of the newest event
+  bool redoing = false;            // still redoing the log after a restart
+  EvaluationReport evaluation;     // served model
+  BaselineReport baseline;
+  ForgettingReport forgetting;
+  std::vector<std::string> slice_names;  // by slice number
+  std::vector<ScoreRow> slice_scores;    // kept rounds
+  std::vector<HistoryPoint> history;
+};
+
+class Pipeline {
+ public:
+  static Result<std::unique_ptr<Pipeline>> open(const Config& config, const Schema& schema,
+                                                const PipelineOptions& options, PipelineParts parts);
+  ~Pipeline();
+
+  // Redoes the log, then learns from the source until it ends or `stop` turns true.
+  Status run(const std::atomic<bool>& stop);
+
+  // Trains on what is left of the last round, makes it live and checkpoints: the end of a backtest.
+  Status finish();
+
+  // Takes over what may change while running: learning.round.every and checkpoint.every. From any thread.
+  void adopt(const Config& config);
+
+  PipelineSnapshot snapshot() const;
+  const FeatureEncoding& encoding() const { return *state_->encoder; }
+  // Exact bytes of the learner's state, for comparing two runs. Not while `run` is going on.
+  std::string learner_bytes() const;
+
+ private:
+  Pipeline(const Config& config, const Schema& schema, const PipelineOptions& options, PipelineParts parts);
+  Status restore();
+  Status redo();
+  Status redo_events(std::uint64_t last_seq);
+  void compare_machine(const Checkpoint& checkpoint) const;
+  Status reload_last_round();
+
+  Status ingest(const EventBatch& batch);
+  Status acknowledge_dead_letters(const EventBatch& batch);
+  Status learn_rows(const EventBatch& batch);
+  Status append_waiting_for_room(const AppendBatch& append);
+  bool stopping() const { return stop_ != nullptr && *stop_; }
+  void remember(const EventBatch& batch, std::size_t base);
+  void drop_held_out(std::size_t base, std::size_t rows);
+
+  bool cut_due() const;
+  Status cut(bool record);
+  Status collect(bool record);
+  Status record_order(OrderKind kind, std::uint64_t round, std::uint64_t version);
+  bool checkpoint_due() const;
+  Status checkpoint();
+  void expire_old_events();
+  void start_round();
+  Status score_slices(const Predictor& model, std::uint64_t round);
+  void update_snapshot();
+  void update_snapshot_now_and_then();
+  std::uint64_t gathered() const { return state_->counters.next_seq - state_->counters.cut_seq; }
+
+  const Config config_;
+  std::atomic<std::int64_t> round_every_ms_;
+  std::atomic<std::int64_t> checkpoint_every_ms_;
+  const PipelineOptions options_;
+  const Schema schema_;
+  PipelineParts parts_;
+  PipelineMetrics metrics_;
+  Publisher publisher_;
+  std::unique_ptr<IngestState> state_;
+  std::unique_ptr<EventRecordCodec> codec_;
+  std::unique_ptr<Learner> learner_;
+  std::unique_ptr<FrozenBaseline> baseline_;  // null unless configured
+  std::unique_ptr<TrainerThread> trainer_;    // last of the learning parts: stops before they go
+
+  EventBatch batch_;
+  EncodedBatch gathering_;  // the round being gathered
+  EncodedBatch training_;   // the round in training
+  Predictions predictions_;
+  std::vector<std::uint8_t> held_out_;      // of the batch at hand, a row each
+  std::vector<std::uint32_t> row_slices_;
+  std::vector<std::uint64_t> released_;     // seqs that the memory let go
+  std::string records_;
+  std::uint64_t gathering_slices_ = 0;  // a bit for each slice with fresh events in the round
+  std::uint64_t training_slices_ = 0;
+  EncodedBatch slice_rows_;
+  std::int64_t last_snapshot_ns_ = 0;
+  std::int64_t last_cut_ns_ = 0;
+  std::int64_t last_checkpoint_ns_ = 0;
+  std::uint64_t last_checkpoint_seq_ = 0;
+  std::uint64_t skipped_ = 0;
+  std::int64_t event_time_ms_ = 0;
+  std::vector<HistoryPoint> history_;
+  const std::atomic<bool>* stop_ = nullptr;  // of the current run
+  bool redoing_ = false;
+
+  mutable std::mutex snapshot_mutex_;
+  PipelineSnapshot snapshot_;
+};
+
+}  // namespace freshet

@@ -1,0 +1,55 @@
+#include "daemon/pipeline/pipeline_metrics.h"
+
+namespace freshet {
+namespace {
+
+const std::vector<double> kSecondsShort = {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10};
+const std::vector<double> kSecondsFresh = {0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300};
+
+}  // namespace
+
+PipelineMetrics::PipelineMetrics(MetricsRegistry& registry)
+    : events(registry.counter("freshet_events_total", "Events learnt from or held out, since the start.")),
+      events_held_out(registry.counter("freshet_events_held_out_total", "Events that went to held-out sets.")),
+      duplicates(registry.counter("freshet_events_duplicate_total", "Redelivered records that were already learnt.")),
+      rounds(registry.counter("freshet_rounds_total", "Training rounds finished.")),
+      rounds_failed(registry.counter("freshet_rounds_failed_total", "Training rounds that failed.")),
+      steps(registry.counter("freshet_training_steps_total", "Optimizer steps.")),
+      samples_fresh(registry.counter("freshet_samples_fresh_total", "New samples trained on.")),
+      samples_replayed(registry.counter("freshet_samples_replayed_total", "Replayed samples trained on.")),
+      steps_skipped(registry.counter("freshet_training_steps_skipped_total",
+                                     "Steps left out because loss or gradient was not finite.")),
+      swaps(registry.counter("freshet_model_swaps_total", "Models that went live.")),
+      checkpoints(registry.counter("freshet_checkpoints_total", "Checkpoints written durably.")),
+      store_waits(registry.counter("freshet_store_waits_total", "Times that ingest waited for room in the store.")),
+      model_version(registry.gauge("freshet_model_version", "Version of the served model.")),
+      replay_events(registry.gauge("freshet_replay_events", "Events in the replay memory.")),
+      replay_capacity(registry.gauge("freshet_replay_capacity_events", "Capacity of the replay memory.")),
+      redoing(registry.gauge("freshet_redoing", "1 while the log is redone after a restart.")),
+      event_time(registry.gauge("freshet_event_time_seconds", "Event time of the newest event, since 1970.")),
+      round_seconds(registry.histogram("freshet_round_duration_seconds", "Time of a training round.", kSecondsShort)),
+      replay_read_seconds(
+          registry.histogram("freshet_replay_read_seconds", "Time to read a round's replay sample.", kSecondsShort)),
+      checkpoint_seconds(registry.histogram("freshet_checkpoint_duration_seconds", "Time to write a checkpoint.",
+                                            kSecondsShort)),
+      event_to_served_seconds(registry.histogram("freshet_event_to_served_seconds",
+                                                 "From an event's arrival to the first served model trained on it.",
+                                                 kSecondsFresh)),
+      registry_(registry) {}
+
+void PipelineMetrics::show_evaluation(std::string_view window, std::span<const MetricValue> values) {
+  for (const auto& [name, value] : values) {
+    registry_
+        .gauge("freshet_live_" + std::string(name), "Progressive (test-then-train) measure of the served model.",
+               {{"window", std::string(window)}})
+        .set(value);
+  }
+}
+
+void PipelineMetrics::show_forgetting(const std::string& slice, double accuracy, double forgetting) {
+  registry_.gauge("freshet_slice_accuracy", "Accuracy on the slice's held-out set.", {{"slice", slice}}).set(accuracy);
+  registry_.gauge("freshet_slice_forgetting", "Best accuracy of the slice so far minus now.", {{"slice", slice}})
+      .set(forgetting);
+}
+
+}  // namespace freshet

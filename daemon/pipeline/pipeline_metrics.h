@@ -1,0 +1,49 @@
+// PipelineMetrics: every metric that the pipeline bumps, declared in one place.
+//
+// Threads: handles are thread-safe.  Owns: nothing; the registry must outlive it.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/metrics.h"
+#include "learners/evaluation/metrics.h"
+
+namespace freshet {
+
+class PipelineMetrics {
+ public:
+  explicit PipelineMetrics(MetricsRegistry& registry);
+
+  Counter& events;
+  Counter& events_held_out;
+  Counter& duplicates;
+  Counter& rounds;
+  Counter& rounds_failed;
+  Counter& steps;
+  Counter& samples_fresh;
+  Counter& samples_replayed;
+  Counter& steps_skipped;
+  Counter& swaps;
+  Counter& checkpoints;
+  Counter& store_waits;
+  Gauge& model_version;
+  Gauge& replay_events;
+  Gauge& replay_capacity;
+  Gauge& redoing;
+  Gauge& event_time;
+  Histogram& round_seconds;
+  Histogram& replay_read_seconds;
+  Histogram& checkpoint_seconds;
+  Histogram& event_to_served_seconds;
+
+  // Gauges named after the evaluation's measures, made on first use.
+  void show_evaluation(std::string_view window, std::span<const MetricValue> values);
+  void show_forgetting(const std::string& slice, double accuracy, double forgetting);
+
+ private:
+  MetricsRegistry& registry_;
+};
+
+}  // namespace freshet

@@ -1,0 +1,188 @@
+// The part of Pipeline that brings a run back: restore from the last checkpoint, redo the log, write checkpoints.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "daemon/pipeline/pipeline.h"
+#include "daemon/room_options.h"
+#include "learners/device.h"
+
+namespace freshet {
+namespace {
+
+constexpr std::size_t kRedoEvents = 1024;
+
+std::string machine_description(const Config& config) {
+  return fmt::format("{} thread(s), {}", config.learning.threads, cpu_capability());
+}
+
+}  // namespace
+
+Status Pipeline::restore() {
+  state_ = TRY(IngestState::create(config_, schema_));
+  const EncodedLayout& layout = state_->encoder->layout();
+  codec_ = std::make_unique<EventRecordCodec>(schema_, layout);
+  const Device device = TRY(choose_device(config_.learning.device).with_context("learning.device"));
+  const LearnerOptions options = TRY(learner_options(config_, schema_.spec()));
+  learner_ = TRY(Learner::create(options, layout, device));
+  const std::size_t capacity = config_.learning.round.every_events;
+  gathering_ = EncodedBatch(layout.dense(), layout.categorical(), capacity);
+  training_ = EncodedBatch(layout.dense(), layout.categorical(), capacity);
+  if (options_.baseline_after_events > 0) {
+    baseline_ = std::make_unique<FrozenBaseline>(options_.baseline_after_events,
+                                                 evaluation_options(config_, schema_.spec()));
+  }
+  if (const auto checkpoint = TRY(parts_.store.latest_checkpoint())) {
+    TRY(state_->load(*checkpoint, parts_.store).with_context("reading the checkpoint"));
+    const auto found = checkpoint->blobs.find("learner");
+    if (found == checkpoint->blobs.end()) return data_loss("the checkpoint has no model");
+    ByteReader learner(found->second);
+    TRY(learner_->load(learner).with_context("reading the checkpoint's model"));
+    compare_machine(*checkpoint);
+    parts_.log.info("checkpoint_loaded",
+                    fmt::format("resuming after event {} with model version {}", state_->counters.next_seq - 1,
+                                state_->counters.served_version));
+  }
+  parts_.slot.publish(learner_->publish(state_->counters.served_version));
+  metrics_.model_version.set(static_cast<double>(state_->counters.served_version));
+  metrics_.replay_capacity.set(static_cast<double>(config_.memory.capacity_events));
+  trainer_ = std::make_unique<TrainerThread>(*learner_, parts_.store, *codec_, layout, parts_.clock);
+  update_snapshot();
+  return Status::ok();
+}
+
+// The round that was cut just before the checkpoint has not been trained yet: its rows are read back as encoded then.
+Status Pipeline::reload_last_round() {
+  training_.clear();
+  const RunCounters& counters = state_->counters;
+  return parts_.store.scan(
+      counters.round_begin_seq, counters.cut_seq - 1, [&](std::uint64_t seq, std::string_view record) -> Status {
+        const std::size_t row = training_.size();
+        training_.resize(row + 1);
+        TRY(codec_->decode_encoded(record, training_, row));
+        training_.seqs[row] = seq;
+        if (state_->held_out_choice->purpose_of(training_.key_hashes[row]) != Purpose::kTraining) training_.resize(row);
+        return Status::ok();
+      });
+}
+
+Status Pipeline::redo() {
+  const std::uint64_t last_seq = parts_.store.last_seq();
+  const auto entries = TRY(parts_.store.order_since(state_->counters.order_next));
+  if (last_seq == 0) return Status::ok();
+  redoing_ = true;
+  metrics_.redoing.set(1);
+  const std::uint64_t begin_seq = state_->counters.next_seq;
+  parts_.log.info("redo_begins", fmt::format("redoing {} events and {} order entries of the log",
+                                             last_seq + 1 - begin_seq, entries.size()));
+  if (state_->counters.next_round > 1) {
+    TRY(reload_last_round());
+    start_round();
+  }
+  for (const auto& [index, entry] : entries) {
+    TRY(redo_events(entry.seq));
+    if (stopping()) return Status::ok();
+    ++state_->counters.order_next;
+    switch (entry.kind) {
+      case OrderKind::kGoLive:
+        if (trainer_->busy()) TRY(collect(false));
+        break;
+      case OrderKind::kRoundCut:
+        TRY(cut(false));
+        break;
+    }
+  }
+  TRY(redo_events(last_seq));
+  if (stopping()) return Status::ok();
+  redoing_ = false;
+  metrics_.redoing.set(0);
+  update_snapshot();
+  parts_.log.info("redo_done", fmt::format("redid events {} to {}; model version {} is live", begin_seq, last_seq,
+                                           state_->counters.served_version));
+  return Status::ok();
+}
+
+Status Pipeline::redo_events(std::uint64_t last_seq) {
+  while (state_->counters.next_seq <= last_seq && !stopping()) {
+    const std::uint64_t begin = state_->counters.next_seq;
+    const std::uint64_t end = std::min<std::uint64_t>(last_seq, begin + kRedoEvents - 1);
+    batch_.clear();
+    records_.clear();
+    TRY(parts_.store.scan(begin, end, [&](std::uint64_t, std::string_view record) {
+      records_.append(record);
+      return codec_->decode_raw(record, batch_);
+    }));
+    if (batch_.size() != end + 1 - begin) {
+      return data_loss(fmt::format("the event log lacks {} of the events {} to {}; restore a backup, or start anew",
+                                   end + 1 - begin - batch_.size(), begin, end));
+    }
+    const std::size_t base = gathering_.size();
+    TRY(learn_rows(batch_));
+    remember(batch_, base);
+  }
+  return Status::ok();
+}
+
+bool Pipeline::checkpoint_due() const {
+  const std::int64_t every_ms = checkpoint_every_ms_;
+  if (every_ms > 0) return parts_.clock.monotonic_ns() - last_checkpoint_ns_ >= every_ms * 1'000'000;
+  return state_->counters.next_seq - last_checkpoint_seq_ >= config_.checkpoint.every_events;
+}
+
+// Bit-identical continuation needs the same kernels and thread count; other machines continue, but say so.
+void Pipeline::compare_machine(const Checkpoint& checkpoint) const {
+  const auto found = checkpoint.blobs.find("machine");
+  const std::string now = machine_description(config_);
+  if (found == checkpoint.blobs.end() || found->second == now) return;
+  parts_.log.warning("machine_differs",
+                     fmt::format("the checkpoint was written with {}, this run has {}: the model goes on, but not to the "
+                                 "bit as it would have there", found->second, now));
+}
+
+// The trainer is idle; the last round is cut but not started, so its rows must stay in the log.
+Status Pipeline::checkpoint() {
+  const std::int64_t begin = parts_.clock.monotonic_ns();
+  const RunCounters& counters = state_->counters;
+  const auto garbage = state_->garbage.collect(counters.round_begin_seq - 1);
+  auto parts = state_->save();
+  ByteWriter learner;
+  learner_->save(learner);
+  parts["learner"] = learner.take();
+  parts["machine"] = machine_description(config_);
+  std::vector<CheckpointBlob> blobs;
+  for (const auto& [name, bytes] : parts) blobs.push_back({name, bytes});
+  std::vector<std::pair<std::uint64_t, std::string>> page_bytes;
+  state_->memory->dirty_pages(
+      [&](std::uint64_t index, std::string_view bytes) { page_bytes.emplace_back(index, std::string(bytes)); });
+  std::vector<CheckpointPage> pages;
+  for (const auto& [index, bytes] : page_bytes) pages.push_back({kReplaySpace, index, bytes});
+
+  CheckpointWrite write;
+  write.seq = counters.next_seq - 1;
+  write.order_index = counters.order_next;
+  write.round = counters.next_round - 1;
+  write.model_version = counters.served_version;
+  write.wall_ms = parts_.clock.wall_ms();
+  write.blobs = blobs;
+  write.pages = pages;
+  write.garbage = garbage;
+  write.order_keep_from = counters.order_next;
+  const auto written = parts_.store.checkpoint(write);
+  last_checkpoint_ns_ = parts_.clock.monotonic_ns();
+  if (!written.is_ok()) {
+    state_->garbage.put_back(garbage);
+    const bool may_pass = written.code() == Code::kResourceExhausted || written.code() == Code::kUnavailable;
+    if (!may_pass) return written.status();
+    parts_.log.error("checkpoint_failed", fmt::format("{}; learning goes on, the next try is in {} ms",
+                                                      written.status().message(), checkpoint_every_ms_.load()));
+    return Status::ok();
+  }
+  state_->memory->clear_dirty();
+  parts_.source.committed(parts_.store.synced_positions());
+  last_checkpoint_seq_ = counters.next_seq;
+  metrics_.checkpoints.increment();
+  metrics_.checkpoint_seconds.observe(static_cast<double>(last_checkpoint_ns_ - begin) * 1e-9);
+  return Status::ok();
+}
+
+}  // namespace freshet

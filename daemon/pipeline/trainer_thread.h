@@ -1,0 +1,81 @@
+// TrainerThread: runs one training round at a time beside ingest and hands the candidate back.
+//
+// The ingest thread gives it a round at a cut and collects the result at the next one (or sooner). Between `wait` and
+// the next `start` the trainer is idle, which is when the learner may be checkpointed.
+//
+// Threads: start, done and wait from the ingest thread only; the round runs on the trainer's own thread.
+// Owns: the thread and the buffer of replayed rows. Borrows the learner, the store and the fresh rows of a round, which
+// must stay untouched until `wait` has returned.
+// Failure: a round that fails gives its Status back in the result; the learner then stands as before its last step.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "core/clock.h"
+#include "core/encoded_batch.h"
+#include "core/event_record.h"
+#include "core/predictor.h"
+#include "learners/training/learner.h"
+#include "storage/store.h"
+
+namespace freshet {
+
+struct RoundJob {
+  std::uint64_t round = 0;
+  std::uint64_t version = 0;               // of the candidate that this round makes
+  const EncodedBatch* fresh = nullptr;     // held-out rows already left out
+  std::vector<std::uint64_t> replay_seqs;  // drawn at the cut, in any order
+};
+
+struct RoundResult {
+  Status status;
+  std::uint64_t round = 0;
+  RoundReport report;
+  std::shared_ptr<const Predictor> candidate;  // null when the round failed
+  std::int64_t duration_ns = 0;
+  std::int64_t replay_read_ns = 0;
+};
+
+class TrainerThread {
+ public:
+  TrainerThread(Learner& learner, const Store& store, const EventRecordCodec& codec, const EncodedLayout& layout,
+                const Clock& clock);
+  ~TrainerThread();
+  TrainerThread(const TrainerThread&) = delete;
+  TrainerThread& operator=(const TrainerThread&) = delete;
+
+  // The trainer must be idle.
+  void start(RoundJob job);
+  bool busy() const;  // a round was started and its result not collected
+  bool done() const;  // its result is there
+  // Waits for the round's result; the trainer must be busy.
+  RoundResult wait();
+
+ private:
+  void loop();
+  RoundResult run(RoundJob& job);
+  Status read_replay(RoundJob& job);
+
+  Learner& learner_;
+  const Store& store_;
+  const EventRecordCodec& codec_;
+  const Clock& clock_;
+  EncodedLayout layout_;
+  EncodedBatch replay_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::optional<RoundJob> job_;
+  std::optional<RoundResult> result_;
+  bool busy_ = false;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace freshet

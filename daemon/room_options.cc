@@ -1,0 +1,135 @@
+#include "daemon/room_options.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "core/feature_spec.h"
+#include "daemon/config/option_table.h"
+
+namespace freshet {
+namespace {
+
+std::string_view loss_choice(const Config& config) {
+  switch (config.learning.loss) {
+    case setting::Loss::kAuto: return loss_name(default_loss(config.model.task));
+    case setting::Loss::kCrossEntropy: return "cross_entropy";
+    case setting::Loss::kMse: return "mse";
+    case setting::Loss::kMae: return "mae";
+    case setting::Loss::kHuber: return "huber";
+  }
+  abort_with("an unknown loss passed the option table");
+}
+
+LostOffsets lost_offsets(setting::LostOffsets choice) {
+  switch (choice) {
+    case setting::LostOffsets::kFail: return LostOffsets::kFail;
+    case setting::LostOffsets::kEarliest: return LostOffsets::kEarliest;
+    case setting::LostOffsets::kLatest: return LostOffsets::kLatest;
+  }
+  abort_with("an unknown choice for lost offsets passed the option table");
+}
+
+}  // namespace
+
+StoreOptions store_options(const Config& config) {
+  StoreOptions options;
+  options.path = config.memory.path;
+  options.block_cache_bytes = static_cast<std::uint64_t>(config.memory.block_cache_bytes);
+  options.write_buffer_bytes = static_cast<std::uint64_t>(config.memory.write_buffer_bytes);
+  options.checkpoints_kept = config.checkpoint.keep;
+  return options;
+}
+
+StoreIdentity store_identity(const Schema& schema) {
+  return {schema.fingerprint(), serialize_event_spec(schema.spec()), "freshet " FRESHET_VERSION};
+}
+
+ReplayOptions replay_options(const Config& config, std::uint64_t seed) {
+  return {option_text(config, "memory.policy"), config.memory.capacity_events, config.memory.ttl_ms, seed};
+}
+
+Result<LearnerOptions> learner_options(const Config& config, const EventSpec& spec) {
+  LearnerOptions options;
+  options.model.architecture = TRY(parse_architecture(option_text(config, "model.architecture")));
+  options.model.task = config.model.task;
+  options.model.classes = spec.label.classes;
+  options.model.hidden.assign(config.model.hidden.begin(), config.model.hidden.end());
+  options.model.embedding_dim = config.model.embedding_dim;
+  options.model.embedding_rows = config.model.embedding_rows;
+  options.model.seed = config.model.seed;
+  options.loss.kind = TRY(parse_loss(loss_choice(config)));
+  options.loss.label_smoothing = static_cast<float>(config.learning.label_smoothing);
+  options.optimizer.kind = TRY(parse_optimizer(option_text(config, "learning.optimizer")));
+  options.optimizer.weight_decay = static_cast<float>(config.learning.weight_decay);
+  options.optimizer.momentum = static_cast<float>(config.learning.momentum);
+  options.optimizer.nesterov = config.learning.nesterov;
+  options.schedule.learning_rate = static_cast<float>(config.learning.learning_rate);
+  options.strategy = option_text(config, "learning.strategy");
+  options.replay_ratio = static_cast<float>(config.learning.replay_ratio);
+  options.batch_size = config.learning.batch_size;
+  options.clip_norm = static_cast<float>(config.learning.clip_norm);
+  options.ema_decay = config.learning.ema_decay;
+  options.average_rounds = config.learning.average_last;
+  options.published = TRY(parse_published_weights(option_text(config, "serving.weights")));
+  return options;
+}
+
+EvaluationOptions evaluation_options(const Config& config, const EventSpec& spec) {
+  return {config.model.task, spec.label.classes, static_cast<std::size_t>(config.evaluation.window_events)};
+}
+
+std::optional<SliceSpec> slice_spec(const Config& config) {
+  SliceSpec spec;
+  switch (config.evaluation.slices_by) {
+    case setting::SliceBy::kNone: return std::nullopt;
+    case setting::SliceBy::kClass: spec.kind = SliceKind::kClass; break;
+    case setting::SliceBy::kMonth: spec.kind = SliceKind::kMonth; break;
+    case setting::SliceBy::kField: spec.kind = SliceKind::kFieldValue; break;
+  }
+  spec.field = config.evaluation.slices_field;
+  spec.values = config.evaluation.slices_values;
+  return spec;
+}
+
+DecoderOptions decoder_options(const Config& config) {
+  DecoderOptions options;
+  options.record_bytes_max = static_cast<std::size_t>(config.stream.record_bytes_max);
+  return options;
+}
+
+FileSourceOptions file_source_options(const Config& config, const std::string& path) {
+  FileSourceOptions options;
+  options.path = path;
+  options.decoder = decoder_options(config);
+  return options;
+}
+
+KafkaConnection kafka_connection(const Config& config) {
+  KafkaConnection connection;
+  connection.brokers = fmt::format("{}", fmt::join(config.stream.brokers, ","));
+  connection.properties = config.stream.properties;
+  for (const auto& [name, file] : config.stream.properties_files) connection.properties[name + "_file"] = file;
+  return connection;
+}
+
+KafkaSourceOptions kafka_source_options(const Config& config) {
+  KafkaSourceOptions options;
+  options.connection = kafka_connection(config);
+  options.topic = config.stream.topic;
+  options.group = config.stream.group;
+  options.start = config.stream.start == setting::Start::kLatest ? StartAt::kLatest : StartAt::kEarliest;
+  options.on_lost_offsets = lost_offsets(config.stream.on_lost_offsets);
+  options.decoder = decoder_options(config);
+  options.pause_at_batches = config.stream.queue_batches;
+  options.resume_at_batches = std::max<std::size_t>(1, config.stream.queue_batches / 4);
+  return options;
+}
+
+KafkaDeadLetterOptions kafka_dead_letter_options(const Config& config) {
+  KafkaDeadLetterOptions options;
+  options.connection = kafka_connection(config);
+  options.topic = config.stream.dead_letter_topic;
+  return options;
+}
+
+}  // namespace freshet

@@ -1,0 +1,145 @@
+#include "daemon/service.h"
+
+#include <fmt/format.h>
+
+#include "daemon/adapters/prometheus_metrics.h"
+#include "daemon/config/reload.h"
+#include "daemon/event_spec_choice.h"
+#include "daemon/room_options.h"
+#include "daemon/status_json.h"
+#include "learners/device.h"
+#include "serving/router.h"
+#include "serving/status_routes.h"
+#include "stream/kafka_dead_letters.h"
+#include "stream/kafka_source.h"
+
+namespace freshet {
+
+Service::Service(const Config& config, const Clock& clock, Log& log) : config_(config), clock_(clock), log_(log) {}
+
+Result<std::unique_ptr<Service>> Service::open(const Config& config, const Options& options, const Clock& clock,
+                                               Log& log) {
+  TRY(set_threads(static_cast<int>(config.learning.threads)));
+  std::unique_ptr<Service> service(new Service(config, clock, log));
+  service->metrics_ = std::make_unique<PrometheusMetrics>(config.model.name, BuildInfo{FRESHET_VERSION, __VERSION__});
+  TRY(service->open_store().with_context("opening the store"));
+  TRY(service->open_source(options).with_context("opening the stream"));
+  service->slot_ = std::make_unique<ModelSlot>(clock);
+  service->pipeline_ = TRY(Pipeline::open(
+      config, *service->schema_, options.pipeline,
+      {*service->store_, *service->source_, *service->slot_, clock, log, *service->metrics_}));
+  TRY(service->open_server().with_context("opening the HTTP server"));
+  return service;
+}
+
+Service::~Service() {
+  if (const Status status = stop(); !status.is_ok()) log_.error("stop_failed", status.to_string());
+}
+
+Status Service::open_store() {
+  store_ = TRY(Store::open(store_options(config_), std::nullopt, log_, *metrics_));
+  const EventSpec spec = TRY(choose_event_spec(config_, *store_, log_));
+  schema_.emplace(spec);
+  return store_->bind(store_identity(*schema_));
+}
+
+Status Service::open_source(const Options& options) {
+  if (config_.stream.dead_letter_topic.empty()) {
+    dead_letters_ = std::make_unique<LogDeadLetters>(*metrics_, log_, clock_);
+  } else {
+    dead_letters_ = TRY(KafkaDeadLetters::create(kafka_dead_letter_options(config_), *metrics_, log_));
+  }
+  KafkaSourceOptions source = kafka_source_options(config_);
+  source.fail_on_gap = options.fail_on_gap;
+  auto kafka = TRY(KafkaSource::create(source, *schema_, *dead_letters_, *metrics_, log_, clock_));
+  kafka_ = kafka.get();
+  source_ = std::move(kafka);
+  return Status::ok();
+}
+
+Status Service::open_server() {
+  Router router;
+  V2Options v2;
+  v2.model_name = config_.model.name;
+  v2.server_version = FRESHET_VERSION;
+  v2.rows_max = config_.serving.batch_rows_max;
+  v2.workers = config_.serving.threads;
+  v2.accepting = [this] { return !stopping_.load(); };
+  protocol_ = std::make_unique<V2Protocol>(std::move(v2), *slot_, pipeline_->encoding(), clock_, *metrics_);
+  protocol_->add_routes(router);
+  add_status_routes(router, {[this] { return metrics_->exposition(); }, [this] { return status_json(); }});
+
+  const HostPort listen = TRY(parse_host_port(config_.serving.listen));
+  HttpServerOptions options;
+  options.address = listen.host;
+  options.port = listen.port;
+  options.threads = config_.serving.threads;
+  options.body_bytes_max = static_cast<std::size_t>(config_.serving.body_bytes_max);
+  options.connections_max = config_.serving.connections_max;
+  options.idle_timeout = std::chrono::milliseconds(config_.serving.idle_timeout_ms);
+  options.request_timeout = std::chrono::milliseconds(config_.serving.request_timeout_ms);
+  server_ = TRY(HttpServer::start(
+      options, [router = std::move(router)](const Request& request) { return router.handle(request); }, *metrics_, log_,
+      clock_));
+  log_.info("serving", fmt::format("HTTP on {}:{}", listen.host, server_->port()));
+  return Status::ok();
+}
+
+void Service::start_learning() {
+  if (ingest_.joinable()) abort_with("Service::start_learning called twice");
+  ingest_ = std::thread([this] {
+    Status status = pipeline_->run(stopping_);
+    if (!status.is_ok()) {
+      log_.error("pipeline_ended", fmt::format("{}; learning has stopped, serving goes on", status.to_string()));
+    }
+    {
+      const std::lock_guard lock(mutex_);
+      outcome_ = std::move(status);
+    }
+    ended_.notify_all();
+  });
+}
+
+std::optional<Status> Service::wait(std::chrono::milliseconds timeout) {
+  std::unique_lock lock(mutex_);
+  ended_.wait_for(lock, timeout, [&] { return outcome_.has_value(); });
+  return outcome_;
+}
+
+Status Service::stop() {
+  if (stopped_) return Status::ok();
+  stopped_ = true;
+  stopping_ = true;
+  if (server_) {
+    const bool all_answered = server_->drain(std::chrono::milliseconds(config_.serving.drain_timeout_ms));
+    if (!all_answered) log_.warning("drain_incomplete", "some requests were cut off when the drain time was over");
+  }
+  if (ingest_.joinable()) ingest_.join();
+  if (!store_) return Status::ok();
+  TRY(store_->sync().with_context("syncing the store"));
+  if (source_) {
+    source_->committed(store_->synced_positions());
+    source_->stop();
+  }
+  log_.info("stopped", fmt::format("everything up to event {} is durable", store_->last_seq()));
+  return Status::ok();
+}
+
+void Service::reload(const Config& wanted) {
+  const ReloadPlan plan = plan_reload(config_, wanted);
+  config_ = plan.next;
+  pipeline_->adopt(config_);
+  for (const OptionChange& change : plan.applied) log_.info("option_changed", describe(change));
+  for (const OptionChange& change : plan.pending) {
+    log_.warning("option_waits", describe(change) + " waits for a restart");
+  }
+  if (plan.applied.empty() && plan.pending.empty()) log_.info("reload", "the configuration has not changed");
+}
+
+std::int64_t Service::next_offset(std::int32_t partition) const { return kafka_->next_offset(partition); }
+
+std::string Service::status_json() const {
+  return to_status_json(config_, pipeline_->snapshot());
+}
+
+}  // namespace freshet

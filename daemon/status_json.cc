@@ -1,0 +1,76 @@
+#include "daemon/status_json.h"
+
+namespace freshet {
+namespace {
+
+void optional_field(JsonWriter& json, std::string_view name, const std::optional<double>& value) {
+  if (value) json.field(name, *value);
+}
+
+}  // namespace
+
+void write_metrics(JsonWriter& json, std::string_view name, std::span<const MetricValue> metrics) {
+  json.key(name);
+  json.begin_object();
+  for (const MetricValue& metric : metrics) json.field(metric.name, metric.value);
+  json.end_object();
+}
+
+void write_baseline(JsonWriter& json, const PipelineSnapshot& snapshot) {
+  const BaselineReport& baseline = snapshot.baseline;
+  if (!baseline.frozen) return;
+  json.key("baseline");
+  json.begin_object();
+  json.field("frozen_version", baseline.frozen_weights.model_version);
+  json.field("events", baseline.live.events);
+  write_metrics(json, "live", baseline.live.stream);
+  write_metrics(json, "frozen_weights", baseline.frozen_weights.stream);
+  write_metrics(json, "frozen_whole", baseline.frozen_whole.stream);
+  json.end_object();
+}
+
+void write_forgetting(JsonWriter& json, const PipelineSnapshot& snapshot) {
+  const ForgettingReport& report = snapshot.forgetting;
+  if (report.slices.empty()) return;
+  json.key("forgetting");
+  json.begin_object();
+  optional_field(json, "mean_score", report.mean_score);
+  optional_field(json, "mean_forgetting", report.mean_forgetting);
+  optional_field(json, "max_forgetting", report.max_forgetting);
+  optional_field(json, "backward_transfer", report.backward_transfer);
+  optional_field(json, "forward_transfer", report.forward_transfer);
+  json.key("slices");
+  json.begin_array();
+  for (const SliceForgetting& slice : report.slices) {
+    json.begin_object();
+    json.field("slice", snapshot.slice_names[slice.slice]);
+    json.field("now", slice.now);
+    json.field("best", slice.best);
+    json.field("forgetting", slice.forgetting);
+    json.end_object();
+  }
+  json.end_array();
+  json.end_object();
+}
+
+std::string to_status_json(const Config& config, const PipelineSnapshot& snapshot) {
+  JsonWriter json;
+  json.begin_object();
+  json.field("model", config.model.name);
+  json.field("served_version", snapshot.served_version);
+  json.field("state", snapshot.redoing ? "redoing the log after a restart" : "learning");
+  json.field("events", snapshot.events);
+  json.field("records_skipped", snapshot.skipped);
+  json.field("rounds", snapshot.rounds);
+  json.field("swaps", snapshot.swaps);
+  json.field("replay_events", snapshot.memory_events);
+  json.field("event_time_ms", snapshot.event_time_ms);
+  write_metrics(json, "live", snapshot.evaluation.stream);
+  write_metrics(json, "live_recent", snapshot.evaluation.window);
+  write_baseline(json, snapshot);
+  write_forgetting(json, snapshot);
+  json.end_object();
+  return json.take();
+}
+
+}  // namespace freshet

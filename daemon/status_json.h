@@ -1,0 +1,22 @@
+// What GET /status shows, as JSON: where the run stands, how good the served model is, what it forgets.
+//
+// Threads: pure functions.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "core/json_writer.h"
+#include "daemon/config/config.h"
+#include "daemon/pipeline/pipeline.h"
+
+namespace freshet {
+
+std::string to_status_json(const Config& config, const PipelineSnapshot& snapshot);
+
+// Parts that the backtest's JSON has too; each writes one member of the open object, or none.
+void write_metrics(JsonWriter& json, std::string_view name, std::span<const MetricValue> metrics);
+void write_baseline(JsonWriter& json, const PipelineSnapshot& snapshot);
+void write_forgetting(JsonWriter& json, const PipelineSnapshot& snapshot);
+
+}  // namespace freshet

@@ -1,0 +1,168 @@
+#include "learners/training/losses.h"
+
+#include <cmath>
+#include <limits>
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include "core/rng.h"
+
+namespace freshet {
+namespace {
+
+namespace F = torch::nn::functional;
+
+struct Sample {
+  std::vector<float> outputs, labels, weights;
+};
+
+Sample sample(std::size_t rows, std::uint32_t width, Task task) {
+  Rng rng(21);
+  Sample s;
+  for (std::size_t i = 0; i < rows * width; ++i) s.outputs.push_back(static_cast<float>(8.0 * rng.uniform() - 4.0));
+  for (std::size_t i = 0; i < rows; ++i) {
+    s.labels.push_back(task == Task::kBinary       ? static_cast<float>(rng.below(2))
+                       : task == Task::kMulticlass ? static_cast<float>(rng.below(width))
+                                                   : static_cast<float>(8.0 * rng.uniform() - 4.0));
+    s.weights.push_back(static_cast<float>(2.0 * rng.uniform()));
+  }
+  return s;
+}
+
+// Loss of each row by LibTorch.
+torch::Tensor reference(const LossOptions& options, Task task, const torch::Tensor& outputs, const torch::Tensor& labels) {
+  const double smoothing = options.label_smoothing;
+  switch (options.kind) {
+    case LossKind::kCrossEntropy:
+      if (task == Task::kBinary) {
+        return F::binary_cross_entropy_with_logits(
+            outputs.squeeze(1), labels * (1 - smoothing) + smoothing / 2,
+            F::BinaryCrossEntropyWithLogitsFuncOptions().reduction(torch::kNone));
+      }
+      return F::cross_entropy(outputs, labels.to(torch::kLong),
+                              F::CrossEntropyFuncOptions().reduction(torch::kNone).label_smoothing(smoothing));
+    case LossKind::kMse: return F::mse_loss(outputs.squeeze(1), labels, F::MSELossFuncOptions(torch::kNone));
+    case LossKind::kMae: return F::l1_loss(outputs.squeeze(1), labels, F::L1LossFuncOptions(torch::kNone));
+    case LossKind::kHuber:
+      return F::huber_loss(outputs.squeeze(1), labels,
+                           F::HuberLossFuncOptions().reduction(torch::kNone).delta(options.huber_delta));
+  }
+  return {};
+}
+
+struct LossCase {
+  const char* name;
+  Task task;
+  std::uint32_t width;
+  LossKind kind;
+  float smoothing;
+  float delta;
+};
+
+class LossEqualsTorch : public testing::TestWithParam<LossCase> {};
+
+TEST_P(LossEqualsTorch, InValueAndGradient) {
+  const auto& c = GetParam();
+  LossOptions options;
+  options.kind = c.kind;
+  options.label_smoothing = c.smoothing;
+  options.huber_delta = c.delta;
+  const auto loss = Loss::create(options, c.task, c.width).value();
+  const auto s = sample(50, c.width, c.task);
+  std::vector<float> losses(50);
+  std::vector<float> gradients(50 * c.width);
+  const auto sum = loss.evaluate(s.outputs, s.labels, s.weights, 0.02F, losses, gradients);
+  EXPECT_EQ(sum.usable, 50U);
+
+  const auto tensor = [](const std::vector<float>& values, std::vector<int64_t> sizes) {
+    return torch::tensor(values).reshape(sizes);
+  };
+  auto outputs = tensor(s.outputs, {50, c.width}).requires_grad_();
+  const auto rows = reference(options, c.task, outputs, tensor(s.labels, {50}));
+  const auto weighted = (rows * tensor(s.weights, {50})).sum();
+  (weighted * 0.02).backward();
+  EXPECT_NEAR(sum.weighted, weighted.item<double>(), 1e-3);
+  for (std::size_t i = 0; i < losses.size(); ++i) {
+    ASSERT_NEAR(losses[i], rows[static_cast<int64_t>(i)].item<float>(), 2e-5F * std::max(1.0F, losses[i])) << i;
+  }
+  const auto expected = outputs.grad().contiguous();
+  for (std::size_t i = 0; i < gradients.size(); ++i) ASSERT_NEAR(gradients[i], expected.data_ptr<float>()[i], 1e-6) << i;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, LossEqualsTorch,
+    testing::Values(LossCase{"binary", Task::kBinary, 1, LossKind::kCrossEntropy, 0.0F, 1.0F},
+                    LossCase{"binary_smoothed", Task::kBinary, 1, LossKind::kCrossEntropy, 0.1F, 1.0F},
+                    LossCase{"multiclass", Task::kMulticlass, 5, LossKind::kCrossEntropy, 0.0F, 1.0F},
+                    LossCase{"multiclass_smoothed", Task::kMulticlass, 5, LossKind::kCrossEntropy, 0.2F, 1.0F},
+                    LossCase{"mse", Task::kRegression, 1, LossKind::kMse, 0.0F, 1.0F},
+                    LossCase{"mae", Task::kRegression, 1, LossKind::kMae, 0.0F, 1.0F},
+                    LossCase{"huber", Task::kRegression, 1, LossKind::kHuber, 0.0F, 1.5F}),
+    [](const auto& tested) { return tested.param.name; });
+
+TEST(Loss, StaysFiniteForExtremeLogits) {
+  const auto loss = Loss::create({}, Task::kBinary, 1).value();
+  const std::vector<float> outputs = {1000.0F, -1000.0F, 1000.0F, -1000.0F};
+  const std::vector<float> labels = {1.0F, 0.0F, 0.0F, 1.0F};
+  const std::vector<float> weights(4, 1.0F);
+  std::vector<float> losses(4);
+  std::vector<float> gradients(4);
+  loss.evaluate(outputs, labels, weights, 1.0F, losses, gradients);
+  EXPECT_EQ(losses, (std::vector<float>{0.0F, 0.0F, 1000.0F, 1000.0F}));
+  EXPECT_EQ(gradients, (std::vector<float>{0.0F, 0.0F, 1.0F, -1.0F}));
+}
+
+TEST(Loss, LeavesOutRowsWhoseLabelOrWeightCannotBeUsed) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const float inf = std::numeric_limits<float>::infinity();
+  const auto loss = Loss::create({}, Task::kMulticlass, 3).value();
+  const std::vector<float> outputs(18, 0.5F);
+  const std::vector<float> labels = {nan, 3.0F, -1.0F, 1.5F, 2.0F, 2.0F};
+  const std::vector<float> weights = {1.0F, 1.0F, 1.0F, 1.0F, inf, 1.0F};
+  std::vector<float> gradients(18, 9.0F);
+  const auto sum = loss.evaluate(outputs, labels, weights, 1.0F, {}, gradients);
+  EXPECT_EQ(sum.unusable, 5U);
+  EXPECT_EQ(sum.usable, 1U);
+  EXPECT_NEAR(sum.weighted, std::log(3.0), 1e-6);
+  for (std::size_t i = 0; i < 15; ++i) EXPECT_EQ(gradients[i], 0.0F);
+  EXPECT_NEAR(gradients[17], 1.0 / 3.0 - 1.0, 1e-6);
+}
+
+TEST(Loss, LetsANanOutputThroughForTheGuard) {
+  const std::vector<float> label = {1.0F};
+  const std::vector<float> weight = {1.0F};
+  for (const auto& [task, kind] : {std::pair{Task::kBinary, LossKind::kCrossEntropy},
+                                   std::pair{Task::kMulticlass, LossKind::kCrossEntropy},
+                                   std::pair{Task::kRegression, LossKind::kMae}}) {
+    const std::uint32_t width = task == Task::kMulticlass ? 3 : 1;
+    LossOptions options;
+    options.kind = kind;
+    std::vector<float> outputs(width, std::numeric_limits<float>::quiet_NaN());
+    const auto sum = Loss::create(options, task, width).value().evaluate(outputs, label, weight, 1.0F, {}, {});
+    EXPECT_TRUE(std::isnan(sum.weighted)) << task_name(task);
+  }
+}
+
+TEST(Loss, WeighsClasses) {
+  LossOptions options;
+  options.class_weights = {1.0F, 10.0F};
+  const auto loss = Loss::create(options, Task::kBinary, 1).value();
+  const std::vector<float> outputs = {0.0F, 0.0F};
+  std::vector<float> gradients(2);
+  loss.evaluate(outputs, std::vector<float>{0.0F, 1.0F}, std::vector<float>{1.0F, 0.5F}, 1.0F, {}, gradients);
+  EXPECT_EQ(gradients, (std::vector<float>{0.5F, -2.5F}));
+}
+
+TEST(Loss, RefusesALossThatDoesNotFitTheTask) {
+  LossOptions options;
+  options.kind = LossKind::kMse;
+  EXPECT_EQ(Loss::create(options, Task::kBinary, 1).code(), Code::kInvalidArgument);
+  EXPECT_EQ(Loss::create({}, Task::kRegression, 1).code(), Code::kInvalidArgument);
+  options = {};
+  options.label_smoothing = 1.0F;
+  EXPECT_EQ(Loss::create(options, Task::kBinary, 1).code(), Code::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace freshet
