@@ -1,5 +1,5 @@
-// EmbeddedBroker: a Kafka broker within this process (librdkafka's mock cluster) for demos and tests. It speaks Kafka on
-// 127.0.0.1 to this process and others, keeps 5 MiB a partition and nothing on disk.
+// EmbeddedBroker: a Kafka broker within this process (librdkafka's mock cluster) for demos and tests. It speaks Kafka
+// on 127.0.0.1 to this process and others, keeps 5 MiB a partition and nothing on disk.
 //
 // PacedProducer: a producer that lets the reader of such a broker keep up: it waits while 4 MiB of a partition are
 // unread, because the broker would soon drop them.

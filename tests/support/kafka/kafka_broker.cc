@@ -58,8 +58,9 @@ Result<std::unique_ptr<KafkaBroker>> KafkaBroker::start() {
   if (jars == nullptr) jars = FRESHET_KAFKA_JARS;  // where `./dev` keeps them
 #endif
   if (jars == nullptr || !std::filesystem::is_directory(jars)) {
-    return failed_precondition("this test needs a Kafka broker: run it through `./dev test`, which fetches Kafka's jars "
-                               "and names their folder in FRESHET_KAFKA_JARS");
+    return failed_precondition(
+        "this test needs a Kafka broker: run it through `./dev test`, which fetches Kafka's jars "
+        "and names their folder in FRESHET_KAFKA_JARS");
   }
   std::unique_ptr<KafkaBroker> broker(new KafkaBroker());
   broker->jars_ = jars;
@@ -109,8 +110,8 @@ Result<pid_t> KafkaBroker::spawn(const std::string& main_class, const std::strin
   const std::string class_path = jars_ + "/*";
   const std::string properties = folder_ / "server.properties";
   const std::string output = folder_ / "output.log";
-  std::vector<std::string> words = {"java",     "-Xms64m",  "-Xmx512m",  "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
-                                    "-cp",      class_path, main_class};
+  std::vector<std::string> words = {"java", "-Xms64m",  "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+                                    "-cp",  class_path, main_class};
   for (std::size_t begin = 0; begin < arguments.size();) {
     const std::size_t end = std::min(arguments.find(' ', begin), arguments.size());
     words.push_back(arguments.substr(begin, end - begin));
