@@ -97,7 +97,7 @@ Status KafkaBroker::prepare() {
       "transaction.state.log.num.partitions=1\ntransaction.state.log.replication.factor=1\n"
       "transaction.state.log.min.isr=1\ngroup.initial.rebalance.delay.ms=0\nauto.create.topics.enable=false\n"
       "num.network.threads=1\nnum.io.threads=2\nlog.retention.ms=-1\nlog.segment.bytes=16777216\n"
-      "log.cleaner.enable=false\n",
+      "log.cleaner.enable=false\ngroup.min.session.timeout.ms=1000\n",
       port, controller_port, folder_.string());
   const pid_t format = TRY(spawn("kafka.tools.StorageTool", "format -t 4L6g3nShT-eMCtK--X86sw -c"));
   int exit_code = 0;
