@@ -91,6 +91,13 @@ Status EventRecordCodec::decode_encoded(std::string_view record, EncodedBatch& e
   return Status::ok();
 }
 
+Result<std::uint32_t> EventRecordCodec::slice_of(std::string_view record) const {
+  TRY(check(record));
+  Header header;
+  std::memcpy(&header, record.data(), sizeof header);
+  return header.slice;
+}
+
 Status EventRecordCodec::decode_raw(std::string_view record, EventBatch& events) const {
   TRY(check(record));
   const std::size_t row = events.begin_row();

@@ -232,8 +232,8 @@ void add_learning(List& list) {
   add(list, Declare("learning.optimizer", Type::kChoice, FIELD(learning.optimizer), "How gradients become steps.")
                 .choices({"sgd", "adamw", "adagrad"})
                 .new_state());
-  add(list, Declare("learning.learning_rate", Type::kReal, FIELD(learning.learning_rate), "Size of a step.")
-                .above(0, 100));
+  add(list,
+      Declare("learning.learning_rate", Type::kReal, FIELD(learning.learning_rate), "Size of a step.").above(0, 100));
   add(list, Declare("learning.momentum", Type::kReal, FIELD(learning.momentum), "Momentum of `sgd`.").below(0, 1));
   add(list, Declare("learning.nesterov", Type::kBool, FIELD(learning.nesterov), "Nesterov's form of the momentum."));
   add(list, Declare("learning.weight_decay", Type::kReal, FIELD(learning.weight_decay),

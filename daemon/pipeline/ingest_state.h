@@ -33,6 +33,7 @@ struct RunCounters {
   std::uint64_t served_version = 1;
   std::uint64_t swaps = 0;
   std::uint64_t rounds_failed = 0;
+  bool round_waits = false;           // the round that was cut last has not been trained yet
 };
 
 class IngestState {

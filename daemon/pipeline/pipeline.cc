@@ -48,22 +48,27 @@ Result<std::unique_ptr<Pipeline>> Pipeline::open(const Config& config, const Sch
 
 Status Pipeline::run(const std::atomic<bool>& stop) {
   stop_ = &stop;
-  TRY(redo());
-  if (stop) return Status::ok();
+  Status status = redo();
+  if (status.is_ok() && !stop) status = learn_from_source();
+  update_snapshot();
+  // Being stopped while waiting for room or for a broker is no failure: a restart takes up what was not recorded.
+  return stop && status.code() == Code::kCancelled ? Status::ok() : status;
+}
+
+Status Pipeline::learn_from_source() {
   NextOffsets next_offsets;
   for (const PartitionLedger& ledger : parts_.store.ledger()) next_offsets[ledger.partition] = ledger.next_offset;
   TRY(parts_.source.start(next_offsets));
   last_cut_ns_ = last_checkpoint_ns_ = parts_.clock.monotonic_ns();
-  while (!stop) {
+  while (!stopping()) {
+    if (cut_due()) TRY(cut(true));
     if (config_.learning.round.go_live == setting::GoLive::kWhenReady && trainer_->done()) TRY(collect(true));
     const std::uint64_t room = config_.learning.round.every_events - gathered();
     const auto state = TRY(parts_.source.next(batch_, std::min<std::uint64_t>(kBatchEvents, room), kSourceWait));
     if (!batch_.empty()) TRY(ingest(batch_));
-    if (cut_due()) TRY(cut(true));
     update_snapshot_now_and_then();
     if (state == SourceState::kEnd) break;
   }
-  update_snapshot();
   return Status::ok();
 }
 
@@ -78,9 +83,7 @@ Status Pipeline::acknowledge_dead_letters(const EventBatch& batch) {
 }
 
 Status Pipeline::ingest(const EventBatch& batch) {
-  if (Status status = acknowledge_dead_letters(batch); !status.is_ok()) {
-    return status.code() == Code::kCancelled ? Status::ok() : status;
-  }
+  TRY(acknowledge_dead_letters(batch));
   const std::size_t rows = batch.size();
   const std::size_t base = gathering_.size();
   TRY(learn_rows(batch));
@@ -97,10 +100,7 @@ Status Pipeline::ingest(const EventBatch& batch) {
   append.positions = {batch.positions.data(), rows};
   append.value_hashes = {batch.value_hashes.data(), rows};
   append.skipped = batch.skipped;
-  if (Status status = append_waiting_for_room(append); !status.is_ok()) {
-    gathering_.resize(base);
-    return status.code() == Code::kCancelled ? Status::ok() : status;
-  }
+  TRY(append_waiting_for_room(append));
   remember(batch, base);
   metrics_.events.add(static_cast<double>(rows));
   skipped_ += batch.skipped.size();
@@ -199,6 +199,7 @@ Status Pipeline::cut(bool record) {
   counters.round_begin_seq = counters.cut_seq;
   counters.cut_seq = counters.next_seq;
   ++counters.next_round;
+  counters.round_waits = true;
   last_cut_ns_ = parts_.clock.monotonic_ns();
   std::swap(gathering_, training_);
   gathering_.clear();
@@ -232,6 +233,7 @@ void Pipeline::start_round() {
   job.version = job.round + 1;
   job.fresh = &training_;
   state_->memory->sample(learner_->replay_rows_for(training_.size()), state_->replay_rng, job.replay_seqs);
+  state_->counters.round_waits = false;
   trainer_->start(std::move(job));
 }
 

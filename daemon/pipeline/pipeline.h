@@ -104,6 +104,7 @@ class Pipeline {
   void compare_machine(const Checkpoint& checkpoint) const;
   Status reload_last_round();
 
+  Status learn_from_source();
   Status ingest(const EventBatch& batch);
   Status acknowledge_dead_letters(const EventBatch& batch);
   Status learn_rows(const EventBatch& batch);

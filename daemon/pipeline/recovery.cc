@@ -54,6 +54,7 @@ Status Pipeline::restore() {
 // The round that was cut just before the checkpoint has not been trained yet: its rows are read back as encoded then.
 Status Pipeline::reload_last_round() {
   training_.clear();
+  training_slices_ = 0;
   const RunCounters& counters = state_->counters;
   return parts_.store.scan(
       counters.round_begin_seq, counters.cut_seq - 1, [&](std::uint64_t seq, std::string_view record) -> Status {
@@ -61,7 +62,12 @@ Status Pipeline::reload_last_round() {
         training_.resize(row + 1);
         TRY(codec_->decode_encoded(record, training_, row));
         training_.seqs[row] = seq;
-        if (state_->held_out_choice->purpose_of(training_.key_hashes[row]) != Purpose::kTraining) training_.resize(row);
+        if (state_->held_out_choice->purpose_of(training_.key_hashes[row]) != Purpose::kTraining) {
+          training_.resize(row);
+          return Status::ok();
+        }
+        const std::uint32_t slice = TRY(codec_->slice_of(record));
+        if (slice < kSlicesMax) training_slices_ |= std::uint64_t{1} << slice;
         return Status::ok();
       });
 }
@@ -75,7 +81,7 @@ Status Pipeline::redo() {
   const std::uint64_t begin_seq = state_->counters.next_seq;
   parts_.log.info("redo_begins", fmt::format("redoing {} events and {} order entries of the log",
                                              last_seq + 1 - begin_seq, entries.size()));
-  if (state_->counters.next_round > 1) {
+  if (state_->counters.round_waits) {
     TRY(reload_last_round());
     start_round();
   }

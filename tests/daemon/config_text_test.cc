@@ -103,7 +103,7 @@ TEST(Reload, AppliesWhatCanChangeAndNamesTheRest) {
   Config running;
   Config wanted = running;
   wanted.log.level = LogLevel::kDebug;
-  wanted.learning.learning_rate = 0.01;
+  wanted.learning.round.every_ms = 0;
   wanted.checkpoint.every_ms = 1000;
   wanted.serving.listen = "0.0.0.0:9090";
   wanted.model.embedding_dim = 16;
@@ -112,7 +112,7 @@ TEST(Reload, AppliesWhatCanChangeAndNamesTheRest) {
   const ReloadPlan plan = plan_reload(running, wanted);
   std::vector<std::string> applied;
   for (const auto& change : plan.applied) applied.push_back(describe(change));
-  EXPECT_EQ(applied, (std::vector<std::string>{"learning.learning_rate 0.02 -> 0.01", "checkpoint.every 5s -> 1s",
+  EXPECT_EQ(applied, (std::vector<std::string>{"learning.round.every 5s -> none", "checkpoint.every 5s -> 1s",
                                                "log.level info -> debug"}));
   ASSERT_EQ(plan.pending.size(), 3U);
   EXPECT_EQ(plan.pending[0].name, "model.embedding_dim");
