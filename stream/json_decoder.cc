@@ -8,7 +8,7 @@
 
 #include "core/hash.h"
 #include "stream/field_table.h"
-#include "stream/iso_time.h"
+#include "core/iso_time.h"
 #include "stream/json_scanner.h"
 
 namespace freshet {

@@ -5,7 +5,7 @@
 #include <array>
 #include <chrono>
 
-#include "stream/iso_time.h"
+#include "core/iso_time.h"
 #include "stream/json_scanner.h"
 #include "stream/kafka_client.h"
 #include "stream/line_reader.h"

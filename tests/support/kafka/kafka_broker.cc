@@ -1,5 +1,7 @@
 #include "tests/support/kafka/kafka_broker.h"
 
+#include "tests/support/eventually.h"
+
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -220,13 +222,9 @@ Status KafkaBroker::delete_records(const std::string& topic, std::int32_t partit
 Status KafkaBroker::stop() {
   if (process_ <= 0) return Status::ok();
   ::kill(process_, SIGTERM);
-  const auto deadline = std::chrono::steady_clock::now() + kStopTimeout;
-  while (waitpid(process_, nullptr, WNOHANG) != process_) {
-    if (std::chrono::steady_clock::now() > deadline) {
-      kill();
-      return unavailable("the Kafka broker had to be killed");
-    }
-    usleep(20'000);
+  if (!eventually([this] { return waitpid(process_, nullptr, WNOHANG) == process_; }, kStopTimeout)) {
+    kill();
+    return unavailable("the Kafka broker had to be killed");
   }
   process_ = -1;
   return Status::ok();
