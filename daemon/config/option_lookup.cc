@@ -32,7 +32,7 @@ std::string option_hint(std::string_view name) {
   // In a section that is none it is the section that was misspelt.
   for (auto dot = name.find('.'); dot != std::string_view::npos; dot = name.find('.', dot + 1)) {
     if (is_section(name.substr(0, dot))) continue;
-    const std::string section_hint = option_hint(name.substr(0, dot));
+    std::string section_hint = option_hint(name.substr(0, dot));
     if (!section_hint.empty()) return section_hint;
   }
   const auto dot = name.rfind('.');
