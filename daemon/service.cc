@@ -26,9 +26,9 @@ Result<std::unique_ptr<Service>> Service::open(const Config& config, const Optio
   TRY(service->open_store().with_context("opening the store"));
   TRY(service->open_source(options).with_context("opening the stream"));
   service->slot_ = std::make_unique<ModelSlot>(clock);
-  service->pipeline_ = TRY(Pipeline::open(
-      service->config_, *service->schema_, options.pipeline,
-      {*service->store_, *service->source_, *service->slot_, clock, log, *service->metrics_}));
+  service->pipeline_ =
+      TRY(Pipeline::open(service->config_, *service->schema_, options.pipeline,
+                         {*service->store_, *service->source_, *service->slot_, clock, log, *service->metrics_}));
   TRY(service->open_server().with_context("opening the HTTP server"));
   return service;
 }
@@ -42,9 +42,10 @@ Status Service::start_embedded_broker() {
   broker_ = TRY(EmbeddedBroker::start());
   TRY(broker_->create_topic(config_.stream.topic, 1));
   config_.stream.brokers = {broker_->brokers()};
-  log_.info("embedded_broker",
-            fmt::format("an embedded broker is at {0}; fill it with: freshet produce --brokers {0} --topic {1} --input FILE",
-                        broker_->brokers(), config_.stream.topic));
+  log_.info(
+      "embedded_broker",
+      fmt::format("an embedded broker is at {0}; fill it with: freshet produce --brokers {0} --topic {1} --input FILE",
+                  broker_->brokers(), config_.stream.topic));
   return Status::ok();
 }
 
@@ -150,8 +151,6 @@ void Service::reload(const Config& wanted) {
 
 std::int64_t Service::next_offset(std::int32_t partition) const { return kafka_->next_offset(partition); }
 
-std::string Service::status_json() const {
-  return to_status_json(config_, pipeline_->snapshot());
-}
+std::string Service::status_json() const { return to_status_json(config_, pipeline_->snapshot()); }
 
 }  // namespace freshet

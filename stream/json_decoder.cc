@@ -7,8 +7,8 @@
 #include <unordered_map>
 
 #include "core/hash.h"
-#include "stream/field_table.h"
 #include "core/iso_time.h"
+#include "stream/field_table.h"
 #include "stream/json_scanner.h"
 
 namespace freshet {

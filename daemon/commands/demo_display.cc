@@ -54,10 +54,11 @@ std::string verdict(const BaselineReport& baseline) {
   const auto whole = find_metric(baseline.frozen_whole.stream, "log_loss");
   if (!live || !weights || !whole) return "  Too few flights to compare.\n";
   const bool better = *live < *weights && *live < *whole;
-  return fmt::format("  The continuously trained model {}: log loss {:+.1f} % against the copy with frozen weights, "
-                     "{:+.1f} % against the one frozen with its statistics.\n",
-                     better ? "beat both copies" : "did not beat both copies", 100 * (*live / *weights - 1),
-                     100 * (*live / *whole - 1));
+  return fmt::format(
+      "  The continuously trained model {}: log loss {:+.1f} % against the copy with frozen weights, "
+      "{:+.1f} % against the one frozen with its statistics.\n",
+      better ? "beat both copies" : "did not beat both copies", 100 * (*live / *weights - 1),
+      100 * (*live / *whole - 1));
 }
 
 std::vector<std::string> forgetting_lines(const PipelineSnapshot& snapshot) {

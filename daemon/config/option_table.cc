@@ -214,7 +214,8 @@ void add_memory(List& list) {
                     "Events older than this, by event time, are not replayed.")
                 .between(kSecond, 36500 * kDay)
                 .or_none()
-                .example("90d").new_state());
+                .example("90d")
+                .new_state());
   add(list, Declare("memory.block_cache", Type::kBytes, FIELD(memory.block_cache_bytes), "Read cache of the store.")
                 .between(kMiB, 1024 * kGiB));
   add(list, Declare("memory.write_buffer", Type::kBytes, FIELD(memory.write_buffer_bytes),

@@ -215,7 +215,8 @@ Status Pipeline::cut(bool record) {
   return Status::ok();
 }
 
-// Time to live runs on event time; the median of the round keeps one event from the far future from emptying the memory.
+// Time to live runs on event time; the median of the round keeps one event from the far future from emptying the
+// memory.
 void Pipeline::expire_old_events() {
   if (config_.memory.ttl_ms <= 0 || training_.size() == 0) return;
   std::vector<std::int64_t> times(training_.time_ms.begin(),
@@ -242,8 +243,8 @@ Status Pipeline::collect(bool record) {
   if (!result.status.is_ok()) {
     ++state_->counters.rounds_failed;
     metrics_.rounds_failed.increment();
-    parts_.log.error("round_failed", fmt::format("round {}: {}; the served model stays", result.round,
-                                                 result.status.message()));
+    parts_.log.error("round_failed",
+                     fmt::format("round {}: {}; the served model stays", result.round, result.status.message()));
     return result.status.code() == Code::kDataLoss ? result.status : Status::ok();
   }
   metrics_.rounds.increment();
@@ -272,11 +273,11 @@ Status Pipeline::collect(bool record) {
     if (training_.arrival_ns[i] == 0) continue;
     metrics_.event_to_served_seconds.observe(static_cast<double>(now - training_.arrival_ns[i]) * 1e-9);
   }
-  parts_.log.debug("round_trained", fmt::format("round {} trained on {} new and {} replayed events in {:.1f} ms; "
-                                                "model version {} is live",
-                                                result.round, result.report.samples_fresh,
-                                                result.report.samples_replayed,
-                                                static_cast<double>(result.duration_ns) * 1e-6, version));
+  parts_.log.debug("round_trained",
+                   fmt::format("round {} trained on {} new and {} replayed events in {:.1f} ms; "
+                               "model version {} is live",
+                               result.round, result.report.samples_fresh, result.report.samples_replayed,
+                               static_cast<double>(result.duration_ns) * 1e-6, version));
   return Status::ok();
 }
 
@@ -312,7 +313,8 @@ Status Pipeline::score_slices(const Predictor& model, std::uint64_t round) {
     Status decoded;
     std::size_t row = 0;
     held_out.records(slice, [&](std::uint64_t, std::string_view record) {
-      if (Status status = codec_->decode_encoded(record, slice_rows_, row++); !status.is_ok()) decoded = std::move(status);
+      if (Status status = codec_->decode_encoded(record, slice_rows_, row++); !status.is_ok())
+        decoded = std::move(status);
     });
     TRY(std::move(decoded));
     TRY(model.predict(slice_rows_, 0, rows, predictions_).with_context("scoring a slice"));

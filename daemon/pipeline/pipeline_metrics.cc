@@ -29,8 +29,8 @@ PipelineMetrics::PipelineMetrics(MetricsRegistry& registry)
       round_seconds(registry.histogram("freshet_round_duration_seconds", "Time of a training round.", kSecondsShort)),
       replay_read_seconds(
           registry.histogram("freshet_replay_read_seconds", "Time to read a round's replay sample.", kSecondsShort)),
-      checkpoint_seconds(registry.histogram("freshet_checkpoint_duration_seconds", "Time to write a checkpoint.",
-                                            kSecondsShort)),
+      checkpoint_seconds(
+          registry.histogram("freshet_checkpoint_duration_seconds", "Time to write a checkpoint.", kSecondsShort)),
       event_to_served_seconds(registry.histogram("freshet_event_to_served_seconds",
                                                  "From an event's arrival to the first served model trained on it.",
                                                  kSecondsFresh)),

@@ -20,7 +20,7 @@ class Backtest : public IntegrationTest {
   // The JSON without what may differ between two runs.
   static std::string lasting(const std::string& json) {
     return std::regex_replace(json, std::regex(R"("(seconds|events_per_second|peak_rss_bytes)":[^,}]*)"), "\"$1\":_");
-  }
+}
 };
 
 TEST_F(Backtest, PrintsWhatAScriptNeedsAndLearnsWell) {
@@ -108,7 +108,8 @@ TEST_F(Backtest, WrongConfigurationSaysWhatAndWhere) {
 }
 
 TEST_F(Backtest, InfersFeaturesFromTheFirstEvents) {
-  const std::vector<std::string> config = {"model: {name: inferred}", "stream: {label: label, time: ts, features: auto}"};
+  const std::vector<std::string> config = {"model: {name: inferred}",
+                                           "stream: {label: label, time: ts, features: auto}"};
   const Finished finished = run_freshet({"backtest", "--config", write("auto.yaml", config), "--input",
                                          write("flights.jsonl", flights(5000)), "--quiet"});
   ASSERT_EQ(finished.exit_code, 0) << finished.errors;

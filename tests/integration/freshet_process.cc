@@ -195,18 +195,14 @@ void KafkaIntegrationTest::create_topic(std::int32_t partitions) {
 }
 
 std::vector<std::string> KafkaIntegrationTest::daemon_sets() const {
-  return {"stream.brokers=" + broker->brokers(),
-          "stream.topic=" + topic,
-          "stream.group=group-" + topic,
+  return {"stream.brokers=" + broker->brokers(), "stream.topic=" + topic, "stream.group=group-" + topic,
           // A daemon that was killed leaves its place in the group soon.
-          "stream.properties.session.timeout.ms=2000",
-          "stream.properties.heartbeat.interval.ms=300",
-          "checkpoint.every=300ms",
-          "memory.path=" + path("state")};
+          "stream.properties.session.timeout.ms=2000", "stream.properties.heartbeat.interval.ms=300",
+          "checkpoint.every=300ms", "memory.path=" + path("state")};
 }
 
 std::vector<std::string> KafkaIntegrationTest::produce_command(const std::string& file, double rate) const {
-  std::vector<std::string> words = {freshet_binary(), "produce",           "--input", file,
+  std::vector<std::string> words = {freshet_binary(), "produce",         "--input", file,
                                     "--brokers",      broker->brokers(), "--topic", topic};
   if (rate > 0) {
     words.emplace_back("--rate");
