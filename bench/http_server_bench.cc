@@ -20,7 +20,8 @@ EventSpec bench_spec() {
     feature.kind = kind;
     spec.features.push_back(std::move(feature));
   };
-  for (const auto* name : {"distance", "temp", "humid", "wind_speed", "visib", "seats"}) add(name, FeatureKind::kNumber);
+  for (const auto* name : {"distance", "temp", "humid", "wind_speed", "visib", "seats"})
+    add(name, FeatureKind::kNumber);
   for (const auto* name : {"carrier", "origin", "dest", "tailnum"}) add(name, FeatureKind::kCategory);
   spec.label.classes = 2;
   spec.time_field = "ts";
@@ -38,7 +39,8 @@ class BenchEncoding final : public FeatureEncoding {
   const EncodedLayout& layout() const override { return layout_; }
   void encode(const EventBatch& events, std::size_t begin, std::size_t end, EncodedBatch& out) const override {
     for (std::size_t row = begin; row < end; ++row) {
-      for (std::uint32_t c = 0; c < events.number_columns(); ++c) out.dense_row(row - begin)[c] = events.numbers(c)[row];
+      for (std::uint32_t c = 0; c < events.number_columns(); ++c)
+        out.dense_row(row - begin)[c] = events.numbers(c)[row];
     }
   }
 
@@ -83,7 +85,8 @@ int serve(std::size_t threads) {
   options.address = "127.0.0.1";
   options.port = 0;
   options.threads = threads;
-  auto server = HttpServer::start(options, [&](const Request& request) { return router.handle(request); }, metrics, log, clock);
+  auto server = HttpServer::start(
+      options, [&](const Request& request) { return router.handle(request); }, metrics, log, clock);
   if (!server) {
     std::fprintf(stderr, "%s\n", server.status().to_string().c_str());
     return 1;

@@ -83,7 +83,8 @@ void check(const Status& status) {
 
 void append(benchmark::State& state) {
   const Folder folder;
-  const auto store = open_store(folder.path(), static_cast<Compression>(state.range(0)), static_cast<std::uint64_t>(state.range(1)));
+  const auto store =
+      open_store(folder.path(), static_cast<Compression>(state.range(0)), static_cast<std::uint64_t>(state.range(1)));
   Source source;
   for (auto _ : state) check(store->append(source.next()));
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(kBatch));
@@ -99,7 +100,8 @@ BENCHMARK(append)
 
 void read_random(benchmark::State& state) {
   const Folder folder;
-  const auto store = open_store(folder.path(), static_cast<Compression>(state.range(0)), static_cast<std::uint64_t>(state.range(1)));
+  const auto store =
+      open_store(folder.path(), static_cast<Compression>(state.range(0)), static_cast<std::uint64_t>(state.range(1)));
   Source source;
   while (source.next_seq <= kStored) check(store->append(source.next()));
   Rng rng(11);
@@ -116,7 +118,8 @@ void read_random(benchmark::State& state) {
     state.PauseTiming();
     draw();
     state.ResumeTiming();
-    check(store->read(seqs, [&](std::size_t, std::string_view record) { sum += static_cast<std::uint8_t>(record[9]); }));
+    check(
+        store->read(seqs, [&](std::size_t, std::string_view record) { sum += static_cast<std::uint8_t>(record[9]); }));
   }
   benchmark::DoNotOptimize(sum);
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(kBatch));

@@ -85,13 +85,13 @@ class EncodedBatch {
 
  public:
   // Row attributes, capacity() long each.
-  std::vector<float> labels;              // class index, or the target of a regression
+  std::vector<float> labels;  // class index, or the target of a regression
   std::vector<float> weights;
-  std::vector<float> losses;              // progressive loss under the model served when the event arrived
+  std::vector<float> losses;  // progressive loss under the model served when the event arrived
   std::vector<std::int64_t> time_ms;
   std::vector<std::uint64_t> key_hashes;
-  std::vector<std::uint64_t> seqs;        // position in the event log
-  std::vector<std::int64_t> arrival_ns;   // 0 for replayed rows
+  std::vector<std::uint64_t> seqs;       // position in the event log
+  std::vector<std::int64_t> arrival_ns;  // 0 for replayed rows
 };
 
 }  // namespace freshet

@@ -7,8 +7,8 @@ namespace freshet {
 
 std::string_view skip_reason_name(SkipReason reason) {
   static constexpr std::array<std::string_view, kSkipReasons> kNames = {
-      "malformed", "not_an_object", "invalid_utf8", "too_deep",   "too_large", "empty",           "tombstone",
-      "missing_label", "bad_label", "bad_feature",  "not_finite", "bad_time",  "duplicate_field", "duplicate"};
+      "malformed",     "not_an_object", "invalid_utf8", "too_deep",   "too_large", "empty",           "tombstone",
+      "missing_label", "bad_label",     "bad_feature",  "not_finite", "bad_time",  "duplicate_field", "duplicate"};
   return kNames.at(static_cast<std::size_t>(reason));
 }
 

@@ -22,20 +22,20 @@ inline constexpr std::uint64_t kMissingCategory = 0;
 
 // Why a record did not become an event. The names are label values of freshet_records_skipped_total.
 enum class SkipReason : std::uint8_t {
-  kMalformed,        // not JSON, truncated
+  kMalformed,  // not JSON, truncated
   kNotAnObject,
   kInvalidUtf8,
   kTooDeep,
   kTooLarge,
   kEmpty,
-  kTombstone,        // null value: nothing to learn; counted, not dead-lettered
+  kTombstone,  // null value: nothing to learn; counted, not dead-lettered
   kMissingLabel,
-  kBadLabel,         // wrong type, not finite, not a class
-  kBadFeature,       // wrong type, or wrong length of a vector
-  kNotFinite,        // a number that float32 cannot hold
+  kBadLabel,    // wrong type, not finite, not a class
+  kBadFeature,  // wrong type, or wrong length of a vector
+  kNotFinite,   // a number that float32 cannot hold
   kBadTime,
   kDuplicateField,
-  kDuplicate,        // offset already learnt (redelivery); counted, not dead-lettered
+  kDuplicate,  // offset already learnt (redelivery); counted, not dead-lettered
 };
 inline constexpr std::size_t kSkipReasons = 14;
 std::string_view skip_reason_name(SkipReason reason);
@@ -74,12 +74,12 @@ class EventBatch {
 
   // Row attributes, capacity() long each.
   std::vector<Position> positions;
-  std::vector<float> labels;               // class index, or the target of a regression
-  std::vector<float> weights;              // 1 unless the event says otherwise
-  std::vector<std::int64_t> time_ms;       // event time
-  std::vector<std::uint64_t> key_hashes;   // identity; a hash of the position where the event has no key
-  std::vector<std::uint64_t> value_hashes; // of the record's value bytes, for the ledger of what was learnt from
-  std::vector<std::int64_t> arrival_ns;    // Clock::monotonic_ns when the record was received
+  std::vector<float> labels;                // class index, or the target of a regression
+  std::vector<float> weights;               // 1 unless the event says otherwise
+  std::vector<std::int64_t> time_ms;        // event time
+  std::vector<std::uint64_t> key_hashes;    // identity; a hash of the position where the event has no key
+  std::vector<std::uint64_t> value_hashes;  // of the record's value bytes, for the ledger of what was learnt from
+  std::vector<std::int64_t> arrival_ns;     // Clock::monotonic_ns when the record was received
 
   // Records seen between the rows that did not become events, in order.
   std::vector<SkippedRecord> skipped;

@@ -64,11 +64,13 @@ void EventRecordCodec::encode(const EventBatch& events, std::size_t event_row, c
 
 Status EventRecordCodec::check(std::string_view record) const {
   if (record.size() != record_size_) {
-    return data_loss(fmt::format("event record of {} bytes where the feature set makes {}", record.size(), record_size_));
+    return data_loss(
+        fmt::format("event record of {} bytes where the feature set makes {}", record.size(), record_size_));
   }
   std::uint32_t format = 0;
   std::memcpy(&format, record.data(), sizeof format);
-  if (format != kFormat) return data_loss(fmt::format("event record of format {}, this build reads {}", format, kFormat));
+  if (format != kFormat)
+    return data_loss(fmt::format("event record of format {}, this build reads {}", format, kFormat));
   return Status::ok();
 }
 
@@ -82,13 +84,19 @@ Status EventRecordCodec::decode_encoded(std::string_view record, EncodedBatch& e
   encoded.time_ms[row] = header.time_ms;
   encoded.key_hashes[row] = header.key_hash;
   encoded.arrival_ns[row] = 0;
-  const char* source =
-      record.data() + sizeof header + numbers_ * sizeof(float) + categories_ * sizeof(std::uint64_t);
+  const char* source = record.data() + sizeof header + numbers_ * sizeof(float) + categories_ * sizeof(std::uint64_t);
   const auto dense = encoded.dense_row(row);
   if (!dense.empty()) std::memcpy(dense.data(), source, dense.size_bytes());
   const auto hashes = encoded.hash_row(row);
   if (!hashes.empty()) std::memcpy(hashes.data(), source + dense.size_bytes(), hashes.size_bytes());
   return Status::ok();
+}
+
+Result<std::uint32_t> EventRecordCodec::slice_of(std::string_view record) const {
+  TRY(check(record));
+  Header header;
+  std::memcpy(&header, record.data(), sizeof header);
+  return header.slice;
 }
 
 Status EventRecordCodec::decode_raw(std::string_view record, EventBatch& events) const {

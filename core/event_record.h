@@ -34,6 +34,9 @@ class EventRecordCodec {
   // Sets row `row` of `encoded` (features, label, weight, loss, time, key; the caller sets seqs).
   Status decode_encoded(std::string_view record, EncodedBatch& encoded, std::size_t row) const;
 
+  // The slice that the event was given when it was recorded, or kNoSlice.
+  Result<std::uint32_t> slice_of(std::string_view record) const;
+
   // Appends the raw columns and attributes as a row of `events`, which must have room.
   Status decode_raw(std::string_view record, EventBatch& events) const;
 

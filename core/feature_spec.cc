@@ -21,8 +21,10 @@ void check_keys(const EventSpec& spec, const FeatureSpec& feature, std::string& 
     const auto found = std::find_if(spec.features.begin(), spec.features.end(),
                                     [&](const FeatureSpec& other) { return other.name == key; });
     if (found == spec.features.end()) {
-      errors += fmt::format("feature '{}' refers to '{}', which is not a feature; declare it as a category "
-                            "(with input: false if it shall have no embedding)\n", feature.name, key);
+      errors += fmt::format(
+          "feature '{}' refers to '{}', which is not a feature; declare it as a category "
+          "(with input: false if it shall have no embedding)\n",
+          feature.name, key);
     } else if (found->kind != FeatureKind::kCategory && found->kind != FeatureKind::kTimePart) {
       errors += fmt::format("feature '{}' refers to '{}', which is a {}; keys must be categories or time parts\n",
                             feature.name, key, feature_kind_name(found->kind));
@@ -46,7 +48,8 @@ void check_feature(const EventSpec& spec, const FeatureSpec& feature, std::strin
       const bool events = feature.half_life_events > 0;
       const bool time = feature.half_life_ms > 0;
       if (events == time || !std::isfinite(feature.half_life_events) || !std::isfinite(feature.half_life_ms)) {
-        errors += fmt::format("feature '{}': give either half_life_events or half_life, greater than 0\n", feature.name);
+        errors +=
+            fmt::format("feature '{}': give either half_life_events or half_life, greater than 0\n", feature.name);
       }
       if (!(feature.prior_weight >= 0) || !std::isfinite(feature.prior_weight)) {
         errors += fmt::format("feature '{}': prior_weight must be 0 or more\n", feature.name);
@@ -129,7 +132,8 @@ Result<EventSpec> parse_event_spec(std::string_view bytes) {
   EventSpec spec;
   spec.label.field = in.get_text();
   spec.label.classes = in.get<std::uint32_t>();
-  for (auto left = in.get<std::uint64_t>(); left > 0 && in.ok(); --left) spec.label.class_names.push_back(in.get_text());
+  for (auto left = in.get<std::uint64_t>(); left > 0 && in.ok(); --left)
+    spec.label.class_names.push_back(in.get_text());
   spec.time_field = in.get_text();
   spec.key_field = in.get_text();
   for (auto left = in.get<std::uint64_t>(); left > 0 && in.ok(); --left) {

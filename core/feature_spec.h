@@ -46,7 +46,7 @@ struct FeatureSpec {
 
 struct LabelSpec {
   std::string field = "label";
-  std::uint32_t classes = 0;             // 0: a number (regression); 2: binary; more: multiclass
+  std::uint32_t classes = 0;               // 0: a number (regression); 2: binary; more: multiclass
   std::vector<std::string> class_names{};  // labels that are strings; empty: labels are 0 .. classes-1, or booleans
 };
 

@@ -5,8 +5,8 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
 #include <array>
+#include <charconv>
 #include <cmath>
 
 namespace freshet {

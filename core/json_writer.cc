@@ -88,7 +88,8 @@ void JsonWriter::before_value() {
 }
 
 void JsonWriter::key(std::string_view name) {
-  if (levels_.empty() || levels_.back().close != '}' || levels_.back().has_key) abort_with("JsonWriter: a key out of place");
+  if (levels_.empty() || levels_.back().close != '}' || levels_.back().has_key)
+    abort_with("JsonWriter: a key out of place");
   Level& level = levels_.back();
   if (!level.empty) text_ += indent_ > 0 ? "," : ", ";
   level.empty = false;
@@ -106,7 +107,8 @@ void JsonWriter::begin(char bracket) {
 }
 
 void JsonWriter::end(char bracket) {
-  if (levels_.empty() || levels_.back().close != bracket || levels_.back().has_key) abort_with("JsonWriter: an end out of place");
+  if (levels_.empty() || levels_.back().close != bracket || levels_.back().has_key)
+    abort_with("JsonWriter: an end out of place");
   const bool empty = levels_.back().empty;
   levels_.pop_back();
   if (!empty) new_line();

@@ -4,8 +4,7 @@
 
 namespace freshet {
 
-void MemoryLog::write(LogLevel, std::string_view event, std::string_view message,
-                      std::initializer_list<LogField>) {
+void MemoryLog::write(LogLevel, std::string_view event, std::string_view message, std::initializer_list<LogField>) {
   std::string line(event);
   line += ": ";
   line += message;

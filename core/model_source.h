@@ -1,7 +1,8 @@
 // ModelSource: where serving and evaluation get the model that is live right now.
 //
 // Threads: any number of readers; `current` never blocks on training, and a reader may keep what it got as long as it
-// likes. The last reader never frees a model on its own thread: the publisher keeps retired versions until they are idle.
+// likes. The last reader never frees a model on its own thread: the publisher keeps retired versions until they are
+// idle.
 #pragma once
 
 #include <memory>

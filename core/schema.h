@@ -19,10 +19,10 @@ enum class ColumnKind : std::uint8_t { kNumber, kCategory, kVector };
 struct Column {
   std::string name;
   ColumnKind kind = ColumnKind::kNumber;
-  bool boolean = false;         // a kNumber that accepts true and false only
-  std::uint32_t index = 0;      // among the columns of its kind; for kVector: first float within the vector part
-  std::uint32_t width = 1;      // floats, for kVector
-  std::uint64_t seed = 0;       // kCategory: hash seed of the field
+  bool boolean = false;     // a kNumber that accepts true and false only
+  std::uint32_t index = 0;  // among the columns of its kind; for kVector: first float within the vector part
+  std::uint32_t width = 1;  // floats, for kVector
+  std::uint64_t seed = 0;   // kCategory: hash seed of the field
 };
 
 class Schema {

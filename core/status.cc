@@ -5,9 +5,18 @@
 namespace freshet {
 
 std::string_view code_name(Code code) {
-  static constexpr std::array<std::string_view, 12> kNames = {
-      "ok",           "invalid_argument", "not_found", "already_exists", "failed_precondition", "out_of_range",
-      "resource_exhausted", "unavailable", "data_loss", "cancelled",      "unsupported",         "internal"};
+  static constexpr std::array<std::string_view, 12> kNames = {"ok",
+                                                              "invalid_argument",
+                                                              "not_found",
+                                                              "already_exists",
+                                                              "failed_precondition",
+                                                              "out_of_range",
+                                                              "resource_exhausted",
+                                                              "unavailable",
+                                                              "data_loss",
+                                                              "cancelled",
+                                                              "unsupported",
+                                                              "internal"};
   const auto index = static_cast<std::size_t>(code);
   return index < kNames.size() ? kNames[index] : "unknown";
 }

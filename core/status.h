@@ -19,17 +19,17 @@ namespace freshet {
 
 enum class Code : std::uint8_t {
   kOk,
-  kInvalidArgument,     // the caller's input is wrong; retrying cannot help
+  kInvalidArgument,  // the caller's input is wrong; retrying cannot help
   kNotFound,
   kAlreadyExists,
   kFailedPrecondition,  // right request, wrong state (e.g. a newer format on disk)
   kOutOfRange,
-  kResourceExhausted,   // disk, memory or a configured limit; may pass
-  kUnavailable,         // broker, device or peer away; may pass
-  kDataLoss,            // stored bytes do not match their checksum
-  kCancelled,           // asked to stop
+  kResourceExhausted,  // disk, memory or a configured limit; may pass
+  kUnavailable,        // broker, device or peer away; may pass
+  kDataLoss,           // stored bytes do not match their checksum
+  kCancelled,          // asked to stop
   kUnsupported,
-  kInternal,            // a bug in Freshet or in a library
+  kInternal,  // a bug in Freshet or in a library
 };
 
 std::string_view code_name(Code code);
@@ -75,8 +75,8 @@ inline Status internal_error(std::string message) { return {Code::kInternal, std
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::move(value)) {}                // NOLINT(google-explicit-constructor)
-  Result(Status status) : status_(std::move(status)) {         // NOLINT(google-explicit-constructor)
+  Result(T value) : value_(std::move(value)) {}         // NOLINT(google-explicit-constructor)
+  Result(Status status) : status_(std::move(status)) {  // NOLINT(google-explicit-constructor)
     if (status_.is_ok()) abort_with("Result built from an ok Status without a value");
   }
 
@@ -133,9 +133,9 @@ T take_value(Result<T>&& result) {
 }  // namespace freshet
 
 // TRY(expr): the value of a Result, or nothing for a Status; on failure returns the Status from the function.
-#define TRY(...)                                                                            \
-  __extension__({                                                                           \
-    auto try_result_ = (__VA_ARGS__);                                                       \
+#define TRY(...)                                                                               \
+  __extension__({                                                                              \
+    auto try_result_ = (__VA_ARGS__);                                                          \
     if (!try_result_.is_ok()) return ::freshet::internal::take_status(std::move(try_result_)); \
-    ::freshet::internal::take_value(std::move(try_result_));                                \
+    ::freshet::internal::take_value(std::move(try_result_));                                   \
   })

@@ -23,9 +23,10 @@ Result<EventSpec> infer(const Config& config, const std::vector<std::string>& sa
   for (const FeatureSpec& feature : spec.features) {
     names.push_back(fmt::format("{}: {}", feature.name, feature_kind_name(feature.kind)));
   }
-  log.info("features_inferred", fmt::format("from {} events: {}; left out: {}. They stay as they are for the life of "
-                                            "this store", samples.size(), fmt::join(names, ", "),
-                                            fmt::join(inferred.left_out, ", ")));
+  log.info("features_inferred",
+           fmt::format("from {} events: {}; left out: {}. They stay as they are for the life of "
+                       "this store",
+                       samples.size(), fmt::join(names, ", "), fmt::join(inferred.left_out, ", ")));
   return spec;
 }
 

@@ -11,20 +11,28 @@ namespace {
 
 std::string_view loss_choice(const Config& config) {
   switch (config.learning.loss) {
-    case setting::Loss::kAuto: return loss_name(default_loss(config.model.task));
-    case setting::Loss::kCrossEntropy: return "cross_entropy";
-    case setting::Loss::kMse: return "mse";
-    case setting::Loss::kMae: return "mae";
-    case setting::Loss::kHuber: return "huber";
+    case setting::Loss::kAuto:
+      return loss_name(default_loss(config.model.task));
+    case setting::Loss::kCrossEntropy:
+      return "cross_entropy";
+    case setting::Loss::kMse:
+      return "mse";
+    case setting::Loss::kMae:
+      return "mae";
+    case setting::Loss::kHuber:
+      return "huber";
   }
   abort_with("an unknown loss passed the option table");
 }
 
 LostOffsets lost_offsets(setting::LostOffsets choice) {
   switch (choice) {
-    case setting::LostOffsets::kFail: return LostOffsets::kFail;
-    case setting::LostOffsets::kEarliest: return LostOffsets::kEarliest;
-    case setting::LostOffsets::kLatest: return LostOffsets::kLatest;
+    case setting::LostOffsets::kFail:
+      return LostOffsets::kFail;
+    case setting::LostOffsets::kEarliest:
+      return LostOffsets::kEarliest;
+    case setting::LostOffsets::kLatest:
+      return LostOffsets::kLatest;
   }
   abort_with("an unknown choice for lost offsets passed the option table");
 }
@@ -81,10 +89,17 @@ EvaluationOptions evaluation_options(const Config& config, const EventSpec& spec
 std::optional<SliceSpec> slice_spec(const Config& config) {
   SliceSpec spec;
   switch (config.evaluation.slices_by) {
-    case setting::SliceBy::kNone: return std::nullopt;
-    case setting::SliceBy::kClass: spec.kind = SliceKind::kClass; break;
-    case setting::SliceBy::kMonth: spec.kind = SliceKind::kMonth; break;
-    case setting::SliceBy::kField: spec.kind = SliceKind::kFieldValue; break;
+    case setting::SliceBy::kNone:
+      return std::nullopt;
+    case setting::SliceBy::kClass:
+      spec.kind = SliceKind::kClass;
+      break;
+    case setting::SliceBy::kMonth:
+      spec.kind = SliceKind::kMonth;
+      break;
+    case setting::SliceBy::kField:
+      spec.kind = SliceKind::kFieldValue;
+      break;
   }
   spec.field = config.evaluation.slices_field;
   spec.values = config.evaluation.slices_values;

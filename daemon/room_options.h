@@ -1,6 +1,7 @@
 // The options that each room takes, made from the one Config.
 //
-// Threads: pure functions, but for reading secret files.  Failure: values that a room refuses are named by their option.
+// Threads: pure functions, but for reading secret files.  Failure: values that a room refuses are named by their
+// option.
 #pragma once
 
 #include <optional>

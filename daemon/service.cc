@@ -22,18 +22,31 @@ Result<std::unique_ptr<Service>> Service::open(const Config& config, const Optio
   TRY(set_threads(static_cast<int>(config.learning.threads)));
   std::unique_ptr<Service> service(new Service(config, clock, log));
   service->metrics_ = std::make_unique<PrometheusMetrics>(config.model.name, BuildInfo{FRESHET_VERSION, __VERSION__});
+  if (config.stream.embedded()) TRY(service->start_embedded_broker().with_context("starting the embedded broker"));
   TRY(service->open_store().with_context("opening the store"));
   TRY(service->open_source(options).with_context("opening the stream"));
   service->slot_ = std::make_unique<ModelSlot>(clock);
-  service->pipeline_ = TRY(Pipeline::open(
-      config, *service->schema_, options.pipeline,
-      {*service->store_, *service->source_, *service->slot_, clock, log, *service->metrics_}));
+  service->pipeline_ =
+      TRY(Pipeline::open(service->config_, *service->schema_, options.pipeline,
+                         {*service->store_, *service->source_, *service->slot_, clock, log, *service->metrics_}));
   TRY(service->open_server().with_context("opening the HTTP server"));
   return service;
 }
 
 Service::~Service() {
   if (const Status status = stop(); !status.is_ok()) log_.error("stop_failed", status.to_string());
+}
+
+// For trying things out: the topic is empty at each start and lives as long as the process.
+Status Service::start_embedded_broker() {
+  broker_ = TRY(EmbeddedBroker::start());
+  TRY(broker_->create_topic(config_.stream.topic, 1));
+  config_.stream.brokers = {broker_->brokers()};
+  log_.info(
+      "embedded_broker",
+      fmt::format("an embedded broker is at {0}; fill it with: freshet produce --brokers {0} --topic {1} --input FILE",
+                  broker_->brokers(), config_.stream.topic));
+  return Status::ok();
 }
 
 Status Service::open_store() {
@@ -50,7 +63,7 @@ Status Service::open_source(const Options& options) {
     dead_letters_ = TRY(KafkaDeadLetters::create(kafka_dead_letter_options(config_), *metrics_, log_));
   }
   KafkaSourceOptions source = kafka_source_options(config_);
-  source.fail_on_gap = options.fail_on_gap;
+  source.fail_on_gap = options.fail_on_gap || broker_ != nullptr;
   auto kafka = TRY(KafkaSource::create(source, *schema_, *dead_letters_, *metrics_, log_, clock_));
   kafka_ = kafka.get();
   source_ = std::move(kafka);
@@ -138,8 +151,6 @@ void Service::reload(const Config& wanted) {
 
 std::int64_t Service::next_offset(std::int32_t partition) const { return kafka_->next_offset(partition); }
 
-std::string Service::status_json() const {
-  return to_status_json(config_, pipeline_->snapshot());
-}
+std::string Service::status_json() const { return to_status_json(config_, pipeline_->snapshot()); }
 
 }  // namespace freshet

@@ -25,6 +25,7 @@
 #include "serving/v2_protocol.h"
 #include "storage/store.h"
 #include "stream/dead_letters.h"
+#include "stream/embedded_broker.h"
 #include "stream/event_source.h"
 #include "stream/kafka_source.h"
 
@@ -65,6 +66,7 @@ class Service {
 
  private:
   Service(const Config& config, const Clock& clock, Log& log);
+  Status start_embedded_broker();
   Status open_store();
   Status open_source(const Options& options);
   Status open_server();
@@ -72,6 +74,7 @@ class Service {
   Config config_;
   const Clock& clock_;
   Log& log_;
+  std::unique_ptr<EmbeddedBroker> broker_;  // only with `brokers: embedded`
   std::unique_ptr<PrometheusMetrics> metrics_;
   std::optional<Schema> schema_;
   std::unique_ptr<Store> store_;

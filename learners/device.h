@@ -16,8 +16,8 @@ namespace freshet {
 struct Device {
   enum class Kind : std::uint8_t { kCpu, kCuda };
   Kind kind = Kind::kCpu;
-  int index = 0;        // of the GPU
-  std::string reason;   // why this one: "no NVIDIA driver (libcuda.so.1) on this machine"
+  int index = 0;             // of the GPU
+  std::string reason;        // why this one: "no NVIDIA driver (libcuda.so.1) on this machine"
   std::string name() const;  // "cpu", "cuda:0"
 };
 

@@ -12,12 +12,12 @@
 namespace freshet {
 namespace {
 
-constexpr std::size_t kReadBytes = std::size_t{24} << 10;    // room for body bytes beside the header
-constexpr std::size_t kFlushBytes = std::size_t{64} << 10;   // pipelined answers are gathered up to here
-constexpr std::size_t kKeepBytes = std::size_t{256} << 10;   // buffers grown beyond are given back
+constexpr std::size_t kReadBytes = std::size_t{24} << 10;   // room for body bytes beside the header
+constexpr std::size_t kFlushBytes = std::size_t{64} << 10;  // pipelined answers are gathered up to here
+constexpr std::size_t kKeepBytes = std::size_t{256} << 10;  // buffers grown beyond are given back
 constexpr std::size_t kBodySlack = 64;
-constexpr std::size_t kDiscardMax = std::size_t{4} << 20;    // bytes of a refused request that are read away
-constexpr int kRequestsPerTurn = 32;                         // then other connections get theirs
+constexpr std::size_t kDiscardMax = std::size_t{4} << 20;  // bytes of a refused request that are read away
+constexpr int kRequestsPerTurn = 32;                       // then other connections get theirs
 
 void shrink(std::string& buffer) {
   buffer.clear();
@@ -39,9 +39,7 @@ std::pair<std::string_view, std::string_view> split_target(std::string_view targ
 }  // namespace
 
 HttpConnection::HttpConnection(HttpSocket socket, HttpContext& context)
-    : context_(context),
-      socket_(std::move(socket)),
-      input_(new char[context.options.header_bytes_max + kReadBytes]) {}
+    : context_(context), socket_(std::move(socket)), input_(new char[context.options.header_bytes_max + kReadBytes]) {}
 
 std::size_t HttpConnection::buffer_bytes() const { return context_.options.header_bytes_max + kReadBytes; }
 
@@ -82,9 +80,10 @@ void HttpConnection::run() {
         return;
     }
   }
-  if (flush()) boost::asio::post(socket_.get_executor(), [self = shared_from_this()] {
-    if (!self->closed_) self->run();
-  });
+  if (flush())
+    boost::asio::post(socket_.get_executor(), [self = shared_from_this()] {
+      if (!self->closed_) self->run();
+    });
 }
 
 ParseStep HttpConnection::parse() {
@@ -189,15 +188,14 @@ bool HttpConnection::flush() {
     if (error == boost::asio::error::would_block || error == boost::asio::error::try_again) {
       if (!writing_) set_deadline(context_.options.request_timeout);
       writing_ = true;
-      socket_.async_wait(HttpSocket::wait_write,
-                         [self = shared_from_this()](const ErrorCode& wait_error) {
-                           if (self->closed_) return;
-                           if (wait_error) {
-                             self->close();
-                           } else if (self->flush()) {
-                             self->run();
-                           }
-                         });
+      socket_.async_wait(HttpSocket::wait_write, [self = shared_from_this()](const ErrorCode& wait_error) {
+        if (self->closed_) return;
+        if (wait_error) {
+          self->close();
+        } else if (self->flush()) {
+          self->run();
+        }
+      });
       return false;
     }
     if (error) {

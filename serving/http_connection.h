@@ -59,15 +59,15 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
  private:
   using ErrorCode = boost::system::error_code;
 
-  void run();             // parse, handle, write, until bytes or room to write are lacking
-  ParseStep parse();      // the next request out of the buffer
-  void serve();           // the request that the parser holds
+  void run();         // parse, handle, write, until bytes or room to write are lacking
+  ParseStep parse();  // the next request out of the buffer
+  void serve();       // the request that the parser holds
   void fail(int status, std::string_view reason);
   void append_response(const Response& response, bool head_only, bool keep_alive);
-  bool flush();           // true when all output is with the kernel; else goes on by itself, or has closed
+  bool flush();  // true when all output is with the kernel; else goes on by itself, or has closed
   void read();
   void on_read(const ErrorCode& error, std::size_t bytes);
-  void finish();          // all is answered: close, or linger until the client has read the answer
+  void finish();  // all is answered: close, or linger until the client has read the answer
   void make_room();
   void set_deadline(std::chrono::milliseconds from_now);
   std::size_t buffer_bytes() const;
@@ -79,7 +79,7 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   std::unique_ptr<char[]> input_;  // NOLINT(modernize-avoid-c-arrays)
   std::size_t begin_ = 0;          // of the bytes not parsed yet
   std::size_t end_ = 0;
-  std::size_t request_begin_ = 0;  // of the request being parsed, whose header stays in place
+  std::size_t request_begin_ = 0;        // of the request being parsed, whose header stays in place
   std::optional<RequestParser> parser_;  // engaged from a request's first byte to its response
   std::vector<HeaderView> headers_;
   std::string body_;
@@ -88,11 +88,11 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
 
   std::int64_t deadline_ns_ = 0;
   std::size_t discarded_ = 0;
-  bool reading_ = false;          // a read is under way
-  bool writing_ = false;          // waiting for room to write
+  bool reading_ = false;  // a read is under way
+  bool writing_ = false;  // waiting for room to write
   bool continue_sent_ = false;
   bool close_after_output_ = false;
-  bool linger_ = false;           // the client may still be sending
+  bool linger_ = false;  // the client may still be sending
   bool lingering_ = false;
   bool closed_ = false;
 };

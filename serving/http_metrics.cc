@@ -16,7 +16,8 @@ HttpMetrics::HttpMetrics(MetricsRegistry& registry)
                                 "Requests cut off because the client sent or read too slowly.")) {
   for (std::size_t i = 0; i < kStatuses.size(); ++i) {
     const std::string code = kStatuses[i] == 0 ? "other" : std::to_string(kStatuses[i]);
-    responses_[i] = &registry.counter("freshet_http_requests_total", "Requests answered, by status code.", {{"code", code}});
+    responses_[i] =
+        &registry.counter("freshet_http_requests_total", "Requests answered, by status code.", {{"code", code}});
   }
 }
 

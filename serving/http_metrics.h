@@ -16,8 +16,8 @@ class HttpMetrics {
 
   void count_response(int status);
 
-  Histogram& request_seconds;    // from the request being whole to its response being ready
-  Gauge& requests_in_flight;     // begun by the client, not answered yet
+  Histogram& request_seconds;  // from the request being whole to its response being ready
+  Gauge& requests_in_flight;   // begun by the client, not answered yet
   Gauge& connections;
   Counter& connections_refused;  // over connections_max
   Counter& timeouts;             // requests cut off because they took too long to arrive or to be taken

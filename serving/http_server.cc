@@ -4,13 +4,13 @@
 #include <fmt/format.h>
 #include <pthread.h>
 
+#include <algorithm>
 #include <atomic>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <algorithm>
 #include <condition_variable>
 #include <ctime>
 #include <exception>
@@ -47,8 +47,16 @@ std::string date_header(std::int64_t wall_ms) {
 struct HttpServer::Impl {
   struct Worker {
     Worker(Impl& server, std::size_t index)
-        : context{server.options, server.handler, server.metrics, server.log, server.clock, index,
-                  server.draining, {}, {}, {}},
+        : context{server.options,
+                  server.handler,
+                  server.metrics,
+                  server.log,
+                  server.clock,
+                  index,
+                  server.draining,
+                  {},
+                  {},
+                  {}},
           guard(asio::make_work_guard(loop)),
           sweep_timer(loop) {
       context.connection_closed = [&server, this] {

@@ -27,10 +27,10 @@ struct HttpServerOptions {
   std::size_t threads = 1;
   std::size_t header_bytes_max = 8192;
   std::size_t body_bytes_max = std::size_t{16} << 20;
-  std::size_t connections_max = 1024;                     // one more is answered 503 and closed
-  std::chrono::milliseconds idle_timeout{75'000};         // between requests of a connection
-  std::chrono::milliseconds request_timeout{30'000};      // to send one request whole, and to take one response whole
-  std::chrono::milliseconds linger_timeout{2'000};        // after an error: lets the client read why
+  std::size_t connections_max = 1024;                 // one more is answered 503 and closed
+  std::chrono::milliseconds idle_timeout{75'000};     // between requests of a connection
+  std::chrono::milliseconds request_timeout{30'000};  // to send one request whole, and to take one response whole
+  std::chrono::milliseconds linger_timeout{2'000};    // after an error: lets the client read why
 };
 
 class HttpServer {

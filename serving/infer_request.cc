@@ -66,7 +66,8 @@ class InferRequest::Impl {
     bool has_outputs = false;
     for (const auto& [key, value] : request) {
       if (key == "id") {
-        if (value.get(id_) != simdjson::SUCCESS) return invalid_argument(fmt::format("'id' must be a text, is {}", show_json(value)));
+        if (value.get(id_) != simdjson::SUCCESS)
+          return invalid_argument(fmt::format("'id' must be a text, is {}", show_json(value)));
         has_id_ = true;
       } else if (key == "parameters") {
         if (!value.is_object()) return invalid_argument("'parameters' must be an object");
@@ -149,8 +150,8 @@ class InferRequest::Impl {
       }
       expected = tensor.input + 1;
       if (!tensors_.empty() && tensor.rows != tensors_.front().rows) {
-        return invalid_argument(fmt::format("input '{}' has {} rows where input '{}' has {}", cut_name(tensor.name), tensor.rows,
-                                            cut_name(tensors_.front().name), tensors_.front().rows));
+        return invalid_argument(fmt::format("input '{}' has {} rows where input '{}' has {}", cut_name(tensor.name),
+                                            tensor.rows, cut_name(tensors_.front().name), tensors_.front().rows));
       }
       tensors_.push_back(tensor);
     }
@@ -222,7 +223,8 @@ class InferRequest::Impl {
 
   static Status check_datatype(const Input& input, const Datatype& datatype) {
     const auto refuse = [&](std::string_view what, std::string_view accepted) {
-      return invalid_argument(fmt::format("input '{}' is {} and takes {}, not {}", input.name, what, accepted, datatype.name));
+      return invalid_argument(
+          fmt::format("input '{}' is {} and takes {}, not {}", input.name, what, accepted, datatype.name));
     };
     const bool numeric = datatype.kind != DatatypeKind::kBytes && datatype.kind != DatatypeKind::kBool;
     if (input.column != nullptr) {
@@ -230,12 +232,15 @@ class InferRequest::Impl {
       if (column.kind == ColumnKind::kNumber && column.boolean) {
         if (datatype.kind != DatatypeKind::kBool) return refuse("a boolean", "BOOL");
       } else if (column.kind != ColumnKind::kCategory && !numeric) {
-        return refuse(column.kind == ColumnKind::kVector ? "a vector" : "a number", "INT8 to INT64, UINT8 to UINT64, FP16, FP32 or FP64");
+        return refuse(column.kind == ColumnKind::kVector ? "a vector" : "a number",
+                      "INT8 to INT64, UINT8 to UINT64, FP16, FP32 or FP64");
       }
     }
     if (input.time) {
-      const bool good = datatype.name == "BYTES" || datatype.name == "INT64" || datatype.name == "UINT64" || datatype.name == "FP64";
-      if (!good) return refuse("the event time", "BYTES (ISO 8601), or INT64, UINT64 or FP64 (milliseconds since 1970)");
+      const bool good =
+          datatype.name == "BYTES" || datatype.name == "INT64" || datatype.name == "UINT64" || datatype.name == "FP64";
+      if (!good)
+        return refuse("the event time", "BYTES (ISO 8601), or INT64, UINT64 or FP64 (milliseconds since 1970)");
     }
     return Status::ok();
   }
@@ -259,7 +264,8 @@ class InferRequest::Impl {
     if (rank == 0 || (rank == 1 && width != 1) || (rank == 2 && sizes[1] != width)) return refuse();
     if (sizes[0] == 0) return invalid_argument(fmt::format("input '{}' has no rows", tensor.name));
     if (sizes[0] > rows_max_) {
-      return invalid_argument(fmt::format("input '{}' has {} rows; one request takes at most {}", tensor.name, sizes[0], rows_max_));
+      return invalid_argument(
+          fmt::format("input '{}' has {} rows; one request takes at most {}", tensor.name, sizes[0], rows_max_));
     }
     tensor.rank = rank;
     tensor.rows = sizes[0];
@@ -272,10 +278,12 @@ class InferRequest::Impl {
     if (value.get(outputs) != simdjson::SUCCESS) return invalid_argument("'outputs' must be an array");
     for (const dom::element item : outputs) {
       std::string_view name;
-      if (item["name"].get(name) != simdjson::SUCCESS) return invalid_argument("each of 'outputs' must be an object with a 'name'");
+      if (item["name"].get(name) != simdjson::SUCCESS)
+        return invalid_argument("each of 'outputs' must be an object with a 'name'");
       const auto found = std::find(output_names_.begin(), output_names_.end(), name);
       if (found == output_names_.end()) {
-        return invalid_argument(fmt::format("there is no output '{}'; this model has: {}", cut_name(name), fmt::join(output_names_, ", ")));
+        return invalid_argument(
+            fmt::format("there is no output '{}'; this model has: {}", cut_name(name), fmt::join(output_names_, ", ")));
       }
       const auto index = static_cast<std::size_t>(found - output_names_.begin());
       if (std::find(requested_.begin(), requested_.end(), index) != requested_.end()) {

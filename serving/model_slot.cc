@@ -43,7 +43,8 @@ Status ModelSlot::roll_back(std::uint64_t version) {
     const std::lock_guard flip(flip_);
     const auto found =
         std::find_if(kept_.begin(), kept_.end(), [&](const auto& kept) { return kept->version() == version; });
-    if (found == kept_.end()) return not_found(fmt::format("model version {} is not kept; cannot roll back to it", version));
+    if (found == kept_.end())
+      return not_found(fmt::format("model version {} is not kept; cannot roll back to it", version));
     model = std::move(*found);
     kept_.erase(found);
   }

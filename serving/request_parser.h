@@ -44,7 +44,7 @@ class RequestParser final : private boost::beast::http::basic_parser<true> {
 
   bool header_done() const { return is_header_done(); }
   std::size_t header_bytes() const { return header_bytes_; }  // parsed so far, or all once it is done
-  bool wants_continue() const { return wants_continue_; }  // the client waits for "100 Continue"
+  bool wants_continue() const { return wants_continue_; }     // the client waits for "100 Continue"
   bool http_1_0() const { return version_ == 10; }
   bool client_keeps_alive() const { return keep_alive(); }
   std::string_view method() const { return method_; }

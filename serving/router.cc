@@ -107,9 +107,8 @@ Response Router::handle(const Request& request) const {
     return route.handler(routed);
   }
   if (!allowed.empty()) {
-    Response response = error_response(
-        405, fmt::format("{} is not possible on {}; allowed: {}", request.method,
-                         request.path.substr(0, kEchoedPathMax), allowed));
+    Response response = error_response(405, fmt::format("{} is not possible on {}; allowed: {}", request.method,
+                                                        request.path.substr(0, kEchoedPathMax), allowed));
     response.headers.emplace_back("Allow", std::move(allowed));
     return response;
   }

@@ -72,11 +72,11 @@ class TensorReader {
   }
 
   // An integer within the datatype's range, as itself or, above INT64_MAX, in `large`.
-  bool read_integer(std::size_t row, const dom::element& item, std::int64_t& value,
-                    std::uint64_t& large) {
+  bool read_integer(std::size_t row, const dom::element& item, std::int64_t& value, std::uint64_t& large) {
     large = 0;
     if (item.get(value) == simdjson::SUCCESS) {
-      if (value >= tensor_.datatype->min && (value < 0 || static_cast<std::uint64_t>(value) <= tensor_.datatype->max)) return true;
+      if (value >= tensor_.datatype->min && (value < 0 || static_cast<std::uint64_t>(value) <= tensor_.datatype->max))
+        return true;
     } else if (item.is_uint64() && item.get(large) == simdjson::SUCCESS && large <= tensor_.datatype->max) {
       return true;
     }
@@ -118,8 +118,7 @@ class TensorReader {
     return true;
   }
 
-  bool read_category(std::size_t row, const dom::element& item, std::uint64_t seed,
-                     std::uint64_t& out) {
+  bool read_category(std::size_t row, const dom::element& item, std::uint64_t seed, std::uint64_t& out) {
     switch (tensor_.datatype->kind) {
       case DatatypeKind::kBytes: {
         std::string_view text;
@@ -140,7 +139,8 @@ class TensorReader {
         return true;
       }
       case DatatypeKind::kSigned:
-      case DatatypeKind::kUnsigned: break;
+      case DatatypeKind::kUnsigned:
+        break;
     }
     std::int64_t integer = 0;
     std::uint64_t large = 0;
@@ -187,7 +187,8 @@ Status fill_column(const Tensor& tensor, const Column& column, EventBatch& batch
   bool good = false;
   if (column.kind == ColumnKind::kVector) {
     good = reader.for_each_item([&](std::size_t row, std::size_t at, const dom::element& item) {
-      if (item.is_null()) return reader.refuse("input '{}', row {}: an item of a vector cannot be null", tensor.name, row);
+      if (item.is_null())
+        return reader.refuse("input '{}', row {}: an item of a vector cannot be null", tensor.name, row);
       return reader.read_float(row, item, batch.vectors(row)[column.index + at]);
     });
   } else if (column.kind == ColumnKind::kCategory) {
@@ -222,14 +223,22 @@ std::string_view cut_name(std::string_view text) {
 
 std::string show_json(const dom::element& item) {
   switch (item.type()) {
-    case dom::element_type::ARRAY: return "an array";
-    case dom::element_type::OBJECT: return "an object";
-    case dom::element_type::INT64: return fmt::format("the number {}", item.get_int64().value_unsafe());
-    case dom::element_type::UINT64: return fmt::format("the number {}", item.get_uint64().value_unsafe());
-    case dom::element_type::DOUBLE: return fmt::format("the number {}", item.get_double().value_unsafe());
-    case dom::element_type::STRING: return fmt::format("the text \"{}\"", cut_name(item.get_string().value_unsafe()));
-    case dom::element_type::BOOL: return item.get_bool().value_unsafe() ? "true" : "false";
-    case dom::element_type::NULL_VALUE: return "null";
+    case dom::element_type::ARRAY:
+      return "an array";
+    case dom::element_type::OBJECT:
+      return "an object";
+    case dom::element_type::INT64:
+      return fmt::format("the number {}", item.get_int64().value_unsafe());
+    case dom::element_type::UINT64:
+      return fmt::format("the number {}", item.get_uint64().value_unsafe());
+    case dom::element_type::DOUBLE:
+      return fmt::format("the number {}", item.get_double().value_unsafe());
+    case dom::element_type::STRING:
+      return fmt::format("the text \"{}\"", cut_name(item.get_string().value_unsafe()));
+    case dom::element_type::BOOL:
+      return item.get_bool().value_unsafe() ? "true" : "false";
+    case dom::element_type::NULL_VALUE:
+      return "null";
   }
   return "unknown";
 }

@@ -24,13 +24,18 @@ std::vector<std::string> output_names(const LabelSpec& label) {
 
 int http_status(Code code) {
   switch (code) {
-    case Code::kOk: return 200;
+    case Code::kOk:
+      return 200;
     case Code::kInvalidArgument:
-    case Code::kOutOfRange: return 400;
-    case Code::kNotFound: return 404;
+    case Code::kOutOfRange:
+      return 400;
+    case Code::kNotFound:
+      return 404;
     case Code::kUnavailable:
-    case Code::kResourceExhausted: return 503;
-    default: return 500;
+    case Code::kResourceExhausted:
+      return 503;
+    default:
+      return 500;
   }
 }
 
@@ -165,9 +170,15 @@ std::string V2Protocol::describe_tensors() const {
   for (const auto& column : schema.columns()) {
     if (out.back() == '}') out += ',';
     switch (column.kind) {
-      case ColumnKind::kNumber: append_tensor(out, column.name, column.boolean ? "BOOL" : "FP32", "[-1]"); break;
-      case ColumnKind::kCategory: append_tensor(out, column.name, "BYTES", "[-1]"); break;
-      case ColumnKind::kVector: append_tensor(out, column.name, "FP32", fmt::format("[-1,{}]", column.width)); break;
+      case ColumnKind::kNumber:
+        append_tensor(out, column.name, column.boolean ? "BOOL" : "FP32", "[-1]");
+        break;
+      case ColumnKind::kCategory:
+        append_tensor(out, column.name, "BYTES", "[-1]");
+        break;
+      case ColumnKind::kVector:
+        append_tensor(out, column.name, "FP32", fmt::format("[-1,{}]", column.width));
+        break;
     }
   }
   const auto& time_field = schema.spec().time_field;
@@ -209,7 +220,8 @@ Response V2Protocol::infer_into(Scratch& scratch, const Request& request, const 
   const EventBatch& events = scratch.request.events();
   const std::size_t rows = events.size();
   std::optional<EncodedBatch> large;
-  if (rows > scratch.small.capacity()) large.emplace(scratch.small.dense_width(), scratch.small.categorical_width(), rows);
+  if (rows > scratch.small.capacity())
+    large.emplace(scratch.small.dense_width(), scratch.small.categorical_width(), rows);
   EncodedBatch& encoded = large ? *large : scratch.small;
   encoded.clear();
   encoded.resize(rows);

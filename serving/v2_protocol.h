@@ -33,8 +33,8 @@ struct V2Options {
   std::string model_name = "freshet";
   std::string server_version;
   std::string platform = "freshet";
-  std::size_t rows_max = 10'000;  // of one request
-  std::size_t workers = 1;        // as HttpServerOptions::threads
+  std::size_t rows_max = 10'000;    // of one request
+  std::size_t workers = 1;          // as HttpServerOptions::threads
   std::function<bool()> accepting;  // beside a live model, what readiness asks for; empty: nothing
 };
 

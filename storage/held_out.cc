@@ -18,17 +18,22 @@ constexpr double kSteps = 9007199254740992.0;  // 2^53
 
 std::string_view purpose_name(Purpose purpose) {
   switch (purpose) {
-    case Purpose::kTraining: return "training";
-    case Purpose::kForgetting: return "forgetting";
-    case Purpose::kGating: return "gating";
-    case Purpose::kTuning: return "tuning";
+    case Purpose::kTraining:
+      return "training";
+    case Purpose::kForgetting:
+      return "forgetting";
+    case Purpose::kGating:
+      return "gating";
+    case Purpose::kTuning:
+      return "tuning";
   }
   return "unknown";
 }
 
 Result<HeldOutChoice> HeldOutChoice::create(const HeldOutShares& shares) {
   for (const double share : {shares.forgetting, shares.gating, shares.tuning}) {
-    if (!(share >= 0 && share < 1)) return invalid_argument(fmt::format("a held-out share is {}, not in [0, 1)", share));
+    if (!(share >= 0 && share < 1))
+      return invalid_argument(fmt::format("a held-out share is {}, not in [0, 1)", share));
   }
   if (shares.forgetting + shares.gating + shares.tuning >= 1) {
     return invalid_argument("the held-out shares leave nothing to train on");

@@ -59,7 +59,8 @@ class HeldOutSet {
   std::vector<std::uint32_t> slices() const;  // ascending
   std::uint64_t seen(std::uint32_t slice) const;
   std::size_t size(std::uint32_t slice) const;
-  void records(std::uint32_t slice, const std::function<void(std::uint64_t seq, std::string_view record)>& visitor) const;
+  void records(std::uint32_t slice,
+               const std::function<void(std::uint64_t seq, std::string_view record)>& visitor) const;
   std::uint64_t refused() const { return refused_; }  // offers for lack of room for another slice
 
   // Forgets the entries for which `gone` is true (erasure); their number.

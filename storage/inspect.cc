@@ -94,10 +94,11 @@ std::string to_json(const StoreReport& report) {
   json += ",\"checkpoints\":[";
   for (std::size_t i = 0; i < report.checkpoints.size(); ++i) {
     const CheckpointInfo& info = report.checkpoints[i];
-    fmt::format_to(out,
-                   "{}{{\"id\":{},\"time_ms\":{},\"seq\":{},\"order_index\":{},\"round\":{},\"model_version\":{},\"bytes\":{}}}",
-                   i == 0 ? "" : ",", info.id, info.wall_ms, info.seq, info.order_index, info.round, info.model_version,
-                   info.bytes);
+    fmt::format_to(
+        out,
+        "{}{{\"id\":{},\"time_ms\":{},\"seq\":{},\"order_index\":{},\"round\":{},\"model_version\":{},\"bytes\":{}}}",
+        i == 0 ? "" : ",", info.id, info.wall_ms, info.seq, info.order_index, info.round, info.model_version,
+        info.bytes);
   }
   fmt::format_to(out, "],\"bytes_on_disk\":{}}}", report.bytes_on_disk);
   return json;

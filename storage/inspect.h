@@ -24,11 +24,11 @@ struct StoreReport {
   std::uint64_t last_seq = 0;
   std::uint64_t stored_events_estimate = 0;
   std::uint64_t next_order_index = 0;
-  std::uint64_t order_entries = 0;           // still stored
+  std::uint64_t order_entries = 0;  // still stored
   std::uint64_t round_cuts = 0;
   std::uint64_t go_lives = 0;
-  std::vector<CheckpointInfo> checkpoints;   // oldest first
-  std::optional<ReplaySummary> memory;       // as of the newest checkpoint that is whole
+  std::vector<CheckpointInfo> checkpoints;  // oldest first
+  std::optional<ReplaySummary> memory;      // as of the newest checkpoint that is whole
   std::uint64_t bytes_on_disk = 0;
 };
 

@@ -100,7 +100,8 @@ Status Ledger::stage(std::span<const Position> positions, std::span<const std::u
   }
   PartitionLedger* ledger = nullptr;
   for (const Item& item : items_) {
-    if (ledger == nullptr || ledger->partition != item.position.partition) ledger = &staged_for(item.position.partition);
+    if (ledger == nullptr || ledger->partition != item.position.partition)
+      ledger = &staged_for(item.position.partition);
     if (item.position.offset < 0) {
       return invalid_argument(fmt::format("partition {}: negative offset", item.position.partition));
     }

@@ -55,7 +55,8 @@ Result<Manifest> decode_manifest(std::uint64_t id, std::string_view bytes) {
 
   ByteReader reader(body);
   if (const auto format = reader.get<std::uint32_t>(); format != kManifestFormat) {
-    return failed_precondition(fmt::format("checkpoint {} has format {}, this build reads {}", id, format, kManifestFormat));
+    return failed_precondition(
+        fmt::format("checkpoint {} has format {}, this build reads {}", id, format, kManifestFormat));
   }
   Manifest manifest;
   manifest.info.id = reader.get<std::uint64_t>();

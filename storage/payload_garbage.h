@@ -1,6 +1,6 @@
-// PayloadGarbage: which event payloads may go. A seq that the replay memory released, or that it was never offered (held
-// out of training), is still needed while the log is redone from an older checkpoint; once a checkpoint has seen it,
-// nobody needs it. Work is proportional to what was released: nothing is ever scanned.
+// PayloadGarbage: which event payloads may go. A seq that the replay memory released, or that it was never offered
+// (held out of training), is still needed while the log is redone from an older checkpoint; once a checkpoint has seen
+// it, nobody needs it. Work is proportional to what was released: nothing is ever scanned.
 //
 // Threads: one owner (ingest).  Owns: the released seqs that were not collected yet, 8 bytes each.  Failure: none.
 #pragma once

@@ -1,19 +1,29 @@
 #include "storage/record_cache.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cstring>
 
 namespace freshet {
+namespace {
+constexpr std::uint64_t kLargePage = std::uint64_t{2} << 20;
+}  // namespace
 
 const RecordCache::Table* RecordCache::table_for(std::size_t stride) {
   std::call_once(made_, [&] {
     const std::uint64_t places = bytes_ / (stride + sizeof(std::uint64_t));
     if (places == 0) return;
+    // Not zeroed: the kernel gives pages as they fill, large ones where it can, which spares faults and address walks.
+    const std::uint64_t size = (places * stride + kLargePage - 1) / kLargePage * kLargePage;
+    auto* memory = static_cast<char*>(std::aligned_alloc(kLargePage, size));
+    if (memory == nullptr) return;
+    madvise(memory, size, MADV_HUGEPAGE);  // a wish: its refusal changes nothing
     owned_ = std::make_unique<Table>();
     owned_->places = places;
     owned_->stride = stride;
     owned_->seqs = std::make_unique<std::uint64_t[]>(places);
-    owned_->records.reset(new char[places * stride]);  // not zeroed: the kernel gives pages as they fill
+    owned_->records.reset(memory);
     table_.store(owned_.get(), std::memory_order_release);
   });
   return table_.load(std::memory_order_acquire);

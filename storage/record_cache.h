@@ -11,6 +11,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <string_view>
@@ -51,14 +52,17 @@ class RecordCache {
 
  private:
   static constexpr std::size_t kLocks = 64;
-  static constexpr std::uint64_t kNeighbours = 256;       // places that share a lock
+  static constexpr std::uint64_t kNeighbours = 256;  // places that share a lock
   static constexpr std::size_t kPrefetchBytesMax = 512;
 
+  struct FreeMemory {
+    void operator()(char* memory) const { std::free(memory); }
+  };
   struct Table {
     std::uint64_t places = 0;
     std::size_t stride = 0;
     std::unique_ptr<std::uint64_t[]> seqs;  // 0: empty
-    std::unique_ptr<char[]> records;
+    std::unique_ptr<char[], FreeMemory> records;
   };
   static std::size_t stripe(std::uint64_t place) { return static_cast<std::size_t>(place / kNeighbours % kLocks); }
   const Table* table_for(std::size_t stride);

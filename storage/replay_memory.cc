@@ -29,7 +29,8 @@ Status check_format(ByteReader& reader) {
   const auto format = reader.get<std::uint32_t>();
   if (!reader.ok()) return data_loss("the replay memory's header is too short");
   if (format != kHeaderFormat) {
-    return failed_precondition(fmt::format("the replay memory has format {}, this build reads {}", format, kHeaderFormat));
+    return failed_precondition(
+        fmt::format("the replay memory has format {}, this build reads {}", format, kHeaderFormat));
   }
   return Status::ok();
 }
@@ -186,9 +187,11 @@ Status ReplayMemory::load_begin(std::string_view header) {
   TRY(check_format(reader));
   const ReplaySummary stored = read_summary(reader);
   if (!reader.ok()) return data_loss("the replay memory's header is too short");
-  if (stored.policy != policy_->name() || stored.capacity != options_.capacity_events || stored.ttl_ms != options_.ttl_ms) {
+  if (stored.policy != policy_->name() || stored.capacity != options_.capacity_events ||
+      stored.ttl_ms != options_.ttl_ms) {
     return failed_precondition(fmt::format(
-        "the stored replay memory is a {} of {} events with a time to live of {} ms, configured is a {} of {} with {} ms; "
+        "the stored replay memory is a {} of {} events with a time to live of {} ms, configured is a {} of {} with {} "
+        "ms; "
         "give back the old memory.* options, or begin anew with another memory.path",
         stored.policy, stored.capacity, stored.ttl_ms, policy_->name(), options_.capacity_events, options_.ttl_ms));
   }

@@ -1,8 +1,9 @@
 // ReplayMemory: which past events may be replayed. It holds sequence numbers only; payloads stand once, in the store's
 // event log. A policy (storage/replay_policy.h) decides who stays.
 //
-// Every offered seq leaves exactly once, through `released`: at once when it is not taken in, later when it is replaced,
-// too old or erased. What was released is needed by nobody but the log after the last checkpoint (PayloadGarbage).
+// Every offered seq leaves exactly once, through `released`: at once when it is not taken in, later when it is
+// replaced, too old or erased. What was released is needed by nobody but the log after the last checkpoint
+// (PayloadGarbage).
 //
 // Time to live is event time, in steps of a 256th of it (at least a second): expire() forgets what is older. Who calls
 // it chooses the watermark, so that one event from the far future does not empty the memory.
@@ -70,7 +71,9 @@ class ReplayMemory {
 
   // For a checkpoint: header() as the blob, dirty_pages() as the pages; clear_dirty() once it is durable.
   std::string header() const;
-  void dirty_pages(const std::function<void(std::uint64_t, std::string_view)>& visitor) const { slots_.dirty_pages(visitor); }
+  void dirty_pages(const std::function<void(std::uint64_t, std::string_view)>& visitor) const {
+    slots_.dirty_pages(visitor);
+  }
   void clear_dirty() { slots_.clear_dirty(); }
 
   // load_begin, then each page by ascending index, then load_end. Leaves an unusable memory behind when it fails.
@@ -92,9 +95,9 @@ class ReplayMemory {
   Rng rng_;
   std::uint64_t seen_ = 0;
   std::uint32_t bucket_s_ = 1;
-  std::uint32_t horizon_s_ = 0;                    // events before it are gone
+  std::uint32_t horizon_s_ = 0;                     // events before it are gone
   std::map<std::uint32_t, std::uint64_t> offered_;  // start of a step of time -> events offered from it, held or not
-  std::vector<std::uint64_t> chosen_;              // scratch of sample: open addressing, slot + 1
+  std::vector<std::uint64_t> chosen_;               // scratch of sample: open addressing, slot + 1
 };
 
 }  // namespace freshet

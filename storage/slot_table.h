@@ -21,8 +21,8 @@ inline constexpr std::uint64_t kSlotsPerPage = 512;
 // An event that is offered to the memory.
 struct ReplayItem {
   std::uint64_t seq = 0;
-  std::int64_t time_ms = 0;   // event time
-  std::uint16_t group = 0;    // class or slice, for policies that balance
+  std::int64_t time_ms = 0;  // event time
+  std::uint16_t group = 0;   // class or slice, for policies that balance
 };
 
 class SlotTable {

@@ -16,10 +16,10 @@
 namespace freshet {
 namespace {
 
-constexpr std::size_t kReadChunk = 1024;              // keys of one MultiGet
-constexpr std::uint64_t kRangeDeleteFrom = 2048;      // shorter ranges are deleted one by one: range marks slow reads
-constexpr std::uint64_t kDeletesPerAppend = 2;        // for each appended event, so that deleting keeps up
-constexpr std::uint64_t kDeletesPerBatch = 16384;     // when there is nothing to hide behind
+constexpr std::size_t kReadChunk = 1024;           // keys of one MultiGet
+constexpr std::uint64_t kRangeDeleteFrom = 2048;   // shorter ranges are deleted one by one: range marks slow reads
+constexpr std::uint64_t kDeletesPerAppend = 2;     // for each appended event, so that deleting keeps up
+constexpr std::uint64_t kDeletesPerBatch = 16384;  // when there is nothing to hide behind
 constexpr std::uint64_t kSpareBytes = std::uint64_t{1} << 20;  // free beside a write buffer's worth before resuming
 
 std::string encode_order(const OrderEntry& entry) {
@@ -56,12 +56,12 @@ Status Store::Impl::ready(std::string_view what) {
 
 Status Store::Impl::usable() const {
   if (db != nullptr) return Status::ok();
-  return unavailable(fmt::format("the store at {} is closed after a disk error; it opens again with the next write that succeeds",
-                                 options.path));
+  return unavailable(fmt::format(
+      "the store at {} is closed after a disk error; it opens again with the next write that succeeds", options.path));
 }
 
-// After a refused write. RocksDB resumes from most errors; one that met it while it changed files stops it for good, and
-// it has to be opened anew, which needs room for the tables that it makes of its log.
+// After a refused write. RocksDB resumes from most errors; one that met it while it changed files stops it for good,
+// and it has to be opened anew, which needs room for the tables that it makes of its log.
 Status Store::Impl::recover(std::string_view what) {
   if (db != nullptr) {
     std::uint64_t free_bytes = 0;
@@ -69,9 +69,10 @@ Status Store::Impl::recover(std::string_view what) {
     const std::uint64_t needed = options.write_buffer_bytes + kSpareBytes;
     if (asked.ok() && free_bytes < needed) {
       stalls->increment();
-      return resource_exhausted(fmt::format("{}: the disk that holds {} has {} bytes free, {} are needed; make room and "
-                                            "writing resumes by itself",
-                                            what, options.path, free_bytes, needed));
+      return resource_exhausted(
+          fmt::format("{}: the disk that holds {} has {} bytes free, {} are needed; make room and "
+                      "writing resumes by itself",
+                      what, options.path, free_bytes, needed));
     }
     if (db->Resume().ok()) {
       stalled = false;
@@ -103,7 +104,8 @@ Status Store::Impl::reopen() {
     next_order = order_before;
     return status;
   }
-  if (last_seq != seq_before || next_order != order_before) landed = Landed{seq_before + 1, last_seq, order_before, next_order};
+  if (last_seq != seq_before || next_order != order_before)
+    landed = Landed{seq_before + 1, last_seq, order_before, next_order};
   return Status::ok();
 }
 
@@ -177,7 +179,8 @@ Status Store::append(const AppendBatch& in) {
   TRY(self.ready("appending events"));
   const std::size_t count = in.positions.size();
   if (in.records.size() != count * in.stride || (count != 0 && in.stride == 0)) {
-    return invalid_argument(fmt::format("append of {} events of {} bytes with {} bytes", count, in.stride, in.records.size()));
+    return invalid_argument(
+        fmt::format("append of {} events of {} bytes with {} bytes", count, in.stride, in.records.size()));
   }
   if (const auto landed = std::exchange(self.landed, std::nullopt)) {
     const bool same_place = count == 0 || landed->first_seq == in.first_seq;
@@ -347,7 +350,8 @@ std::uint64_t Store::next_order_index() const {
 std::uint64_t Store::stored_events_estimate() const {
   const std::shared_lock shared(impl_->database_mutex);
   std::uint64_t count = 0;
-  if (impl_->usable().is_ok()) impl_->db->GetIntProperty(impl_->families[kEvents], rocksdb::DB::Properties::kEstimateNumKeys, &count);
+  if (impl_->usable().is_ok())
+    impl_->db->GetIntProperty(impl_->families[kEvents], rocksdb::DB::Properties::kEstimateNumKeys, &count);
   return count;
 }
 
@@ -355,8 +359,8 @@ std::uint64_t Store::bytes_on_disk() const {
   std::uint64_t total = 0;
   std::error_code error;
   // Files may vanish under the walk: what cannot be asked counts as nothing.
-  for (auto file = std::filesystem::directory_iterator(path(), error); !error && file != std::filesystem::directory_iterator();
-       file.increment(error)) {
+  for (auto file = std::filesystem::directory_iterator(path(), error);
+       !error && file != std::filesystem::directory_iterator(); file.increment(error)) {
     std::error_code gone;
     const auto size = file->file_size(gone);
     if (!gone) total += size;

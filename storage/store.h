@@ -55,12 +55,12 @@ struct StoreOptions {
   std::uint64_t record_cache_bytes = std::uint64_t{128} << 20;  // event records, as appended or read; 0: none
   std::uint64_t block_cache_bytes = std::uint64_t{32} << 20;    // RocksDB's, for what the record cache lacks
   std::uint64_t write_buffer_bytes = std::uint64_t{16} << 20;   // up to three of them are in memory
-  Compression compression = Compression::kNone;                 // of event records: kLz4 costs a tenth of the append rate
+  Compression compression = Compression::kNone;  // of event records: kLz4 costs a tenth of the append rate
   SyncPolicy sync = SyncPolicy::kCheckpoints;
-  std::uint32_t checkpoints_kept = 2;                           // at least 1
-  bool read_only = false;        // beside a running daemon: shows the state at the time of opening, takes no lock
+  std::uint32_t checkpoints_kept = 2;  // at least 1
+  bool read_only = false;              // beside a running daemon: shows the state at the time of opening, takes no lock
   bool create_if_missing = true;
-  rocksdb::Env* env = nullptr;   // not owned; tests inject faults through it
+  rocksdb::Env* env = nullptr;  // not owned; tests inject faults through it
 };
 
 enum class OrderKind : std::uint8_t { kRoundCut = 1, kGoLive = 2 };
@@ -110,15 +110,15 @@ struct CheckpointPage {
 };
 
 struct CheckpointWrite {
-  std::uint64_t seq = 0;            // the last event that the state has seen
-  std::uint64_t order_index = 0;    // the first order entry that the state has not seen
+  std::uint64_t seq = 0;          // the last event that the state has seen
+  std::uint64_t order_index = 0;  // the first order entry that the state has not seen
   std::uint64_t round = 0;
   std::uint64_t model_version = 0;
   std::int64_t wall_ms = 0;
   std::span<const CheckpointBlob> blobs;
-  std::span<const CheckpointPage> pages;    // changed since the checkpoint before
-  std::span<const SeqRange> garbage;        // events that this state and the log after it do not need
-  std::uint64_t order_keep_from = 0;        // order entries below it are not needed
+  std::span<const CheckpointPage> pages;  // changed since the checkpoint before
+  std::span<const SeqRange> garbage;      // events that this state and the log after it do not need
+  std::uint64_t order_keep_from = 0;      // order entries below it are not needed
 };
 
 struct CheckpointInfo {
@@ -140,8 +140,8 @@ class Store {
  public:
   // Creates the store where there is none. Refuses a folder that another process has open, one of a newer format, one
   // that is not Freshet's, and, when `identity` is given, one whose event spec differs.
-  static Result<std::unique_ptr<Store>> open(StoreOptions options, const std::optional<StoreIdentity>& identity, Log& log,
-                                             MetricsRegistry& metrics);
+  static Result<std::unique_ptr<Store>> open(StoreOptions options, const std::optional<StoreIdentity>& identity,
+                                             Log& log, MetricsRegistry& metrics);
   ~Store();
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
@@ -159,7 +159,8 @@ class Store {
   Status read(std::span<const std::uint64_t> seqs,
               const std::function<void(std::size_t, std::string_view)>& visitor) const;
 
-  // Calls visitor(seq, record) for every stored event with first <= seq <= last; stops at a failed Status and returns it.
+  // Calls visitor(seq, record) for every stored event with first <= seq <= last; stops at a failed Status and returns
+  // it.
   Status scan(std::uint64_t first, std::uint64_t last,
               const std::function<Status(std::uint64_t, std::string_view)>& visitor) const;
 
@@ -180,7 +181,7 @@ class Store {
   Status sync();   // everything appended so far survives a power cut
   Status flush();  // memory to table files, so that the next open has no log to replay
 
-  std::vector<PartitionLedger> ledger() const;            // by partition
+  std::vector<PartitionLedger> ledger() const;                    // by partition
   std::map<std::int32_t, std::int64_t> synced_positions() const;  // partition -> next offset, as of the last sync
   std::uint64_t last_seq() const;
   std::uint64_t next_order_index() const;

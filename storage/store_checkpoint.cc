@@ -16,7 +16,9 @@ std::uint64_t page_checksum(std::string_view key, std::string_view bytes) {
 }
 
 // The pieces of `bytes`; an empty blob has none.
-std::size_t piece_count(std::uint64_t bytes) { return static_cast<std::size_t>((bytes + kPieceBytes - 1) / kPieceBytes); }
+std::size_t piece_count(std::uint64_t bytes) {
+  return static_cast<std::size_t>((bytes + kPieceBytes - 1) / kPieceBytes);
+}
 
 }  // namespace
 
@@ -56,8 +58,9 @@ Result<std::uint64_t> Store::checkpoint(const CheckpointWrite& in) {
     for (std::size_t piece = 0; piece < piece_count(entry.bytes); ++piece) {
       const std::string_view bytes = blob.bytes.substr(piece * kPieceBytes, kPieceBytes);
       entry.checksums.push_back(checksum(bytes));
-      batch.Put(self.families[kCheckpoints],
-                slice(piece_key(id, kPieceKind, number, static_cast<std::uint32_t>(piece)).view()), slice(bytes))
+      batch
+          .Put(self.families[kCheckpoints],
+               slice(piece_key(id, kPieceKind, number, static_cast<std::uint32_t>(piece)).view()), slice(bytes))
           .PermitUncheckedError();
     }
     manifest.info.bytes += entry.bytes;
@@ -100,7 +103,8 @@ Result<std::uint64_t> Store::checkpoint(const CheckpointWrite& in) {
   while (self.kept.size() > self.options.checkpoints_kept) {
     const Status retired = self.retire_oldest();
     if (!retired.is_ok()) {  // the new checkpoint stands; the next one tries again
-      self.log->warning("checkpoint_not_retired", "an old checkpoint could not be deleted", {{"error", retired.to_string()}});
+      self.log->warning("checkpoint_not_retired", "an old checkpoint could not be deleted",
+                        {{"error", retired.to_string()}});
       break;
     }
   }
@@ -113,12 +117,15 @@ Status Store::Impl::retire_oldest() {
   const std::uint64_t gone = kept[0].id;
   const std::optional<Manifest>& heir = kept[1].manifest;
   batch.Clear();
-  batch.DeleteRange(families[kCheckpoints], slice(piece_key(gone, 0, 0, 0).view()), slice(piece_key(gone + 1, 0, 0, 0).view()))
+  batch
+      .DeleteRange(families[kCheckpoints], slice(piece_key(gone, 0, 0, 0).view()),
+                   slice(piece_key(gone + 1, 0, 0, 0).view()))
       .PermitUncheckedError();
   if (heir.has_value()) {
     for (const ManifestPage& page : heir->pages) {
       if (page.superseded == 0) continue;
-      batch.Delete(families[kMemory], slice(page_key(page.space, page.index, page.superseded).view())).PermitUncheckedError();
+      batch.Delete(families[kMemory], slice(page_key(page.space, page.index, page.superseded).view()))
+          .PermitUncheckedError();
     }
     if (heir->order_keep_from != 0) {
       batch.DeleteRange(families[kOrder], slice(seq_key(0).view()), slice(seq_key(heir->order_keep_from).view()))
@@ -148,8 +155,8 @@ Result<Checkpoint> Store::Impl::load_checkpoint(const Manifest& manifest) const 
     if (blob.checksums.size() != piece_count(blob.bytes)) return damaged("its pieces do not add up");
     for (std::size_t piece = 0; piece < blob.checksums.size(); ++piece) {
       rocksdb::PinnableSlice value;
-      const PieceKey key =
-          piece_key(manifest.info.id, kPieceKind, static_cast<std::uint32_t>(number), static_cast<std::uint32_t>(piece));
+      const PieceKey key = piece_key(manifest.info.id, kPieceKind, static_cast<std::uint32_t>(number),
+                                     static_cast<std::uint32_t>(piece));
       const rocksdb::Status status = db->Get(read, families[kCheckpoints], slice(key.view()), &value);
       if (status.IsNotFound()) return damaged(fmt::format("piece {} is missing", piece));
       if (status.IsCorruption()) return damaged(status.ToString());
@@ -184,9 +191,10 @@ Result<std::optional<Checkpoint>> Store::latest_checkpoint() {
     reasons += reasons.empty() ? "" : "; ";
     reasons += loaded.status().message();
   }
-  return data_loss(fmt::format("no checkpoint in {} is whole ({}); restore the folder from a backup, or move it away to "
-                               "begin anew from what the broker still has",
-                               self.options.path, reasons));
+  return data_loss(
+      fmt::format("no checkpoint in {} is whole ({}); restore the folder from a backup, or move it away to "
+                  "begin anew from what the broker still has",
+                  self.options.path, reasons));
 }
 
 // Drops the damaged checkpoints after kept[good] with the page versions they wrote. The good ones move to a new family:
@@ -203,7 +211,8 @@ Status Store::Impl::discard_after(std::size_t good) {
     break;
   }
   rocksdb::ColumnFamilyHandle* fresh = nullptr;
-  TRY(convert(db->CreateColumnFamily(family_options(options, name), name, &fresh), "repairing the checkpoints", options.path));
+  TRY(convert(db->CreateColumnFamily(family_options(options, name), name, &fresh), "repairing the checkpoints",
+              options.path));
   other_families.push_back(fresh);
 
   batch.Clear();
@@ -221,14 +230,17 @@ Status Store::Impl::discard_after(std::size_t good) {
     for (std::size_t number = 0; number < manifest.blobs.size(); ++number) {
       const std::string& bytes = loaded->blobs.at(manifest.blobs[number].name);
       for (std::size_t piece = 0; piece < piece_count(bytes.size()); ++piece) {
-        batch.Put(fresh,
-                  slice(piece_key(kept[i].id, kPieceKind, static_cast<std::uint32_t>(number), static_cast<std::uint32_t>(piece))
-                            .view()),
-                  slice(std::string_view(bytes).substr(piece * kPieceBytes, kPieceBytes)))
+        batch
+            .Put(fresh,
+                 slice(piece_key(kept[i].id, kPieceKind, static_cast<std::uint32_t>(number),
+                                 static_cast<std::uint32_t>(piece))
+                           .view()),
+                 slice(std::string_view(bytes).substr(piece * kPieceBytes, kPieceBytes)))
             .PermitUncheckedError();
       }
     }
-    batch.Put(fresh, slice(piece_key(kept[i].id, kManifestKind, 0, 0).view()), encode_manifest(manifest)).PermitUncheckedError();
+    batch.Put(fresh, slice(piece_key(kept[i].id, kManifestKind, 0, 0).view()), encode_manifest(manifest))
+        .PermitUncheckedError();
     ids.push_back(kept[i].id);
     whole.push_back(kept[i]);
   }
@@ -300,7 +312,8 @@ Status Store::read_pages(std::uint64_t id, std::uint32_t space,
     std::uint64_t expected = 0;
     if (value.size() >= sizeof expected) std::memcpy(&expected, value.data(), sizeof expected);
     if (value.size() < sizeof expected || page_checksum(key, value.substr(sizeof expected)) != expected) {
-      return data_loss(fmt::format("page {} of table {} in {} is damaged; restore the folder from a backup", at, space, path()));
+      return data_loss(
+          fmt::format("page {} of table {} in {} is damaged; restore the folder from a backup", at, space, path()));
     }
     newest.assign(value.substr(sizeof expected));
     index = at;

@@ -77,9 +77,9 @@ struct Store::Impl {
 
   std::unique_ptr<RecordCache> cache;
   rocksdb::WriteBatch batch;
-  bool stalled = false;            // the last write failed: recover() before the next
+  bool stalled = false;  // the last write failed: recover() before the next
   std::optional<Landed> landed;
-  std::deque<SeqRange> doomed;     // garbage of the oldest kept checkpoint, deleted bit by bit with the appends
+  std::deque<SeqRange> doomed;  // garbage of the oldest kept checkpoint, deleted bit by bit with the appends
   std::unordered_map<PageId, std::uint64_t, PageIdHash> page_versions;  // newest version of each page
 
   mutable std::mutex mutex;
@@ -100,13 +100,13 @@ struct Store::Impl {
   Status load_page_versions();
 
   // store.cc
-  Status ready(std::string_view what);                  // to write: recovers when the last write failed
-  Status usable() const;                                // to read; the caller holds database_mutex
+  Status ready(std::string_view what);  // to write: recovers when the last write failed
+  Status usable() const;                // to read; the caller holds database_mutex
   Status recover(std::string_view what);
   Status reopen();
-  Status write(bool sync, std::string_view what);       // `batch`, which is empty afterwards
-  Deletions add_deletions(std::uint64_t deletes_max);   // of `doomed`, to `batch`
-  void drop(const Deletions& done);                     // from `doomed`, once written
+  Status write(bool sync, std::string_view what);      // `batch`, which is empty afterwards
+  Deletions add_deletions(std::uint64_t deletes_max);  // of `doomed`, to `batch`
+  void drop(const Deletions& done);                    // from `doomed`, once written
   Status delete_all_doomed();
   void mark_synced();
 

@@ -1,4 +1,5 @@
-// Keys of the store: big-endian, so that RocksDB's byte order is the order of the numbers. docs/formats.md describes them.
+// Keys of the store: big-endian, so that RocksDB's byte order is the order of the numbers. docs/formats.md describes
+// them.
 //
 // Threads: pure functions and values.
 #pragma once

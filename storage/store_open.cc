@@ -24,9 +24,12 @@ constexpr int kReadOnlyTriesMax = 3;
 
 rocksdb::CompressionType compression_type(Compression compression) {
   switch (compression) {
-    case Compression::kNone: return rocksdb::kNoCompression;
-    case Compression::kLz4: return rocksdb::kLZ4Compression;
-    case Compression::kZstd: return rocksdb::kZSTD;
+    case Compression::kNone:
+      return rocksdb::kNoCompression;
+    case Compression::kLz4:
+      return rocksdb::kLZ4Compression;
+    case Compression::kZstd:
+      return rocksdb::kZSTD;
   }
   return rocksdb::kNoCompression;
 }
@@ -96,13 +99,14 @@ Status convert(const rocksdb::Status& status, std::string_view what, std::string
   if (status.ok()) return Status::ok();
   const std::string text = status.ToString();
   if (status.IsNoSpace()) {
-    return resource_exhausted(
-        fmt::format("{}: the disk that holds {} is full ({}); make room and writing resumes by itself", what, path, text));
+    return resource_exhausted(fmt::format(
+        "{}: the disk that holds {} is full ({}); make room and writing resumes by itself", what, path, text));
   }
   if (status.IsCorruption()) {
-    return data_loss(fmt::format("{}: the store at {} is damaged ({}); restore that folder from a backup, or move it "
-                                 "away to begin anew from what the broker still has",
-                                 what, path, text));
+    return data_loss(
+        fmt::format("{}: the store at {} is damaged ({}); restore that folder from a backup, or move it "
+                    "away to begin anew from what the broker still has",
+                    what, path, text));
   }
   if (status.IsNotFound()) return not_found(fmt::format("{}: {} ({})", what, path, text));
   if (status.IsBusy() || status.IsTimedOut() || status.IsTryAgain() || status.IsIOError()) {
@@ -148,7 +152,8 @@ Status Store::Impl::open_database() {
     names = {rocksdb::kDefaultColumnFamilyName};
     for (const auto name : kFamilyNames) names.emplace_back(name);
   } else if (std::find(names.begin(), names.end(), "meta") == names.end()) {
-    return failed_precondition(fmt::format("{} holds a database that is not Freshet's; name another folder", options.path));
+    return failed_precondition(
+        fmt::format("{} holds a database that is not Freshet's; name another folder", options.path));
   }
   std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
   descriptors.reserve(names.size());
@@ -167,9 +172,10 @@ Status Store::Impl::open_database() {
   }
   if (!status.ok()) {
     if (status.IsIOError() && status.ToString().find("lock") != std::string::npos) {
-      return failed_precondition(fmt::format("another process has the store at {} open; one daemon owns a store: stop the "
-                                             "other one or name another folder ({})",
-                                             options.path, status.ToString()));
+      return failed_precondition(
+          fmt::format("another process has the store at {} open; one daemon owns a store: stop the "
+                      "other one or name another folder ({})",
+                      options.path, status.ToString()));
     }
     return convert(status, "opening the store", options.path);
   }
@@ -211,9 +217,10 @@ Status Store::Impl::load() {
     const auto format = reader.get<std::uint32_t>();
     if (!reader.at_end()) return data_loss(fmt::format("the format of the store at {} cannot be read", options.path));
     if (format > kStoreFormat) {
-      return failed_precondition(fmt::format("the store at {} has format {}, written by a newer Freshet; this build reads "
-                                             "up to {}: run that newer version, or restore a backup made before the upgrade",
-                                             options.path, format, kStoreFormat));
+      return failed_precondition(
+          fmt::format("the store at {} has format {}, written by a newer Freshet; this build reads "
+                      "up to {}: run that newer version, or restore a backup made before the upgrade",
+                      options.path, format, kStoreFormat));
     }
   }
   if (TRY(meta(kMetaIdentity, value))) {
@@ -297,9 +304,10 @@ Result<std::unique_ptr<Store>> Store::open(StoreOptions options, const std::opti
   impl->log = &log;
   impl->appended = &metrics.counter("freshet_store_appended_events_total", "Events written to the store.");
   impl->checkpointed = &metrics.counter("freshet_checkpoints_total", "Checkpoints written durably.");
-  impl->fallbacks = &metrics.counter("freshet_checkpoint_fallbacks_total",
-                                     "Damaged checkpoints that were dropped for an older one.");
-  impl->stalls = &metrics.counter("freshet_store_write_failures_total", "Writes that the disk refused (full, or I/O error).");
+  impl->fallbacks =
+      &metrics.counter("freshet_checkpoint_fallbacks_total", "Damaged checkpoints that were dropped for an older one.");
+  impl->stalls =
+      &metrics.counter("freshet_store_write_failures_total", "Writes that the disk refused (full, or I/O error).");
   impl->checkpoint_bytes = &metrics.gauge("freshet_checkpoint_bytes", "Size of the newest checkpoint.");
   TRY(impl->open_database());
   TRY(impl->load());

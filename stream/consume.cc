@@ -15,8 +15,8 @@ namespace {
 using SteadyClock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kMetadataTimeout{10'000};
 constexpr int kPollMs = 100;
-constexpr std::array<std::string_view, 4> kReserved = {"bootstrap.servers", "enable.auto.commit", "enable.partition.eof",
-                                                       "auto.offset.reset"};
+constexpr std::array<std::string_view, 4> kReserved = {"bootstrap.servers", "enable.auto.commit",
+                                                       "enable.partition.eof", "auto.offset.reset"};
 
 std::string_view bytes_of(const void* data, std::size_t size) { return {static_cast<const char*>(data), size}; }
 

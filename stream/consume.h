@@ -23,9 +23,9 @@ namespace freshet {
 struct ConsumeOptions {
   KafkaConnection connection{};
   std::string topic{};
-  bool follow = false;             // true: goes on at the end, and begins there if `from_beginning` is false
+  bool follow = false;  // true: goes on at the end, and begins there if `from_beginning` is false
   bool from_beginning = true;
-  std::uint64_t records_max = 0;   // 0: all
+  std::uint64_t records_max = 0;              // 0: all
   std::chrono::milliseconds timeout{30'000};  // without a record while records are known to be there
 };
 
@@ -45,7 +45,8 @@ struct ConsumedRecord {
 Result<std::uint64_t> consume_topic(const ConsumeOptions& options, Log& log,
                                     const std::function<bool(const ConsumedRecord*)>& sink);
 
-// One line of JSON: partition, offset, timestamp, key, headers, and the value, as it is if it is JSON itself, else as text.
+// One line of JSON: partition, offset, timestamp, key, headers, and the value, as it is if it is JSON itself, else as
+// text.
 std::string consumed_record_json(const ConsumedRecord& record);
 
 }  // namespace freshet

@@ -26,7 +26,8 @@ ReasonCounters skipped_counters(MetricsRegistry& metrics) {
 }
 
 ReasonCounters dead_letter_counters(MetricsRegistry& metrics) {
-  return {metrics, "freshet_dead_letters_total", "Records that could not be learnt from and were set aside, by reason."};
+  return {metrics, "freshet_dead_letters_total",
+          "Records that could not be learnt from and were set aside, by reason."};
 }
 
 LogDeadLetters::LogDeadLetters(MetricsRegistry& metrics, Log& log, const Clock& clock)
@@ -70,8 +71,9 @@ std::uint64_t FileDeadLetters::submit(const DeadLetter& letter) {
   const std::lock_guard lock(mutex_);
   line_ = "{\"topic\":";
   append_json_text(line_, letter.topic);
-  fmt::format_to(std::back_inserter(line_), ",\"partition\":{},\"offset\":{},\"reason\":\"{}\",\"message\":",
-                 letter.position.partition, letter.position.offset, skip_reason_name(letter.reason));
+  fmt::format_to(std::back_inserter(line_),
+                 ",\"partition\":{},\"offset\":{},\"reason\":\"{}\",\"message\":", letter.position.partition,
+                 letter.position.offset, skip_reason_name(letter.reason));
   append_json_text(line_, letter.detail);
   if (letter.key != nullptr) {
     line_.push_back(',');

@@ -1,10 +1,10 @@
-// EmbeddedBroker: a Kafka broker within this process (librdkafka's mock cluster) for demos and tests. It speaks Kafka on
-// 127.0.0.1 to this process and others, keeps 5 MiB a partition and nothing on disk.
+// EmbeddedBroker: a Kafka broker within this process (librdkafka's mock cluster) for demos and tests. It speaks Kafka
+// on 127.0.0.1 to this process and others, keeps 5 MiB a partition and nothing on disk.
 //
 // PacedProducer: a producer that lets the reader of such a broker keep up: it waits while 4 MiB of a partition are
 // unread, because the broker would soon drop them.
 //
-// Threads: EmbeddedBroker is immutable; PacedProducer has one owner, cancel may come from any thread.
+// Threads: EmbeddedBroker is immutable; PacedProducer has one owner, cancel and sent may be called from any thread.
 // Owns: the cluster; the producer.  Failure: a record that is not delivered fails the next send or flush.
 #pragma once
 
@@ -74,7 +74,7 @@ class PacedProducer {
   std::function<std::int64_t(std::int32_t)> next_offset_;
   std::vector<Unread> unread_;
   std::atomic<bool> cancelled_{false};
-  std::uint64_t sent_ = 0;
+  std::atomic<std::uint64_t> sent_{0};
   std::unique_ptr<Client> client_;
 };
 

@@ -48,7 +48,8 @@ class FieldTable {
       expected_ = slot_of_[field] + 1;
       return field;
     }
-    if (slots_.size() < kSlotsMax && name.size() < Slot::kBytes && name.find_first_of("\\\"") == std::string_view::npos) {
+    if (slots_.size() < kSlotsMax && name.size() < Slot::kBytes &&
+        name.find_first_of("\\\"") == std::string_view::npos) {
       if (field != kUnknown) {
         if (field >= slot_of_.size()) slot_of_.resize(index_.size(), kUnknown);
         slot_of_[field] = static_cast<std::uint32_t>(slots_.size());

@@ -35,8 +35,7 @@ Result<std::unique_ptr<FileSource>> FileSource::open(const FileSourceOptions& op
                                                      DeadLetterSink& dead_letters, MetricsRegistry& metrics,
                                                      const Clock& clock) {
   auto lines = TRY(LineReader::open(options.path, options.decoder.record_bytes_max));
-  return std::unique_ptr<FileSource>(
-      new FileSource(options, std::move(lines), schema, dead_letters, metrics, clock));
+  return std::unique_ptr<FileSource>(new FileSource(options, std::move(lines), schema, dead_letters, metrics, clock));
 }
 
 Status FileSource::start(const NextOffsets& next_offsets) {
@@ -67,7 +66,7 @@ Result<SourceState> FileSource::next(EventBatch& batch, std::size_t events_max, 
     }
     std::string_view text = line.number == 0 ? without_byte_order_mark(line.text) : line.text;
     if (blank(text)) {
-      line.text = {};  // asking for the end may move the block
+      line.text = {};                       // asking for the end may move the block
       if (TRY(lines_->at_end())) continue;  // a file may end with an empty line
       ++records;
       skip(batch, line, SkipReason::kEmpty, "the line is blank");

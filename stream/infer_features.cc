@@ -24,7 +24,7 @@ struct Seen {
   std::size_t strings = 0, numbers = 0, booleans = 0, vectors = 0, others = 0;
   std::uint32_t vector_size = 0;
   bool vector_sizes_differ = false;
-  std::unordered_set<std::uint64_t> texts;      // hashes of the strings
+  std::unordered_set<std::uint64_t> texts;  // hashes of the strings
   std::unordered_set<std::int64_t> integers;
   std::int64_t least = INT64_MAX, greatest = INT64_MIN;
 };
@@ -33,9 +33,12 @@ void see_value(JsonScanner& scanner, Seen& field) {
   JsonValue value;
   if (!scanner.value(value)) return;
   switch (value.type) {
-    case JsonType::kNull: return;
+    case JsonType::kNull:
+      return;
     case JsonType::kTrue:
-    case JsonType::kFalse: ++field.booleans; return;
+    case JsonType::kFalse:
+      ++field.booleans;
+      return;
     case JsonType::kString:
       ++field.strings;
       field.texts.insert(hash_text(value.text));
@@ -54,7 +57,8 @@ void see_value(JsonScanner& scanner, Seen& field) {
       ++field.others;
       static_cast<void>(scanner.skip());
       return;
-    case JsonType::kArray: break;
+    case JsonType::kArray:
+      break;
   }
   bool empty = false;
   if (!scanner.enter_array(empty)) return;
@@ -142,8 +146,10 @@ Result<InferredFeatures> infer_features(std::span<const std::string_view> sample
     }
   }
   if (objects == 0) {
-    return failed_precondition(fmt::format("none of the first {} records is a JSON object, so no features can be "
-                                           "inferred; name them in stream.features", samples.size()));
+    return failed_precondition(
+        fmt::format("none of the first {} records is a JSON object, so no features can be "
+                    "inferred; name them in stream.features",
+                    samples.size()));
   }
   InferredFeatures inferred;
   for (const Seen& field : fields) {

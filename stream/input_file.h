@@ -26,7 +26,7 @@ class InputFile {
   Result<std::size_t> read(char* target, std::size_t size);
 
   std::uint64_t bytes_read() const { return bytes_read_.load(std::memory_order_relaxed); }  // from disk, compressed
-  std::uint64_t bytes_total() const { return bytes_total_; }  // 0 when unknown (a pipe)
+  std::uint64_t bytes_total() const { return bytes_total_; }                                // 0 when unknown (a pipe)
 
  private:
   class Decompressor;

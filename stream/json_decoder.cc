@@ -7,8 +7,8 @@
 #include <unordered_map>
 
 #include "core/hash.h"
+#include "core/iso_time.h"
 #include "stream/field_table.h"
-#include "stream/iso_time.h"
 #include "stream/json_scanner.h"
 
 namespace freshet {
@@ -22,7 +22,7 @@ enum Role : std::uint8_t { kColumn = 1, kLabel = 2, kTime = 4, kKey = 8, kWeight
 struct Field {
   std::string name;
   std::uint8_t roles = 0;
-  Column column;               // with kColumn
+  Column column;                // with kColumn
   std::uint64_t last_seen = 0;  // number of the last record that had it
 };
 
@@ -39,16 +39,20 @@ std::string show(const JsonValue& value) {
   return std::string(json_type_name(value.type));
 }
 
-bool fits_float(double value) {
-  return std::abs(value) <= static_cast<double>(std::numeric_limits<float>::max());
-}
+bool fits_float(double value) { return std::abs(value) <= static_cast<double>(std::numeric_limits<float>::max()); }
 
 // The canonical hash of a scalar (core/hash.h); false for null, arrays and objects.
 bool hash_value(const JsonValue& value, std::uint64_t seed, std::uint64_t& out) {
   switch (value.type) {
-    case JsonType::kString: out = hash_category(seed, value.text); return true;
-    case JsonType::kTrue: out = hash_category(seed, std::string_view("true")); return true;
-    case JsonType::kFalse: out = hash_category(seed, std::string_view("false")); return true;
+    case JsonType::kString:
+      out = hash_category(seed, value.text);
+      return true;
+    case JsonType::kTrue:
+      out = hash_category(seed, std::string_view("true"));
+      return true;
+    case JsonType::kFalse:
+      out = hash_category(seed, std::string_view("false"));
+      return true;
     case JsonType::kNumber:
       if (value.number.integer) {
         // Integers are hashed as their decimal text, which is what the record holds.
@@ -60,7 +64,8 @@ bool hash_value(const JsonValue& value, std::uint64_t seed, std::uint64_t& out) 
       return true;
     case JsonType::kNull:
     case JsonType::kArray:
-    case JsonType::kObject: return false;
+    case JsonType::kObject:
+      return false;
   }
   return false;
 }
@@ -171,13 +176,15 @@ class JsonDecoder::Impl {
 
   bool read_column(const Field& field) {
     switch (field.column.kind) {
-      case ColumnKind::kNumber: return field.column.boolean ? read_boolean(field) : read_number(field);
+      case ColumnKind::kNumber:
+        return field.column.boolean ? read_boolean(field) : read_number(field);
       case ColumnKind::kCategory: {
         std::uint64_t& target = batch_->categories(field.column.index)[row_];
         if (hash_value(value_, field.column.seed, target) || value_.type == JsonType::kNull) return true;
         return refuse(SkipReason::kBadFeature, "category '{}' is {}", field.name, show(value_));
       }
-      case ColumnKind::kVector: return read_vector(field);
+      case ColumnKind::kVector:
+        return read_vector(field);
     }
     return true;
   }
@@ -186,7 +193,8 @@ class JsonDecoder::Impl {
     if (value_.type == JsonType::kNumber) {
       const double value = json_number_value(value_.number);
       if (!fits_float(value)) {
-        return refuse(SkipReason::kNotFinite, "number '{}' is {}, too large for a 32-bit float", field.name, show(value_));
+        return refuse(SkipReason::kNotFinite, "number '{}' is {}, too large for a 32-bit float", field.name,
+                      show(value_));
       }
       batch_->numbers(field.column.index)[row_] = static_cast<float>(value);
       return true;
@@ -240,7 +248,8 @@ class JsonDecoder::Impl {
       case JsonType::kNull:
         if (!options_.require_label) return true;
         return refuse(SkipReason::kMissingLabel, "label '{}' is null", field.name);
-      case JsonType::kNumber: return classes_ == 0 ? read_target(field, target) : read_class(field, target);
+      case JsonType::kNumber:
+        return classes_ == 0 ? read_target(field, target) : read_class(field, target);
       case JsonType::kTrue:
       case JsonType::kFalse:
         if (classes_ != 2) break;
@@ -253,7 +262,8 @@ class JsonDecoder::Impl {
         }
         break;
       case JsonType::kArray:
-      case JsonType::kObject: break;
+      case JsonType::kObject:
+        break;
     }
     return refuse(SkipReason::kBadLabel, "label '{}' is {}", field.name, show(value_));
   }

@@ -24,9 +24,9 @@ namespace freshet {
 
 struct DecoderOptions {
   std::size_t record_bytes_max = std::size_t{1} << 20;
-  std::uint32_t depth_max = 64;   // containers within containers; at most 1024
-  bool require_label = true;      // false: an absent label is NaN
-  std::string weight_field{};     // a number >= 0; empty: every event weighs 1
+  std::uint32_t depth_max = 64;  // containers within containers; at most 1024
+  bool require_label = true;     // false: an absent label is NaN
+  std::string weight_field{};    // a number >= 0; empty: every event weighs 1
 };
 
 struct DecodeOutcome {

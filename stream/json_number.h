@@ -28,7 +28,8 @@ inline bool ends_token(char c) {
 }
 }  // namespace internal
 
-// Reads the number that begins at `p`. The text must hold a byte that is no part of a number after it (a closing brace).
+// Reads the number that begins at `p`. The text must hold a byte that is no part of a number after it (a closing
+// brace).
 inline bool scan_json_number(const char* p, JsonNumber& out) {
   constexpr std::ptrdiff_t kDigitsExact = 19;
   constexpr std::int32_t kExponentMax = 100'000;

@@ -41,7 +41,7 @@ struct JsonScanner::Index {
 };
 
 std::string_view json_type_name(JsonType type) {
-  static constexpr std::array<std::string_view, 7> kNames = {"null",   "false",  "true",  "a number",
+  static constexpr std::array<std::string_view, 7> kNames = {"null",     "false",    "true",     "a number",
                                                              "a string", "an array", "an object"};
   return kNames.at(static_cast<std::size_t>(type));
 }
@@ -74,12 +74,18 @@ bool JsonScanner::begin(std::string_view json) {
   auto& stage = *index_->stage;
   const auto error = stage.stage1(reinterpret_cast<const std::uint8_t*>(base_), size_, simdjson::stage1_mode::regular);
   switch (error) {
-    case simdjson::SUCCESS: break;
-    case simdjson::EMPTY: return fail(SkipReason::kEmpty, "the record is blank");
-    case simdjson::UTF8_ERROR: return fail(SkipReason::kInvalidUtf8, "the text is not valid UTF-8");
-    case simdjson::UNCLOSED_STRING: return fail(SkipReason::kMalformed, "a string is not closed");
-    case simdjson::UNESCAPED_CHARS: return fail(SkipReason::kMalformed, "a control character stands in a string");
-    default: return fail(SkipReason::kMalformed, simdjson::error_message(error));
+    case simdjson::SUCCESS:
+      break;
+    case simdjson::EMPTY:
+      return fail(SkipReason::kEmpty, "the record is blank");
+    case simdjson::UTF8_ERROR:
+      return fail(SkipReason::kInvalidUtf8, "the text is not valid UTF-8");
+    case simdjson::UNCLOSED_STRING:
+      return fail(SkipReason::kMalformed, "a string is not closed");
+    case simdjson::UNESCAPED_CHARS:
+      return fail(SkipReason::kMalformed, "a control character stands in a string");
+    default:
+      return fail(SkipReason::kMalformed, simdjson::error_message(error));
   }
   next_ = stage.structural_indexes.get();
   end_ = next_ + stage.n_structural_indexes;
@@ -96,8 +102,8 @@ bool JsonScanner::begin(std::string_view json) {
 bool JsonScanner::refuse_other_than_object(std::string_view json) {
   const simdjson::padded_string copy(json);
   simdjson::dom::parser parser(bytes_max_ + simdjson::SIMDJSON_PADDING);
-  const auto error = parser.allocate(json.size(), depth_max_) == simdjson::SUCCESS ? parser.parse(copy).error()
-                                                                                   : simdjson::MEMALLOC;
+  const auto error =
+      parser.allocate(json.size(), depth_max_) == simdjson::SUCCESS ? parser.parse(copy).error() : simdjson::MEMALLOC;
   if (error == simdjson::SUCCESS) return fail(SkipReason::kNotAnObject, "the record is JSON but not an object");
   if (error == simdjson::DEPTH_ERROR) return fail(SkipReason::kTooDeep, "the text is nested too deep");
   return fail(SkipReason::kMalformed, "the record is not JSON");
@@ -124,14 +130,30 @@ bool JsonScanner::unescape(std::string_view raw, std::string_view& out) {
     }
     ++i;  // a backslash is never last: it would have escaped the closing quote
     switch (raw[i]) {
-      case '"': scratch_.push_back('"'); break;
-      case '\\': scratch_.push_back('\\'); break;
-      case '/': scratch_.push_back('/'); break;
-      case 'b': scratch_.push_back('\b'); break;
-      case 'f': scratch_.push_back('\f'); break;
-      case 'n': scratch_.push_back('\n'); break;
-      case 'r': scratch_.push_back('\r'); break;
-      case 't': scratch_.push_back('\t'); break;
+      case '"':
+        scratch_.push_back('"');
+        break;
+      case '\\':
+        scratch_.push_back('\\');
+        break;
+      case '/':
+        scratch_.push_back('/');
+        break;
+      case 'b':
+        scratch_.push_back('\b');
+        break;
+      case 'f':
+        scratch_.push_back('\f');
+        break;
+      case 'n':
+        scratch_.push_back('\n');
+        break;
+      case 'r':
+        scratch_.push_back('\r');
+        break;
+      case 't':
+        scratch_.push_back('\t');
+        break;
       case 'u': {
         std::uint32_t code = 0;
         if (!read_hex4(raw, i + 1, code)) return fail(SkipReason::kMalformed, "a \\u escape needs four hex digits");
@@ -147,7 +169,8 @@ bool JsonScanner::unescape(std::string_view raw, std::string_view& out) {
         append_utf8(scratch_, code);
         break;
       }
-      default: return fail(SkipReason::kMalformed, "an unknown escape stands in a string");
+      default:
+        return fail(SkipReason::kMalformed, "an unknown escape stands in a string");
     }
   }
   out = scratch_;
@@ -171,11 +194,21 @@ bool JsonScanner::value(JsonValue& out) {
       if (!string(out.text)) return false;
       ++next_;
       return true;
-    case '{': out.type = JsonType::kObject; return true;
-    case '[': out.type = JsonType::kArray; return true;
-    case 't': out.type = JsonType::kTrue; return literal("true");
-    case 'f': out.type = JsonType::kFalse; return literal("false");
-    case 'n': out.type = JsonType::kNull; return literal("null");
+    case '{':
+      out.type = JsonType::kObject;
+      return true;
+    case '[':
+      out.type = JsonType::kArray;
+      return true;
+    case 't':
+      out.type = JsonType::kTrue;
+      return literal("true");
+    case 'f':
+      out.type = JsonType::kFalse;
+      return literal("false");
+    case 'n':
+      out.type = JsonType::kNull;
+      return literal("null");
     default:
       out.type = JsonType::kNumber;
       if (!scan_json_number(base_ + *next_, out.number)) return fail(SkipReason::kMalformed, "a value was expected");

@@ -49,14 +49,14 @@ class JsonScanner {
   bool at_key();
   const char* key_begin() const { return base_ + *next_ + 1; }
   std::size_t bytes_after_key_begin() const { return size_ - *next_ - 1; }
-  bool take_key();                     // after a look at key_begin(): steps over key and colon
+  bool take_key();                       // after a look at key_begin(): steps over key and colon
   bool read_key(std::string_view& key);  // the same, and gives the key, unescaped
 
   // Reads a scalar. For an array or object nothing moves: step in, or skip.
   bool value(JsonValue& out);
-  bool enter_array(bool& empty);       // after kArray
-  bool next_element(bool& more);       // after an element
-  bool skip();                         // any value
+  bool enter_array(bool& empty);  // after kArray
+  bool next_element(bool& more);  // after an element
+  bool skip();                    // any value
 
   bool ok() const { return ok_; }
   const Error& error() const { return error_; }

@@ -38,8 +38,8 @@ Status KafkaConfig::set(const std::string& name, const std::string& value) {
   const auto result = rd_kafka_conf_set(conf_.get(), name.c_str(), value.c_str(), why.data(), why.size());
   if (result == RD_KAFKA_CONF_OK) return Status::ok();
   if (result == RD_KAFKA_CONF_UNKNOWN) {
-    return invalid_argument(fmt::format("'{}' is not a property of Kafka clients (librdkafka {})", name,
-                                        rd_kafka_version_str()));
+    return invalid_argument(
+        fmt::format("'{}' is not a property of Kafka clients (librdkafka {})", name, rd_kafka_version_str()));
   }
   // librdkafka quotes the value in its reason.
   return invalid_argument(is_secret(name) ? fmt::format("Kafka property '{}' has a value that is not accepted", name)
@@ -55,7 +55,8 @@ Status KafkaConfig::apply(const KafkaConnection& connection, std::span<const std
     if (from_file) name.resize(name.size() - kFileSuffix.size());
     for (const std::string_view own : reserved) {
       if (name == own) {
-        return invalid_argument(fmt::format("Kafka property '{}' is set by Freshet itself in {}; remove it", name, role_));
+        return invalid_argument(
+            fmt::format("Kafka property '{}' is set by Freshet itself in {}; remove it", name, role_));
       }
     }
     const std::string used = from_file ? TRY(read_secret(written, value)) : value;
@@ -74,7 +75,8 @@ Result<KafkaClient> KafkaConfig::create(rd_kafka_type_t type) {
 
 void KafkaEvents::error(rd_kafka_resp_err_t code, std::string_view what) {
   const std::string_view name = rd_kafka_err2name(code);
-  metrics_.counter("freshet_kafka_errors_total", "Errors that Kafka clients met, by kind.", {{"error", std::string(name)}})
+  metrics_
+      .counter("freshet_kafka_errors_total", "Errors that Kafka clients met, by kind.", {{"error", std::string(name)}})
       .increment();
   {
     const std::lock_guard lock(mutex_);
@@ -123,19 +125,24 @@ Status kafka_status(rd_kafka_resp_err_t code, std::string_view what) {
   std::string message = fmt::format("{}: {} ({})", what, rd_kafka_err2str(code), rd_kafka_err2name(code));
   switch (code) {
     case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
-    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART: return not_found(std::move(message));
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+      return not_found(std::move(message));
     case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
     case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
     case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
-    case RD_KAFKA_RESP_ERR__AUTHENTICATION: return failed_precondition(std::move(message));
-    case RD_KAFKA_RESP_ERR__INVALID_ARG: return invalid_argument(std::move(message));
-    default: return unavailable(std::move(message));
+    case RD_KAFKA_RESP_ERR__AUTHENTICATION:
+      return failed_precondition(std::move(message));
+    case RD_KAFKA_RESP_ERR__INVALID_ARG:
+      return invalid_argument(std::move(message));
+    default:
+      return unavailable(std::move(message));
   }
 }
 
 Status kafka_status(KafkaOwned<rd_kafka_error_t> error, std::string_view what) {
   if (!error) return Status::ok();
-  return kafka_status(rd_kafka_error_code(error.get()), fmt::format("{}: {}", what, rd_kafka_error_string(error.get())));
+  return kafka_status(rd_kafka_error_code(error.get()),
+                      fmt::format("{}: {}", what, rd_kafka_error_string(error.get())));
 }
 
 Result<std::int32_t> partition_count(rd_kafka_t* client, const std::string& topic, std::chrono::milliseconds timeout) {

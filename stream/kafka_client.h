@@ -2,7 +2,8 @@
 // by sources of this room and their tests only.
 //
 // Threads: KafkaConfig has one owner; the rest are functions and handles of librdkafka, which is thread-safe.
-// Owns: KafkaConfig its conf until a client takes it.  Failure: wrong properties are invalid_argument and name themselves.
+// Owns: KafkaConfig its conf until a client takes it.  Failure: wrong properties are invalid_argument and name
+// themselves.
 #pragma once
 
 #include <librdkafka/rdkafka.h>
@@ -76,7 +77,7 @@ struct KafkaRecord {
   std::int32_t partition = RD_KAFKA_PARTITION_UA;
   const std::string_view* key = nullptr;
   const std::string_view* value = nullptr;
-  std::int64_t timestamp_ms = 0;  // 0: now
+  std::int64_t timestamp_ms = 0;          // 0: now
   rd_kafka_headers_t* headers = nullptr;  // taken over if the call succeeds
   void* opaque = nullptr;
 };

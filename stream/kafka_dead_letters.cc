@@ -147,7 +147,8 @@ class KafkaDeadLetters::Producer {
         {"class.name", "freshet.JsonDecoder"},
         {"exception.class.name", "freshet." + reason},
         {"exception.message", std::string(letter.detail)}};
-    for (const auto& [name, value] : headers) kept.headers.emplace_back(fmt::format("__connect.errors.{}", name), value);
+    for (const auto& [name, value] : headers)
+      kept.headers.emplace_back(fmt::format("__connect.errors.{}", name), value);
   }
 
   void produce(std::uint64_t ticket) {

@@ -17,8 +17,8 @@ constexpr std::size_t kQueueSlack = 4;  // batches that may still come after the
 
 // Freshet keeps the positions and decides what happens to lost ones, so these are not the user's to change.
 constexpr std::array<std::string_view, 8> kReserved = {
-    "group.id",           "enable.auto.commit", "enable.auto.offset.store",      "auto.offset.reset",
-    "bootstrap.servers",  "enable.partition.eof", "partition.assignment.strategy", "statistics.interval.ms"};
+    "group.id",          "enable.auto.commit",   "enable.auto.offset.store",      "auto.offset.reset",
+    "bootstrap.servers", "enable.partition.eof", "partition.assignment.strategy", "statistics.interval.ms"};
 
 std::string_view bytes_of(const void* data, std::size_t size) { return {static_cast<const char*>(data), size}; }
 
@@ -40,7 +40,8 @@ KafkaPoller::KafkaPoller(const KafkaSourceOptions& options, const Schema& schema
       gaps_(metrics.counter("freshet_offset_gaps_total", "Places where offsets are missing between two records read.")),
       lost_(metrics.counter("freshet_offsets_lost_total", "Records that the broker deleted before they were read.")),
       rebalances_(metrics.counter("freshet_rebalances_total", "Times that partitions were assigned or revoked.")),
-      paused_gauge_(metrics.gauge("freshet_consumer_paused", "1 while the pipeline cannot keep up and fetching rests.")),
+      paused_gauge_(
+          metrics.gauge("freshet_consumer_paused", "1 while the pipeline cannot keep up and fetching rests.")),
       assigned_gauge_(metrics.gauge("freshet_assigned_partitions", "Partitions that this process reads.")),
       queue_(options.pause_at_batches + kQueueSlack),
       free_(options.pause_at_batches + kQueueSlack) {}
@@ -92,8 +93,7 @@ void KafkaPoller::run() {
   const auto linger_ns = std::chrono::nanoseconds(options_.linger).count();
   while (!stopping_) {
     const bool holding = !batch_->events.empty();
-    const KafkaOwned<rd_kafka_message_t> message(
-        rd_kafka_consumer_poll(client_.get(), holding ? linger_ms : kPollMs));
+    const KafkaOwned<rd_kafka_message_t> message(rd_kafka_consumer_poll(client_.get(), holding ? linger_ms : kPollMs));
     if (message) handle(*message);
     if (batch_->full()) {
       hand_over(true);
@@ -308,7 +308,8 @@ void KafkaPoller::close() {
   const auto deadline = std::chrono::steady_clock::now() + options_.stop_timeout;
   const KafkaOwned<rd_kafka_error_t> error(rd_kafka_consumer_close_queue(client_.get(), queue.get()));
   while (!error && rd_kafka_consumer_closed(client_.get()) == 0 && std::chrono::steady_clock::now() < deadline) {
-    rd_kafka_queue_poll_callback(queue.get(), kPollMs);
+    // Records that were fetched before come this way too; rd_kafka_queue_poll_callback would abort on them.
+    const KafkaOwned<rd_kafka_message_t> unread(rd_kafka_consume_queue(queue.get(), kPollMs));
   }
   if (rd_kafka_consumer_closed(client_.get()) == 0) {
     log_.warning("consumer_close", "the broker did not answer in time; the group will notice by its session timeout");

@@ -19,12 +19,16 @@ std::string list_partitions(const rd_kafka_topic_partition_list_t& partitions) {
 
 }  // namespace
 
-void KafkaPoller::on_rebalance(rd_kafka_t* client, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t* partitions,
-                               void* self) {
+void KafkaPoller::on_rebalance(rd_kafka_t* client, rd_kafka_resp_err_t code,
+                               rd_kafka_topic_partition_list_t* partitions, void* self) {
   auto& poller = *static_cast<KafkaPoller*>(self);
   switch (code) {
-    case RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS: poller.assign(*partitions); break;
-    case RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS: poller.revoke(*partitions); break;
+    case RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS:
+      poller.assign(*partitions);
+      break;
+    case RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS:
+      poller.revoke(*partitions);
+      break;
     default:
       poller.events_.error(code, "a rebalance of the consumer group failed");
       rd_kafka_assign(client, nullptr);
@@ -39,8 +43,9 @@ void KafkaPoller::assign(rd_kafka_topic_partition_list_t& partitions) {
   for (int i = 0; i < partitions.cnt; ++i) {
     partitions.elems[i].offset = first_offset(partitions.elems[i].partition);
   }
-  const Status status = kafka_status(KafkaOwned<rd_kafka_error_t>(rd_kafka_incremental_assign(client_.get(), &partitions)),
-                                     "cannot take the partitions that the group assigned");
+  const Status status =
+      kafka_status(KafkaOwned<rd_kafka_error_t>(rd_kafka_incremental_assign(client_.get(), &partitions)),
+                   "cannot take the partitions that the group assigned");
   if (!status.is_ok()) {
     fail(status);
     return;
@@ -98,15 +103,20 @@ void KafkaPoller::revoke(rd_kafka_topic_partition_list_t& partitions) {
     assigned = assigned_.size();
   }
   assigned_gauge_.set(static_cast<double>(assigned));
-  log_.info("partitions_revoked", "the group gave partitions to another member; waiting for them to come back",
-            {{"topic", options_.topic}, {"removed", list_partitions(partitions)}, {"assigned", std::uint64_t{assigned}}});
+  log_.info(
+      "partitions_revoked", "the group gave partitions to another member; waiting for them to come back",
+      {{"topic", options_.topic}, {"removed", list_partitions(partitions)}, {"assigned", std::uint64_t{assigned}}});
 }
 
 void KafkaPoller::handle_error(const rd_kafka_message_t& message) {
   switch (message.err) {
-    case RD_KAFKA_RESP_ERR__PARTITION_EOF: return;
-    case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET: handle_lost_offset(message.partition); return;
-    default: events_.error(message.err, rd_kafka_message_errstr(&message));
+    case RD_KAFKA_RESP_ERR__PARTITION_EOF:
+      return;
+    case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+      handle_lost_offset(message.partition);
+      return;
+    default:
+      events_.error(message.err, rd_kafka_message_errstr(&message));
   }
 }
 
@@ -126,10 +136,11 @@ void KafkaPoller::handle_lost_offset(std::int32_t partition) {
   if (options_.on_lost_offsets == LostOffsets::kFail || code != RD_KAFKA_RESP_ERR_NO_ERROR) {
     const std::string held = code == RD_KAFKA_RESP_ERR_NO_ERROR ? fmt::format("holds offsets {} to {}", low, high)
                                                                 : std::string(rd_kafka_err2str(code));
-    fail(data_loss(fmt::format(
-        "topic '{}' partition {}: offset {} is to be read next, but the broker {}. Records were deleted before they were "
-        "read, or the topic was made anew. Set on_lost_offsets to earliest or latest to go on all the same",
-        options_.topic, partition, wanted, held)));
+    fail(data_loss(
+        fmt::format("topic '{}' partition {}: offset {} is to be read next, but the broker {}. Records were deleted "
+                    "before they were "
+                    "read, or the topic was made anew. Set on_lost_offsets to earliest or latest to go on all the same",
+                    options_.topic, partition, wanted, held)));
     return;
   }
   const std::int64_t next = options_.on_lost_offsets == LostOffsets::kEarliest ? low : high;

@@ -7,7 +7,8 @@
 //
 // Threads: as EventSource; `next_offset` may be called from any.  Owns: the consumer, its thread, the queue.
 // Failure: a broker that is away is waited for, and shows in metrics and log. next() fails on fatal errors of the
-// client, on offsets that the broker has lost (unless on_lost_offsets allows them), and on gaps where they are forbidden.
+// client, on offsets that the broker has lost (unless on_lost_offsets allows them), and on gaps where they are
+// forbidden.
 #pragma once
 
 #include <memory>
@@ -36,8 +37,8 @@ struct KafkaSourceOptions {
   DecoderOptions decoder{};
 
   std::size_t batch_events = 1024;
-  std::size_t pause_at_batches = 16;   // queued batches at which the partitions are paused
-  std::size_t resume_at_batches = 4;   // and at which they go on
+  std::size_t pause_at_batches = 16;    // queued batches at which the partitions are paused
+  std::size_t resume_at_batches = 4;    // and at which they go on
   std::chrono::milliseconds linger{5};  // how long a batch that is not full waits for more
   std::chrono::milliseconds statistics_every{1000};
   std::chrono::milliseconds stop_timeout{10'000};

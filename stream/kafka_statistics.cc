@@ -19,8 +19,8 @@ KafkaStatistics::Partition& KafkaStatistics::partition(std::int32_t id) {
   if (entry.lag_events == nullptr) {
     const MetricLabels labels = {{"partition", std::to_string(id)}};
     entry.lag_events = &metrics_.gauge("freshet_lag_events", "Records in the partition that are not yet read.", labels);
-    entry.lag_seconds = &metrics_.gauge(
-        "freshet_lag_seconds", "Age of the last record read, while there are newer ones; else 0.", labels);
+    entry.lag_seconds = &metrics_.gauge("freshet_lag_seconds",
+                                        "Age of the last record read, while there are newer ones; else 0.", labels);
   }
   return entry;
 }

@@ -10,7 +10,9 @@ constexpr std::size_t kKeptOfLongLine = std::size_t{64} << 10;
 }  // namespace
 
 LineReader::LineReader(std::unique_ptr<InputFile> file, std::size_t line_bytes_max)
-    : file_(std::move(file)), line_bytes_max_(line_bytes_max), block_(std::max(kBlockBytes, line_bytes_max + kBlockBytes / 2)) {}
+    : file_(std::move(file)),
+      line_bytes_max_(line_bytes_max),
+      block_(std::max(kBlockBytes, line_bytes_max + kBlockBytes / 2)) {}
 
 Result<std::unique_ptr<LineReader>> LineReader::open(const std::string& path, std::size_t line_bytes_max) {
   return std::make_unique<LineReader>(TRY(InputFile::open(path)), line_bytes_max);
@@ -37,9 +39,9 @@ Result<bool> LineReader::next(Line& line) {
   for (;;) {
     const char* const begin = block_.data() + begin_;
     const std::size_t available = end_ - begin_;
-    const auto* const found =
-        available == searched ? nullptr
-                              : static_cast<const char*>(std::memchr(begin + searched, '\n', available - searched));
+    const auto* const found = available == searched
+                                  ? nullptr
+                                  : static_cast<const char*>(std::memchr(begin + searched, '\n', available - searched));
     if (found != nullptr) {
       auto size = static_cast<std::size_t>(found - begin);
       begin_ += size + 1;

@@ -5,7 +5,7 @@
 #include <array>
 #include <chrono>
 
-#include "stream/iso_time.h"
+#include "core/iso_time.h"
 #include "stream/json_scanner.h"
 #include "stream/kafka_client.h"
 #include "stream/line_reader.h"
@@ -104,7 +104,8 @@ class Sender {
     }
     auto count = partition_count(client_.get(), options_.topic, kMetadataTimeout);
     // The creation of a topic takes a moment to be known.
-    for (int tries = 0; !count && count.code() == Code::kNotFound && options_.create_partitions > 0 && tries < 50; ++tries) {
+    for (int tries = 0; !count && count.code() == Code::kNotFound && options_.create_partitions > 0 && tries < 50;
+         ++tries) {
       rd_kafka_poll(client_.get(), 100);
       count = partition_count(client_.get(), options_.topic, kMetadataTimeout);
     }
@@ -177,7 +178,8 @@ class Sender {
                       : value.type == JsonType::kString ? value.text
                                                         : json_type_name(value.type);
       }
-      if (time && value.type == JsonType::kNumber) static_cast<void>(json_number_integer(value.number, fields_.timestamp_ms));
+      if (time && value.type == JsonType::kNumber)
+        static_cast<void>(json_number_integer(value.number, fields_.timestamp_ms));
       if (time && value.type == JsonType::kString) fields_.timestamp_ms = parse_iso_time(value.text).value_or(0);
     }
   }

@@ -18,11 +18,11 @@ namespace freshet {
 struct ProduceOptions {
   KafkaConnection connection{};
   std::string topic{};
-  std::string input{};                // JSON lines; plain, gzip or zstd; "-": standard input
-  std::string key_field{};            // the record's key, and so its partition; empty: no keys, round robin
-  std::string time_field{};           // the record's timestamp; empty: now
-  double records_per_second = 0;      // 0: as fast as it goes
-  std::uint64_t records_max = 0;      // 0: all
+  std::string input{};                 // JSON lines; plain, gzip or zstd; "-": standard input
+  std::string key_field{};             // the record's key, and so its partition; empty: no keys, round robin
+  std::string time_field{};            // the record's timestamp; empty: now
+  double records_per_second = 0;       // 0: as fast as it goes
+  std::uint64_t records_max = 0;       // 0: all
   std::int32_t create_partitions = 0;  // > 0: creates the topic with so many if it is not there
   std::size_t record_bytes_max = std::size_t{1} << 20;
 };

@@ -96,7 +96,8 @@ Result<BacktestRun> backtest(const BacktestArguments& arguments, Config config) 
   }
   std::unique_ptr<DeadLetterSink> dead_letters = std::make_unique<LogDeadLetters>(metrics, log, clock);
   if (!arguments.dead_letters.empty()) dead_letters = TRY(FileDeadLetters::open(arguments.dead_letters, metrics));
-  auto source = TRY(FileSource::open(file_source_options(config, arguments.input), schema, *dead_letters, metrics, clock));
+  auto source =
+      TRY(FileSource::open(file_source_options(config, arguments.input), schema, *dead_letters, metrics, clock));
   ModelSlot slot(clock);
   PipelineOptions options;
   options.baseline_after_events = arguments.baseline_after_events;
@@ -154,7 +155,9 @@ int run_backtest(const BacktestArguments& arguments) {
     if (Status status = write_file(arguments.json, json); !status.is_ok()) return fail(status);
   }
   if (!arguments.report.empty()) {
-    if (Status status = write_backtest_report(arguments.report, "Backtest of " + arguments.input, run->snapshot, json); !status.is_ok()) return fail(status);
+    if (Status status = write_backtest_report(arguments.report, "Backtest of " + arguments.input, run->snapshot, json);
+        !status.is_ok())
+      return fail(status);
   }
   return kExitOk;
 }

@@ -32,11 +32,20 @@ std::string escaped(std::string_view text) {
   std::string out;
   for (const char c : text) {
     switch (c) {
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '&': out += "&amp;"; break;
-      case '"': out += "&quot;"; break;
-      default: out += c;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '&':
+        out += "&amp;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      default:
+        out += c;
     }
   }
   return out;
@@ -64,12 +73,15 @@ std::string curve(const std::vector<HistoryPoint>& history, std::string_view nam
   const double last = points.back().first;
   const auto x = [&](double events) { return kLeft + (kWidth - kLeft - 8) * events / last; };
   const auto y = [&](double value) { return 10 + (kHeight - kBottom - 20) * (1 - (value - low) / span); };
-  std::string text = fmt::format("<h2>{} over the last events</h2>\n<svg viewBox=\"0 0 {} {}\" role=\"img\" "
-                                 "aria-label=\"{} from {:.4f} to {:.4f}\">", escaped(name), kWidth, kHeight,
-                                 escaped(name), points.front().second, points.back().second);
+  std::string text = fmt::format(
+      "<h2>{} over the last events</h2>\n<svg viewBox=\"0 0 {} {}\" role=\"img\" "
+      "aria-label=\"{} from {:.4f} to {:.4f}\">",
+      escaped(name), kWidth, kHeight, escaped(name), points.front().second, points.back().second);
   for (const double value : {low, (low + high) / 2, high}) {
-    text += fmt::format("<line class=\"axis\" x1=\"{0}\" x2=\"{1}\" y1=\"{2:.1f}\" y2=\"{2:.1f}\"/>"
-                        "<text x=\"4\" y=\"{3:.1f}\">{4:.4f}</text>", kLeft, kWidth - 8, y(value), y(value) + 4, value);
+    text += fmt::format(
+        "<line class=\"axis\" x1=\"{0}\" x2=\"{1}\" y1=\"{2:.1f}\" y2=\"{2:.1f}\"/>"
+        "<text x=\"4\" y=\"{3:.1f}\">{4:.4f}</text>",
+        kLeft, kWidth - 8, y(value), y(value) + 4, value);
   }
   for (int i = 0; i <= 4; ++i) {
     const double events = last * i / 4;
@@ -77,7 +89,8 @@ std::string curve(const std::vector<HistoryPoint>& history, std::string_view nam
                         i == 4 ? "end" : "middle", events / 1000);
   }
   text += "<polyline class=\"curve\" points=\"";
-  for (const auto& [events, value] : points) fmt::format_to(std::back_inserter(text), "{:.1f},{:.1f} ", x(events), y(value));
+  for (const auto& [events, value] : points)
+    fmt::format_to(std::back_inserter(text), "{:.1f},{:.1f} ", x(events), y(value));
   return text + "\"/></svg>\n";
 }
 

@@ -35,7 +35,7 @@ struct DemoArguments {
   std::string config = "examples/flights.yaml";
   std::string data = "examples/flights/flights-slice.jsonl.gz";
   std::vector<std::string> sets;
-  double rate = 12'000;  // events a second; 0: as fast as the daemon learns
+  double rate = 12'000;        // events a second; 0: as fast as the daemon learns
   double freeze_share = 0.25;  // of the stream, after which the compared model is frozen
   std::uint16_t port = 8080;
   bool once = false;  // end after the summary even on a terminal

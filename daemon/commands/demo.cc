@@ -37,7 +37,10 @@ Result<std::uint64_t> count_lines(const std::string& path) {
 class Player {
  public:
   Player(const std::string& path, double rate, PacedProducer& producer, const Clock& clock)
-      : thread_([this, path, rate, &producer, &clock] { outcome_ = play(path, rate, producer, clock); done_ = true; }),
+      : thread_([this, path, rate, &producer, &clock] {
+          outcome_ = play(path, rate, producer, clock);
+          done_ = true;
+        }),
         producer_(producer) {}
   ~Player() {
     stop_ = true;
@@ -85,7 +88,8 @@ class Demo {
 
   Status run() {
     Config config = TRY(configure());
-    fmt::print("Freshet learns the flights of 2013 as they happen: will this flight arrive more than 15 minutes late?\n");
+    fmt::print(
+        "Freshet learns the flights of 2013 as they happen: will this flight arrive more than 15 minutes late?\n");
     const TemporaryFolder folder = TRY(TemporaryFolder::create("freshet-demo"));
     config.memory.path = folder.path();
     const auto broker = TRY(EmbeddedBroker::start());
@@ -121,8 +125,8 @@ class Demo {
     PacedProducerOptions options;
     options.brokers = brokers;
     options.topic = config.stream.topic;
-    auto producer = TRY(PacedProducer::create(
-        options, [&service](std::int32_t partition) { return service.next_offset(partition); }));
+    auto producer = TRY(
+        PacedProducer::create(options, [&service](std::int32_t partition) { return service.next_offset(partition); }));
     service.start_learning();
     const Player player(arguments_.data, arguments_.rate, *producer, clock_);
     begin_ns_ = clock_.monotonic_ns();

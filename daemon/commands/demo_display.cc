@@ -54,17 +54,18 @@ std::string verdict(const BaselineReport& baseline) {
   const auto whole = find_metric(baseline.frozen_whole.stream, "log_loss");
   if (!live || !weights || !whole) return "  Too few flights to compare.\n";
   const bool better = *live < *weights && *live < *whole;
-  return fmt::format("  The continuously trained model {}: log loss {:+.1f} % against the copy with frozen weights, "
-                     "{:+.1f} % against the one frozen whole.\n",
-                     better ? "beat both copies" : "did not beat both copies", 100 * (*live / *weights - 1),
-                     100 * (*live / *whole - 1));
+  return fmt::format(
+      "  The continuously trained model {}: log loss {:+.1f} % against the copy with frozen weights, "
+      "{:+.1f} % against the one frozen with its statistics.\n",
+      better ? "beat both copies" : "did not beat both copies", 100 * (*live / *weights - 1),
+      100 * (*live / *whole - 1));
 }
 
 std::vector<std::string> forgetting_lines(const PipelineSnapshot& snapshot) {
   std::vector<std::string> lines;
   for (const SliceForgetting& slice : snapshot.forgetting.slices) {
     const auto& name = slice.slice < snapshot.slice_names.size() ? snapshot.slice_names[slice.slice] : "?";
-    lines.push_back(fmt::format("    {:<9} accuracy {:.3f}  forgotten {:+.3f}  {}", name, slice.now, -slice.forgetting,
+    lines.push_back(fmt::format("    {:<9} accuracy {:.3f}  forgotten {:.3f}  {}", name, slice.now, slice.forgetting,
                                 bar(slice.now, 20)));
   }
   return lines;
@@ -100,7 +101,7 @@ std::string DemoDisplay::draw(const PipelineSnapshot& snapshot, const DemoProgre
     lines.push_back(fmt::format("  since a copy was frozen at {} flights:", progress.freeze_after));
     lines.push_back(comparison_line("continuously trained", snapshot.baseline.live));
     lines.push_back(comparison_line("frozen weights, live statistics", snapshot.baseline.frozen_weights));
-    lines.push_back(comparison_line("frozen whole (a nightly export)", snapshot.baseline.frozen_whole));
+    lines.push_back(comparison_line("frozen weights and statistics", snapshot.baseline.frozen_whole));
   } else {
     lines.push_back(fmt::format("  a copy is frozen at {} flights, to compare with", progress.freeze_after));
   }
@@ -129,7 +130,7 @@ std::string demo_summary(const PipelineSnapshot& snapshot, double seconds) {
     text += fmt::format("  on the {} flights after a copy was frozen:\n{}\n{}\n{}\n", snapshot.baseline.live.events,
                         comparison_line("continuously trained", snapshot.baseline.live),
                         comparison_line("frozen weights, live statistics", snapshot.baseline.frozen_weights),
-                        comparison_line("frozen whole (a nightly export)", snapshot.baseline.frozen_whole));
+                        comparison_line("frozen weights and statistics", snapshot.baseline.frozen_whole));
     text += verdict(snapshot.baseline);
   }
   if (!snapshot.forgetting.slices.empty()) {

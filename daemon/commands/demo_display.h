@@ -12,10 +12,10 @@
 namespace freshet {
 
 struct DemoProgress {
-  std::uint64_t events_total = 0;   // in the file
+  std::uint64_t events_total = 0;  // in the file
   std::uint64_t produced = 0;
-  double events_per_second = 0;     // learnt, over the last moments
-  std::uint64_t freeze_after = 0;   // events
+  double events_per_second = 0;    // learnt, over the last moments
+  std::uint64_t freeze_after = 0;  // events
   std::uint16_t port = 0;
 };
 

@@ -14,8 +14,8 @@ Result<StoreReport> inspect(const InspectArguments& arguments) {
   options.path = arguments.path;
   if (arguments.path.empty()) {
     if (arguments.config.file.empty()) return invalid_argument("name the store: --path FOLDER, or --config FILE");
-    const Config config = TRY(
-        load_config({arguments.config.file, std::nullopt, arguments.config.sets, process_environment()}));
+    const Config config =
+        TRY(load_config({arguments.config.file, std::nullopt, arguments.config.sets, process_environment()}));
     options.path = config.memory.path;
   }
   options.read_only = true;
@@ -36,8 +36,9 @@ void print_for_people(const StoreReport& report) {
                partition.last_offset, partition.learnt, partition.skipped_total(), partition.gaps, partition.hash);
   }
   for (const CheckpointInfo& checkpoint : report.checkpoints) {
-    fmt::print("  checkpoint {}: up to event {}, round {}, model version {}, {:.1f} MB\n", checkpoint.id, checkpoint.seq,
-               checkpoint.round, checkpoint.model_version, static_cast<double>(checkpoint.bytes) * 1e-6);
+    fmt::print("  checkpoint {}: up to event {}, round {}, model version {}, {:.1f} MB\n", checkpoint.id,
+               checkpoint.seq, checkpoint.round, checkpoint.model_version,
+               static_cast<double>(checkpoint.bytes) * 1e-6);
   }
   if (report.memory) {
     fmt::print("  replay memory: {} of {} events ({}), {} seen\n", report.memory->size, report.memory->capacity,

@@ -40,7 +40,8 @@ Status produce(const ProduceArguments& arguments) {
   if (bar) bar->finish(report.input_bytes_read, fmt::format("{} records", report.sent));
   fmt::print("{} records acknowledged of {} sent, {} bytes, {:.1f} s\n", report.acknowledged, report.sent, report.bytes,
              report.seconds);
-  if (report.without_key > 0) fmt::print("{} lines had no field '{}': sent without a key\n", report.without_key, arguments.key);
+  if (report.without_key > 0)
+    fmt::print("{} lines had no field '{}': sent without a key\n", report.without_key, arguments.key);
   if (report.too_large > 0) fmt::print("{} lines were too large and left out\n", report.too_large);
   return report.status;
 }

@@ -285,8 +285,13 @@ Status to_status(std::vector<YamlFault> faults) {
   std::string text = faults.size() == 1 ? "1 error in the configuration:"
                                         : fmt::format("{} errors in the configuration:", faults.size());
   for (const auto& fault : faults) {
-    const bool has_place = fault.origin.kind != Origin::Kind::kDefault;
-    text += fmt::format("\n  {}{}{}", has_place ? fault.origin.place() : "", has_place ? ": " : "", fault.what);
+    if (fault.origin.kind == Origin::Kind::kDefault) {
+      text += "\n  " + fault.what;
+    } else if (fault.origin.kind == Origin::Kind::kSet && fault.what.rfind(fault.origin.name + ":", 0) == 0) {
+      text += "\n  --set " + fault.what;  // its place is its name
+    } else {
+      text += fmt::format("\n  {}: {}", fault.origin.place(), fault.what);
+    }
   }
   return invalid_argument(std::move(text));
 }

@@ -29,6 +29,12 @@ bool is_section(std::string_view name) {
 }
 
 std::string option_hint(std::string_view name) {
+  // In a section that is none it is the section that was misspelt.
+  for (auto dot = name.find('.'); dot != std::string_view::npos; dot = name.find('.', dot + 1)) {
+    if (is_section(name.substr(0, dot))) continue;
+    std::string section_hint = option_hint(name.substr(0, dot));
+    if (!section_hint.empty()) return section_hint;
+  }
   const auto dot = name.rfind('.');
   const std::string parent(dot == std::string_view::npos ? "" : name.substr(0, dot + 1));
   const std::string_view last = dot == std::string_view::npos ? name : name.substr(dot + 1);

@@ -214,7 +214,8 @@ void add_memory(List& list) {
                     "Events older than this, by event time, are not replayed.")
                 .between(kSecond, 36500 * kDay)
                 .or_none()
-                .example("90d"));
+                .example("90d")
+                .new_state());
   add(list, Declare("memory.block_cache", Type::kBytes, FIELD(memory.block_cache_bytes), "Read cache of the store.")
                 .between(kMiB, 1024 * kGiB));
   add(list, Declare("memory.write_buffer", Type::kBytes, FIELD(memory.write_buffer_bytes),
@@ -225,15 +226,16 @@ void add_memory(List& list) {
 void add_learning(List& list) {
   add(list, Declare("learning.strategy", Type::kChoice, FIELD(learning.strategy),
                     "`er`: experience replay, each batch part fresh and part replayed. `finetune`: fresh events only.")
-                .choices({"er", "finetune"}));
+                .choices({"er", "finetune"})
+                .new_state());
   add(list,
       Declare("learning.replay_ratio", Type::kReal, FIELD(learning.replay_ratio), "Share of a batch that is replayed.")
           .below(0, 1));
   add(list, Declare("learning.optimizer", Type::kChoice, FIELD(learning.optimizer), "How gradients become steps.")
                 .choices({"sgd", "adamw", "adagrad"})
                 .new_state());
-  add(list, Declare("learning.learning_rate", Type::kReal, FIELD(learning.learning_rate), "Size of a step.")
-                .above(0, 100));
+  add(list,
+      Declare("learning.learning_rate", Type::kReal, FIELD(learning.learning_rate), "Size of a step.").above(0, 100));
   add(list, Declare("learning.momentum", Type::kReal, FIELD(learning.momentum), "Momentum of `sgd`.").below(0, 1));
   add(list, Declare("learning.nesterov", Type::kBool, FIELD(learning.nesterov), "Nesterov's form of the momentum."));
   add(list, Declare("learning.weight_decay", Type::kReal, FIELD(learning.weight_decay),
@@ -346,7 +348,7 @@ void add_serving(List& list) {
   add(list, Declare("serving.batch_rows_max", Type::kWhole, FIELD(serving.batch_rows_max), "Rows in one request.")
                 .between(1, 1'048'576));
   add(list, Declare("serving.drain_timeout", Type::kDuration, FIELD(serving.drain_timeout_ms),
-                    "On SIGTERM: longest time for open requests and the last round, before the state is written.")
+                    "On SIGTERM: longest time for requests in flight to be answered.")
                 .between(0, kHour)
                 .live());
 }

@@ -1,6 +1,7 @@
-// FrozenBaseline: what users have today, for comparison. After `after_events` the served model is kept as it is, and from
-// then on it and the live model are scored on the same events. Two copies are kept: one whose weights alone are frozen
-// while its feature statistics stay live, and one that is frozen whole, as a model is that a nightly job exported.
+// FrozenBaseline: what users have today, for comparison. After `after_events` the served model is kept as it is, and
+// from then on it and the live model are scored on the same events. Two copies are kept: one whose weights alone are
+// frozen while its feature statistics stay live, and one that is frozen whole, as a model is that a nightly job
+// exported.
 //
 // Threads: ingest thread only.  Owns: the frozen predictor and encoder, and three evaluations. It is not part of the
 // state: after a restart the comparison begins anew.
@@ -21,7 +22,7 @@ struct BaselineReport {
   bool frozen = false;
   EvaluationReport frozen_weights;  // live feature statistics
   EvaluationReport frozen_whole;
-  EvaluationReport live;            // the served model on the same events
+  EvaluationReport live;  // the served model on the same events
 };
 
 class FrozenBaseline {
@@ -31,12 +32,14 @@ class FrozenBaseline {
   // The rows of `events`, encoded in rows [begin, begin + size) of `encoded`, with live predictions `live`, are events
   // number `first_event` and on. `encoder` has learnt from them already.
   Status observe(std::uint64_t first_event, const std::shared_ptr<const Predictor>& served, const EventBatch& events,
-                 const FeatureEncoder& encoder, const EncodedBatch& encoded, std::size_t begin, const Predictions& live);
+                 const FeatureEncoder& encoder, const EncodedBatch& encoded, std::size_t begin,
+                 const Predictions& live);
 
   BaselineReport report();
 
  private:
-  Status freeze(const std::shared_ptr<const Predictor>& served, const EventBatch& events, const FeatureEncoder& encoder);
+  Status freeze(const std::shared_ptr<const Predictor>& served, const EventBatch& events,
+                const FeatureEncoder& encoder);
 
   std::uint64_t after_events_;
   std::shared_ptr<const Predictor> frozen_;

@@ -68,6 +68,7 @@ std::map<std::string, std::string, std::less<>> IngestState::save() const {
   out.put(counters.served_version);
   out.put(counters.swaps);
   out.put(counters.rounds_failed);
+  out.put<std::uint8_t>(counters.round_waits ? 1 : 0);
   for (const std::uint64_t word : replay_rng.state()) out.put(word);
   blobs["run"] = out.take();
   blobs["encoder"] = saved(*encoder);
@@ -91,6 +92,7 @@ Status IngestState::load(const Checkpoint& checkpoint, const Store& store) {
   counters.served_version = in.get<std::uint64_t>();
   counters.swaps = in.get<std::uint64_t>();
   counters.rounds_failed = in.get<std::uint64_t>();
+  counters.round_waits = in.get<std::uint8_t>() != 0;
   Rng::State words{};
   for (auto& word : words) word = in.get<std::uint64_t>();
   replay_rng.set_state(words);

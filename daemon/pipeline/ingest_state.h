@@ -23,16 +23,18 @@
 
 namespace freshet {
 
-// Where the run stands. Rounds count from 1; the model made by round r is version r + 1; version 1 is the untrained one.
+// Where the run stands. Rounds count from 1; the model made by round r is version r + 1; version 1 is the untrained
+// one.
 struct RunCounters {
   std::uint64_t next_seq = 1;         // sequence number of the next event
   std::uint64_t round_begin_seq = 1;  // first event of the round that was cut last
   std::uint64_t cut_seq = 1;          // where that round ends and the round being gathered begins
   std::uint64_t next_round = 1;
-  std::uint64_t order_next = 0;       // index of the next order entry
+  std::uint64_t order_next = 0;  // index of the next order entry
   std::uint64_t served_version = 1;
   std::uint64_t swaps = 0;
   std::uint64_t rounds_failed = 0;
+  bool round_waits = false;  // the round that was cut last has not been trained yet
 };
 
 class IngestState {

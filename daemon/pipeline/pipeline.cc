@@ -48,22 +48,27 @@ Result<std::unique_ptr<Pipeline>> Pipeline::open(const Config& config, const Sch
 
 Status Pipeline::run(const std::atomic<bool>& stop) {
   stop_ = &stop;
-  TRY(redo());
-  if (stop) return Status::ok();
+  Status status = redo();
+  if (status.is_ok() && !stop) status = learn_from_source();
+  update_snapshot();
+  // Being stopped while waiting for room or for a broker is no failure: a restart takes up what was not recorded.
+  return stop && status.code() == Code::kCancelled ? Status::ok() : status;
+}
+
+Status Pipeline::learn_from_source() {
   NextOffsets next_offsets;
   for (const PartitionLedger& ledger : parts_.store.ledger()) next_offsets[ledger.partition] = ledger.next_offset;
   TRY(parts_.source.start(next_offsets));
   last_cut_ns_ = last_checkpoint_ns_ = parts_.clock.monotonic_ns();
-  while (!stop) {
+  while (!stopping()) {
+    if (cut_due()) TRY(cut(true));
     if (config_.learning.round.go_live == setting::GoLive::kWhenReady && trainer_->done()) TRY(collect(true));
     const std::uint64_t room = config_.learning.round.every_events - gathered();
     const auto state = TRY(parts_.source.next(batch_, std::min<std::uint64_t>(kBatchEvents, room), kSourceWait));
     if (!batch_.empty()) TRY(ingest(batch_));
-    if (cut_due()) TRY(cut(true));
     update_snapshot_now_and_then();
     if (state == SourceState::kEnd) break;
   }
-  update_snapshot();
   return Status::ok();
 }
 
@@ -78,9 +83,7 @@ Status Pipeline::acknowledge_dead_letters(const EventBatch& batch) {
 }
 
 Status Pipeline::ingest(const EventBatch& batch) {
-  if (Status status = acknowledge_dead_letters(batch); !status.is_ok()) {
-    return status.code() == Code::kCancelled ? Status::ok() : status;
-  }
+  TRY(acknowledge_dead_letters(batch));
   const std::size_t rows = batch.size();
   const std::size_t base = gathering_.size();
   TRY(learn_rows(batch));
@@ -97,10 +100,7 @@ Status Pipeline::ingest(const EventBatch& batch) {
   append.positions = {batch.positions.data(), rows};
   append.value_hashes = {batch.value_hashes.data(), rows};
   append.skipped = batch.skipped;
-  if (Status status = append_waiting_for_room(append); !status.is_ok()) {
-    gathering_.resize(base);
-    return status.code() == Code::kCancelled ? Status::ok() : status;
-  }
+  TRY(append_waiting_for_room(append));
   remember(batch, base);
   metrics_.events.add(static_cast<double>(rows));
   skipped_ += batch.skipped.size();
@@ -199,6 +199,7 @@ Status Pipeline::cut(bool record) {
   counters.round_begin_seq = counters.cut_seq;
   counters.cut_seq = counters.next_seq;
   ++counters.next_round;
+  counters.round_waits = true;
   last_cut_ns_ = parts_.clock.monotonic_ns();
   std::swap(gathering_, training_);
   gathering_.clear();
@@ -214,7 +215,8 @@ Status Pipeline::cut(bool record) {
   return Status::ok();
 }
 
-// Time to live runs on event time; the median of the round keeps one event from the far future from emptying the memory.
+// Time to live runs on event time; the median of the round keeps one event from the far future from emptying the
+// memory.
 void Pipeline::expire_old_events() {
   if (config_.memory.ttl_ms <= 0 || training_.size() == 0) return;
   std::vector<std::int64_t> times(training_.time_ms.begin(),
@@ -232,6 +234,7 @@ void Pipeline::start_round() {
   job.version = job.round + 1;
   job.fresh = &training_;
   state_->memory->sample(learner_->replay_rows_for(training_.size()), state_->replay_rng, job.replay_seqs);
+  state_->counters.round_waits = false;
   trainer_->start(std::move(job));
 }
 
@@ -240,8 +243,8 @@ Status Pipeline::collect(bool record) {
   if (!result.status.is_ok()) {
     ++state_->counters.rounds_failed;
     metrics_.rounds_failed.increment();
-    parts_.log.error("round_failed", fmt::format("round {}: {}; the served model stays", result.round,
-                                                 result.status.message()));
+    parts_.log.error("round_failed",
+                     fmt::format("round {}: {}; the served model stays", result.round, result.status.message()));
     return result.status.code() == Code::kDataLoss ? result.status : Status::ok();
   }
   metrics_.rounds.increment();
@@ -270,11 +273,11 @@ Status Pipeline::collect(bool record) {
     if (training_.arrival_ns[i] == 0) continue;
     metrics_.event_to_served_seconds.observe(static_cast<double>(now - training_.arrival_ns[i]) * 1e-9);
   }
-  parts_.log.debug("round_trained", fmt::format("round {} trained on {} new and {} replayed events in {:.1f} ms; "
-                                                "model version {} is live",
-                                                result.round, result.report.samples_fresh,
-                                                result.report.samples_replayed,
-                                                static_cast<double>(result.duration_ns) * 1e-6, version));
+  parts_.log.debug("round_trained",
+                   fmt::format("round {} trained on {} new and {} replayed events in {:.1f} ms; "
+                               "model version {} is live",
+                               result.round, result.report.samples_fresh, result.report.samples_replayed,
+                               static_cast<double>(result.duration_ns) * 1e-6, version));
   return Status::ok();
 }
 
@@ -310,7 +313,8 @@ Status Pipeline::score_slices(const Predictor& model, std::uint64_t round) {
     Status decoded;
     std::size_t row = 0;
     held_out.records(slice, [&](std::uint64_t, std::string_view record) {
-      if (Status status = codec_->decode_encoded(record, slice_rows_, row++); !status.is_ok()) decoded = std::move(status);
+      if (Status status = codec_->decode_encoded(record, slice_rows_, row++); !status.is_ok())
+        decoded = std::move(status);
     });
     TRY(std::move(decoded));
     TRY(model.predict(slice_rows_, 0, rows, predictions_).with_context("scoring a slice"));

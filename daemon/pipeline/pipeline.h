@@ -3,14 +3,15 @@
 //   source -> encode -> predict with the served model, score -> append -> remember -> (cut) -> train -> publish
 //
 // A round is cut after `learning.round.every_events` events or `learning.round.every`. With `go_live: next_cut` the
-// model of a round goes live when the next round is cut, with `when_ready` as soon as it is made; either way the position
-// is recorded before it takes effect, so that the recorded order can be redone. After a restart, `run` first redoes
-// the log from the last checkpoint, with the recorded cuts and go-live positions, and then goes on from the source.
+// model of a round goes live when the next round is cut, with `when_ready` as soon as it is made; either way the
+// position is recorded before it takes effect, so that the recorded order can be redone. After a restart, `run` first
+// redoes the log from the last checkpoint, with the recorded cuts and go-live positions, and then goes on from the
+// source.
 //
 // Threads: `open`, `run` and `finish` from one thread (ingest); `snapshot` and `adopt` from any.
 // Owns: ingest state, learner, trainer thread. Borrows everything in PipelineParts, which must outlive it.
-// Failure: full disk and a broker that is away are waited out, with a log line and a metric; what cannot pass (data loss,
-// a source that is gone for good) ends `run` with its Status, with everything durable so far kept.
+// Failure: full disk and a broker that is away are waited out, with a log line and a metric; what cannot pass (data
+// loss, a source that is gone for good) ends `run` with its Status, with everything durable so far kept.
 #pragma once
 
 #include <atomic>
@@ -104,6 +105,7 @@ class Pipeline {
   void compare_machine(const Checkpoint& checkpoint) const;
   Status reload_last_round();
 
+  Status learn_from_source();
   Status ingest(const EventBatch& batch);
   Status acknowledge_dead_letters(const EventBatch& batch);
   Status learn_rows(const EventBatch& batch);
@@ -143,9 +145,9 @@ class Pipeline {
   EncodedBatch gathering_;  // the round being gathered
   EncodedBatch training_;   // the round in training
   Predictions predictions_;
-  std::vector<std::uint8_t> held_out_;      // of the batch at hand, a row each
+  std::vector<std::uint8_t> held_out_;  // of the batch at hand, a row each
   std::vector<std::uint32_t> row_slices_;
-  std::vector<std::uint64_t> released_;     // seqs that the memory let go
+  std::vector<std::uint64_t> released_;  // seqs that the memory let go
   std::string records_;
   std::uint64_t gathering_slices_ = 0;  // a bit for each slice with fresh events in the round
   std::uint64_t training_slices_ = 0;

@@ -11,7 +11,6 @@ const std::vector<double> kSecondsFresh = {0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1,
 PipelineMetrics::PipelineMetrics(MetricsRegistry& registry)
     : events(registry.counter("freshet_events_total", "Events learnt from or held out, since the start.")),
       events_held_out(registry.counter("freshet_events_held_out_total", "Events that went to held-out sets.")),
-      duplicates(registry.counter("freshet_events_duplicate_total", "Redelivered records that were already learnt.")),
       rounds(registry.counter("freshet_rounds_total", "Training rounds finished.")),
       rounds_failed(registry.counter("freshet_rounds_failed_total", "Training rounds that failed.")),
       steps(registry.counter("freshet_training_steps_total", "Optimizer steps.")),
@@ -30,8 +29,8 @@ PipelineMetrics::PipelineMetrics(MetricsRegistry& registry)
       round_seconds(registry.histogram("freshet_round_duration_seconds", "Time of a training round.", kSecondsShort)),
       replay_read_seconds(
           registry.histogram("freshet_replay_read_seconds", "Time to read a round's replay sample.", kSecondsShort)),
-      checkpoint_seconds(registry.histogram("freshet_checkpoint_duration_seconds", "Time to write a checkpoint.",
-                                            kSecondsShort)),
+      checkpoint_seconds(
+          registry.histogram("freshet_checkpoint_duration_seconds", "Time to write a checkpoint.", kSecondsShort)),
       event_to_served_seconds(registry.histogram("freshet_event_to_served_seconds",
                                                  "From an event's arrival to the first served model trained on it.",
                                                  kSecondsFresh)),

@@ -18,7 +18,6 @@ class PipelineMetrics {
 
   Counter& events;
   Counter& events_held_out;
-  Counter& duplicates;
   Counter& rounds;
   Counter& rounds_failed;
   Counter& steps;

@@ -29,8 +29,8 @@ Status Pipeline::restore() {
   gathering_ = EncodedBatch(layout.dense(), layout.categorical(), capacity);
   training_ = EncodedBatch(layout.dense(), layout.categorical(), capacity);
   if (options_.baseline_after_events > 0) {
-    baseline_ = std::make_unique<FrozenBaseline>(options_.baseline_after_events,
-                                                 evaluation_options(config_, schema_.spec()));
+    baseline_ =
+        std::make_unique<FrozenBaseline>(options_.baseline_after_events, evaluation_options(config_, schema_.spec()));
   }
   if (const auto checkpoint = TRY(parts_.store.latest_checkpoint())) {
     TRY(state_->load(*checkpoint, parts_.store).with_context("reading the checkpoint"));
@@ -39,9 +39,8 @@ Status Pipeline::restore() {
     ByteReader learner(found->second);
     TRY(learner_->load(learner).with_context("reading the checkpoint's model"));
     compare_machine(*checkpoint);
-    parts_.log.info("checkpoint_loaded",
-                    fmt::format("resuming after event {} with model version {}", state_->counters.next_seq - 1,
-                                state_->counters.served_version));
+    parts_.log.info("checkpoint_loaded", fmt::format("resuming after event {} with model version {}",
+                                                     state_->counters.next_seq - 1, state_->counters.served_version));
   }
   parts_.slot.publish(learner_->publish(state_->counters.served_version));
   metrics_.model_version.set(static_cast<double>(state_->counters.served_version));
@@ -54,16 +53,22 @@ Status Pipeline::restore() {
 // The round that was cut just before the checkpoint has not been trained yet: its rows are read back as encoded then.
 Status Pipeline::reload_last_round() {
   training_.clear();
+  training_slices_ = 0;
   const RunCounters& counters = state_->counters;
-  return parts_.store.scan(
-      counters.round_begin_seq, counters.cut_seq - 1, [&](std::uint64_t seq, std::string_view record) -> Status {
-        const std::size_t row = training_.size();
-        training_.resize(row + 1);
-        TRY(codec_->decode_encoded(record, training_, row));
-        training_.seqs[row] = seq;
-        if (state_->held_out_choice->purpose_of(training_.key_hashes[row]) != Purpose::kTraining) training_.resize(row);
-        return Status::ok();
-      });
+  return parts_.store.scan(counters.round_begin_seq, counters.cut_seq - 1,
+                           [&](std::uint64_t seq, std::string_view record) -> Status {
+                             const std::size_t row = training_.size();
+                             training_.resize(row + 1);
+                             TRY(codec_->decode_encoded(record, training_, row));
+                             training_.seqs[row] = seq;
+                             if (state_->held_out_choice->purpose_of(training_.key_hashes[row]) != Purpose::kTraining) {
+                               training_.resize(row);
+                               return Status::ok();
+                             }
+                             const std::uint32_t slice = TRY(codec_->slice_of(record));
+                             if (slice < kSlicesMax) training_slices_ |= std::uint64_t{1} << slice;
+                             return Status::ok();
+                           });
 }
 
 Status Pipeline::redo() {
@@ -75,7 +80,7 @@ Status Pipeline::redo() {
   const std::uint64_t begin_seq = state_->counters.next_seq;
   parts_.log.info("redo_begins", fmt::format("redoing {} events and {} order entries of the log",
                                              last_seq + 1 - begin_seq, entries.size()));
-  if (state_->counters.next_round > 1) {
+  if (state_->counters.round_waits) {
     TRY(reload_last_round());
     start_round();
   }
@@ -134,9 +139,11 @@ void Pipeline::compare_machine(const Checkpoint& checkpoint) const {
   const auto found = checkpoint.blobs.find("machine");
   const std::string now = machine_description(config_);
   if (found == checkpoint.blobs.end() || found->second == now) return;
-  parts_.log.warning("machine_differs",
-                     fmt::format("the checkpoint was written with {}, this run has {}: the model goes on, but not to the "
-                                 "bit as it would have there", found->second, now));
+  parts_.log.warning(
+      "machine_differs",
+      fmt::format("the checkpoint was written with {}, this run has {}: the model goes on, but not to the "
+                  "bit as it would have there",
+                  found->second, now));
 }
 
 // The trainer is idle; the last round is cut but not started, so its rows must stay in the log.

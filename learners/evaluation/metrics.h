@@ -33,10 +33,10 @@ std::optional<double> find_metric(std::span<const MetricValue> values, std::stri
 
 // One event as the metrics need it.
 struct ScoredEvent {
-  float score = 0;   // probability of the positive class, predicted class, or predicted value
+  float score = 0;  // probability of the positive class, predicted class, or predicted value
   float label = 0;
   float weight = 1;
-  float loss = 0;    // per_sample_losses
+  float loss = 0;  // per_sample_losses
 };
 
 class EvaluationMetrics {
@@ -52,9 +52,12 @@ class EvaluationMetrics {
     weight_ += weight;
     loss_ += weight * static_cast<double>(event.loss);
     switch (task_) {
-      case Task::kBinary: return add_binary(event, weight);
-      case Task::kMulticlass: return add_multiclass(event, weight);
-      case Task::kRegression: return add_regression(event, weight);
+      case Task::kBinary:
+        return add_binary(event, weight);
+      case Task::kMulticlass:
+        return add_multiclass(event, weight);
+      case Task::kRegression:
+        return add_regression(event, weight);
     }
   }
 

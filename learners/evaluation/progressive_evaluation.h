@@ -55,9 +55,9 @@ class ProgressiveEvaluation {
 
   EvaluationOptions options_;
   EvaluationMetrics stream_;
-  EvaluationMetrics window_;          // filled from ring_ by report()
-  std::vector<ScoredEvent> ring_;     // grows to window_events, then wraps
-  std::size_t next_ = 0;              // where the next event goes
+  EvaluationMetrics window_;       // filled from ring_ by report()
+  std::vector<ScoredEvent> ring_;  // grows to window_events, then wraps
+  std::size_t next_ = 0;           // where the next event goes
   std::uint64_t model_version_ = 0;
 };
 

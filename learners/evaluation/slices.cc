@@ -138,8 +138,8 @@ std::string Slices::name(std::uint32_t slice) const {
   }
   if (spec_.kind == SliceKind::kTimeWindow) {
     const auto window = static_cast<std::uint64_t>(spec_.window_ms);
-    const std::uint64_t begin = static_cast<std::uint64_t>(origin_ms_) +
-                                static_cast<std::uint64_t>(periods_[slice]) * window;
+    const std::uint64_t begin =
+        static_cast<std::uint64_t>(origin_ms_) + static_cast<std::uint64_t>(periods_[slice]) * window;
     return fmt::format("{}+{}", time_text(static_cast<std::int64_t>(begin)), length_text(spec_.window_ms));
   }
   return names_[slice];

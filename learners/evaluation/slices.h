@@ -26,8 +26,8 @@ enum class SliceKind : std::uint8_t { kClass, kTimeWindow, kMonth, kFieldValue }
 
 struct SliceSpec {
   SliceKind kind = SliceKind::kMonth;
-  std::int64_t window_ms = 0;       // kTimeWindow: length; windows are counted from the first event
-  std::string field = {};           // kFieldValue: a category, number or boolean of the events
+  std::int64_t window_ms = 0;            // kTimeWindow: length; windows are counted from the first event
+  std::string field = {};                // kFieldValue: a category, number or boolean of the events
   std::vector<std::string> values = {};  // kFieldValue: the values that make slices, as text
 };
 
@@ -53,15 +53,15 @@ class Slices {
 
   SliceSpec spec_;
   std::uint64_t fingerprint_;
-  std::vector<std::string> names_;             // fixed kinds
-  bool category_ = false;                      // kFieldValue
+  std::vector<std::string> names_;  // fixed kinds
+  bool category_ = false;           // kFieldValue
   std::uint32_t column_ = 0;
   std::vector<std::uint64_t> category_values_;
   std::vector<float> number_values_;
-  bool begun_ = false;                         // kTimeWindow: origin_ms_ is known
+  bool begun_ = false;  // kTimeWindow: origin_ms_ is known
   std::int64_t origin_ms_ = 0;
-  std::vector<std::int64_t> periods_;          // months since year 0, or windows since the origin, in order seen
-  std::uint32_t latest_ = 0;                   // period of the previous event: the likely one of the next
+  std::vector<std::int64_t> periods_;  // months since year 0, or windows since the origin, in order seen
+  std::uint32_t latest_ = 0;           // period of the previous event: the likely one of the next
 };
 
 }  // namespace freshet

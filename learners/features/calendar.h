@@ -28,8 +28,7 @@ inline CivilDate civil_date(std::int64_t day) {
   const std::int64_t shifted = day + kDaysToMarchOfYear0;
   const std::int64_t cycle = shifted / kCycleDays - (shifted % kCycleDays < 0 ? 1 : 0);
   const std::int64_t in_cycle = shifted - cycle * kCycleDays;
-  const std::int64_t year_of_cycle =
-      (in_cycle - in_cycle / 1460 + in_cycle / 36'524 - in_cycle / 146'096) / 365;
+  const std::int64_t year_of_cycle = (in_cycle - in_cycle / 1460 + in_cycle / 36'524 - in_cycle / 146'096) / 365;
   const std::int64_t in_year = in_cycle - (365 * year_of_cycle + year_of_cycle / 4 - year_of_cycle / 100);
   const std::int64_t march_month = (5 * in_year + 2) / 153;  // 0 = March
   const std::int64_t month = march_month < 10 ? march_month + 3 : march_month - 9;

@@ -57,8 +57,10 @@ Result<std::unique_ptr<FeatureEncoder>> FeatureEncoder::create(const EventSpec& 
   for (const auto& feature : spec.features) {
     if (feature.kind == FeatureKind::kTargetMean && task == Task::kMulticlass &&
         spec.label.classes > kTargetMeanClassesMax) {
-      errors += fmt::format("feature '{}': a target mean makes one input a class and takes at most {} classes; "
-                            "the label has {}\n", feature.name, kTargetMeanClassesMax, spec.label.classes);
+      errors += fmt::format(
+          "feature '{}': a target mean makes one input a class and takes at most {} classes; "
+          "the label has {}\n",
+          feature.name, kTargetMeanClassesMax, spec.label.classes);
     }
     const bool has_key = feature.kind == FeatureKind::kCategory || feature.kind == FeatureKind::kTimePart ||
                          feature.kind == FeatureKind::kCross || feature.kind == FeatureKind::kTargetMean;

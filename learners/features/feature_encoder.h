@@ -125,7 +125,7 @@ class FeatureEncoder final : public FeatureEncoding {
   struct Prior {
     double sum, weight;
   };
-  std::vector<Prior> prior_;                          // by output
+  std::vector<Prior> prior_;  // by output
   std::array<std::atomic<float>, kTargetMeanClassesMax> published_prior_{};
 };
 

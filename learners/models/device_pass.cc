@@ -26,8 +26,8 @@ struct DevicePass::Tensors {
   std::vector<at::Tensor> below;  // what each layer multiplies, [rows, in]
 
   at::Tensor matrix(const at::Tensor& flat, std::size_t rows, std::size_t columns, std::size_t offset) const {
-    return flat.as_strided({signed_size(rows), signed_size(columns)},
-                           {signed_size(round_up(columns, kLanes)), 1}, signed_size(offset));
+    return flat.as_strided({signed_size(rows), signed_size(columns)}, {signed_size(round_up(columns, kLanes)), 1},
+                           signed_size(offset));
   }
   at::Tensor vector(const at::Tensor& flat, std::size_t size, std::size_t offset) const {
     return flat.as_strided({signed_size(size)}, {1}, signed_size(offset));
@@ -37,10 +37,11 @@ struct DevicePass::Tensors {
 DevicePass::DevicePass(std::shared_ptr<const TabularShape> shape, const Device& device)
     : shape_(std::move(shape)),
       tensors_(std::make_unique<Tensors>(Tensors{
-          device.kind == Device::Kind::kCuda
-              ? at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(device.index))
-              : at::Device(at::kCPU),
-          {}, {}, {}})) {}
+          device.kind == Device::Kind::kCuda ? at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(device.index))
+                                             : at::Device(at::kCPU),
+          {},
+          {},
+          {}})) {}
 
 DevicePass::~DevicePass() = default;
 
@@ -50,8 +51,8 @@ Status DevicePass::forward(const float* dense, TabularScratch& scratch) {
     const TabularShape& shape = *shape_;
     Tensors& t = *tensors_;
     // from_blob takes no const; nothing writes through it.
-    t.dense = at::from_blob(const_cast<float*>(dense), {signed_size(shape.dense_size)})
-                  .to(t.device, at::kFloat, false, true);
+    t.dense =
+        at::from_blob(const_cast<float*>(dense), {signed_size(shape.dense_size)}).to(t.device, at::kFloat, false, true);
     t.input = host_matrix(scratch.input.data(), scratch.rows, shape.input, shape.input_stride)
                   .to(t.device, at::kFloat, false, true);
     t.below.clear();

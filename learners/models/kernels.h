@@ -24,7 +24,7 @@ struct Gemm {
   std::size_t a_row, a_column;
   const float* b;  // element (p, j) at b[p * b_row + j]
   std::size_t b_row;
-  float* c;        // element (i, j) at c[i * c_row + j]
+  float* c;  // element (i, j) at c[i * c_row + j]
   std::size_t c_row;
   const float* bias;
   bool accumulate;
@@ -37,8 +37,8 @@ struct SgdStep {
 };
 struct AdamWStep {
   float learning_rate, beta1, beta2, epsilon, weight_decay;
-  float step_size;       // learning rate / (1 - beta1^t)
-  float root_correction; // sqrt(1 - beta2^t)
+  float step_size;        // learning rate / (1 - beta1^t)
+  float root_correction;  // sqrt(1 - beta2^t)
 };
 struct AdagradStep {
   float learning_rate, epsilon, weight_decay;

@@ -25,7 +25,7 @@ inline void block(const Gemm& gemm, std::size_t i, std::size_t j) {
   for (std::size_t r = 0; r < kRows; ++r) {
 #pragma GCC unroll 16
     for (std::size_t v = 0; v < kVectors; ++v) {
-      sums[r][v] = gemm.accumulate       ? load(c + r * gemm.c_row + v * kVectorFloats)
+      sums[r][v] = gemm.accumulate        ? load(c + r * gemm.c_row + v * kVectorFloats)
                    : gemm.bias != nullptr ? load(gemm.bias + j + v * kVectorFloats)
                                           : Vector{};
     }
@@ -189,7 +189,7 @@ void adagrad(const AdagradStep& step, float* __restrict weights, const float* __
 
 }  // namespace
 
-extern const Kernels FRESHET_KERNELS = {FRESHET_KERNELS_NAME, gemm, transpose, add, scale, relu_mask, column_sums,
-                                        squared_sum, blend, sgd, adamw, adagrad};
+extern const Kernels FRESHET_KERNELS = {FRESHET_KERNELS_NAME, gemm,        transpose, add, scale, relu_mask,
+                                        column_sums,          squared_sum, blend,     sgd, adamw, adagrad};
 
 }  // namespace freshet

@@ -26,11 +26,11 @@ Result<Architecture> parse_architecture(std::string_view name);
 struct ModelOptions {
   Architecture architecture = Architecture::kWideDeep;
   Task task = Task::kBinary;
-  std::uint32_t classes = 2;                  // of a multiclass task
+  std::uint32_t classes = 2;  // of a multiclass task
   std::vector<std::uint32_t> hidden = {64, 32};
   std::uint32_t embedding_dim = 8;
-  std::uint32_t embedding_rows = 65536;       // a power of two
-  float embedding_scale = 0.01F;              // standard deviation of a new embedding
+  std::uint32_t embedding_rows = 65536;  // a power of two
+  float embedding_scale = 0.01F;         // standard deviation of a new embedding
   std::uint64_t seed = 1;
 };
 

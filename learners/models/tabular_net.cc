@@ -119,8 +119,8 @@ void TabularNet::backward_wide() {
   const std::size_t stride = shape_->output_stride;
   float* gradients = parameters_.dense_gradients.data();
   kernels.gemm({shape_->numbers, stride, scratch_.rows, scratch_.input.data() + shape_->embedded(), 1,
-                shape_->input_stride, output_gradients_.data(), stride, gradients + shape_->wide_weight, stride, nullptr,
-                true, false});
+                shape_->input_stride, output_gradients_.data(), stride, gradients + shape_->wide_weight, stride,
+                nullptr, true, false});
   kernels.column_sums(output_gradients_.data(), stride, scratch_.rows, stride, gradients + shape_->wide_bias, true);
 }
 
@@ -143,7 +143,8 @@ void TabularNet::backward_layers() {
     const std::size_t stride = round_up(wanted, kLanes);
     transposed_.reserve(layer.out * stride);
     if (stride != wanted) std::fill_n(transposed_.data(), layer.out * stride, 0.0F);
-    kernels.transpose(parameters_.dense.data() + layer.weight, layer.stride, wanted, layer.out, transposed_.data(), stride);
+    kernels.transpose(parameters_.dense.data() + layer.weight, layer.stride, wanted, layer.out, transposed_.data(),
+                      stride);
     AlignedBuffer& target = first ? input_gradients_ : gradients_[l - 1];
     target.reserve(rows * stride);
     kernels.gemm({rows, stride, layer.out, above, layer.stride, 1, transposed_.data(), stride, target.data(), stride,

@@ -40,15 +40,15 @@ class TabularNet final : public Model {
   void scatter_rows(const float* input_gradients, std::size_t stride);
 
   std::shared_ptr<const TabularShape> shape_;
-  std::unique_ptr<DevicePass> device_;       // null: the kernels of this CPU
+  std::unique_ptr<DevicePass> device_;  // null: the kernels of this CPU
   Parameters parameters_;
   TabularScratch scratch_;
-  std::vector<std::uint32_t> rows_;          // [rows, categories] of the last forward
-  std::vector<float> compact_outputs_;       // [rows, outputs]
-  AlignedBuffer output_gradients_;           // [rows, output_stride]
-  std::vector<AlignedBuffer> gradients_;     // a hidden layer each, [rows, stride]
-  AlignedBuffer input_gradients_;            // [rows, round_up(categories * embedding)]
-  AlignedBuffer transposed_;                 // weights of one layer, [out, in]
+  std::vector<std::uint32_t> rows_;       // [rows, categories] of the last forward
+  std::vector<float> compact_outputs_;    // [rows, outputs]
+  AlignedBuffer output_gradients_;        // [rows, output_stride]
+  std::vector<AlignedBuffer> gradients_;  // a hidden layer each, [rows, stride]
+  AlignedBuffer input_gradients_;         // [rows, round_up(categories * embedding)]
+  AlignedBuffer transposed_;              // weights of one layer, [out, in]
 };
 
 }  // namespace freshet

@@ -26,17 +26,19 @@ Status check_options(const ModelOptions& options, const EncodedLayout& layout) {
   }
   if (options.architecture == Architecture::kLinear && layout.categorical() == 0) return Status::ok();
   if (layout.categorical() > 0 && (!std::has_single_bit(options.embedding_rows) || options.embedding_rows > 1U << 28)) {
-    return invalid_argument(fmt::format("model.embedding_rows is {}; it must be a power of two, at most 2^28",
-                                        options.embedding_rows));
+    return invalid_argument(
+        fmt::format("model.embedding_rows is {}; it must be a power of two, at most 2^28", options.embedding_rows));
   }
   if (options.architecture == Architecture::kLinear) return Status::ok();
   if (layout.categorical() > 0 && (options.embedding_dim == 0 || options.embedding_dim > 4096)) {
-    return invalid_argument(fmt::format("model.embedding_dim is {}; it must be between 1 and 4096", options.embedding_dim));
+    return invalid_argument(
+        fmt::format("model.embedding_dim is {}; it must be between 1 and 4096", options.embedding_dim));
   }
   if (options.hidden.size() > 64) return invalid_argument("model.hidden names more than 64 layers");
   for (const auto width : options.hidden) {
     if (width == 0 || width > kWidest) {
-      return invalid_argument(fmt::format("model.hidden has a layer of {}; it must be between 1 and {}", width, kWidest));
+      return invalid_argument(
+          fmt::format("model.hidden has a layer of {}; it must be between 1 and {}", width, kWidest));
     }
   }
   return Status::ok();

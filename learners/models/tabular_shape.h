@@ -34,11 +34,11 @@ struct TabularShape {
   Task task = Task::kBinary;
   std::size_t outputs = 1;
   std::size_t output_stride = 0;
-  std::size_t numbers = 0;     // dense values a row
+  std::size_t numbers = 0;  // dense values a row
   std::size_t categories = 0;
-  std::size_t embedding = 0;   // 0 without a deep part
+  std::size_t embedding = 0;  // 0 without a deep part
   bool wide = false;
-  std::size_t input = 0;       // categories * embedding + numbers
+  std::size_t input = 0;  // categories * embedding + numbers
   std::size_t input_stride = 0;
   std::vector<TabularLayer> layers;  // the hidden ones and the output; empty without a deep part
   std::size_t wide_weight = 0;
@@ -55,9 +55,9 @@ struct TabularShape {
 // Activations of one mini-batch; grows to the largest one seen.
 struct TabularScratch {
   std::size_t rows = 0;
-  AlignedBuffer input;                 // [rows, input_stride]
-  std::vector<AlignedBuffer> hidden;   // a hidden layer each, [rows, stride]
-  AlignedBuffer outputs;               // [rows, output_stride]
+  AlignedBuffer input;                // [rows, input_stride]
+  std::vector<AlignedBuffer> hidden;  // a hidden layer each, [rows, stride]
+  AlignedBuffer outputs;              // [rows, output_stride]
   void prepare(const TabularShape& shape, std::size_t row_count);
 };
 

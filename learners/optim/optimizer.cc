@@ -213,9 +213,15 @@ Result<std::unique_ptr<Optimizer>> Optimizer::create(const OptimizerOptions& opt
   if (complete.epsilon == 0.0F) complete.epsilon = options.kind == OptimizerKind::kAdamW ? 1e-8F : 1e-10F;
   std::unique_ptr<Optimizer> optimizer;
   switch (options.kind) {
-    case OptimizerKind::kSgd: optimizer = std::make_unique<Sgd>(complete, parameters); break;
-    case OptimizerKind::kAdamW: optimizer = std::make_unique<AdamW>(complete, parameters); break;
-    case OptimizerKind::kAdagrad: optimizer = std::make_unique<Adagrad>(complete, parameters); break;
+    case OptimizerKind::kSgd:
+      optimizer = std::make_unique<Sgd>(complete, parameters);
+      break;
+    case OptimizerKind::kAdamW:
+      optimizer = std::make_unique<AdamW>(complete, parameters);
+      break;
+    case OptimizerKind::kAdagrad:
+      optimizer = std::make_unique<Adagrad>(complete, parameters);
+      break;
   }
   if (optimizer == nullptr) return invalid_argument("no such optimizer");
   return optimizer;

@@ -26,13 +26,13 @@ std::string_view optimizer_name(OptimizerKind kind);
 
 struct OptimizerOptions {
   OptimizerKind kind = OptimizerKind::kAdagrad;
-  float weight_decay = 0.0F;              // decoupled for AdamW (Loshchilov and Hutter, 2019), else added to the gradient
-  float momentum = 0.0F;                  // SGD
-  bool nesterov = false;                  // SGD
-  float beta1 = 0.9F;                     // AdamW
-  float beta2 = 0.999F;                   // AdamW
-  float epsilon = 0.0F;                   // 0: 1e-8 (AdamW), 1e-10 (Adagrad)
-  float initial_accumulator = 0.0F;       // Adagrad (Duchi et al., 2011)
+  float weight_decay = 0.0F;         // decoupled for AdamW (Loshchilov and Hutter, 2019), else added to the gradient
+  float momentum = 0.0F;             // SGD
+  bool nesterov = false;             // SGD
+  float beta1 = 0.9F;                // AdamW
+  float beta2 = 0.999F;              // AdamW
+  float epsilon = 0.0F;              // 0: 1e-8 (AdamW), 1e-10 (Adagrad)
+  float initial_accumulator = 0.0F;  // Adagrad (Duchi et al., 2011)
 };
 
 class Optimizer {

@@ -25,7 +25,9 @@ Result<std::unique_ptr<const Schedule>> Schedule::create(const ScheduleOptions& 
   }
   std::unique_ptr<const Schedule> schedule;
   switch (options.kind) {
-    case ScheduleKind::kConstant: schedule = std::make_unique<ConstantRate>(options.learning_rate); break;
+    case ScheduleKind::kConstant:
+      schedule = std::make_unique<ConstantRate>(options.learning_rate);
+      break;
   }
   if (schedule == nullptr) return invalid_argument("no such learning rate schedule");
   return schedule;

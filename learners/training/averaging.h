@@ -50,10 +50,10 @@ class Ema {
 
   double decay_;
   std::uint64_t steps_ = 0;
-  double log_product_ = 0.0;              // sum of log(decay) over all steps
+  double log_product_ = 0.0;  // sum of log(decay) over all steps
   AveragedWeights shadow_;
-  std::vector<double> row_log_product_;   // log_product_ when the row was last up to date
-  std::size_t turn_ = 0;                  // next of the used rows to catch up
+  std::vector<double> row_log_product_;  // log_product_ when the row was last up to date
+  std::size_t turn_ = 0;                 // next of the used rows to catch up
 };
 
 // Mean of the weights at the end of the last `count` rounds (fewer at the start), summed in float32 as OpenNMT-tf does.
@@ -75,14 +75,14 @@ class SnapshotAverage {
  private:
   struct Snapshot {
     std::vector<float> dense;
-    std::vector<std::uint32_t> rows;   // moved in this round
-    std::vector<float> values;         // [rows, stride] after the round
+    std::vector<std::uint32_t> rows;  // moved in this round
+    std::vector<float> values;        // [rows, stride] after the round
   };
   void average_rows(const RowTable& table, std::vector<std::uint32_t>& moved);
 
   std::size_t count_;
   std::deque<Snapshot> snapshots_;
-  AlignedBuffer oldest_rows_;          // every row as it was at the end of the oldest snapshot's round
+  AlignedBuffer oldest_rows_;  // every row as it was at the end of the oldest snapshot's round
   AveragedWeights average_;
 };
 

@@ -22,15 +22,16 @@ constexpr std::size_t kCaughtUpRows = 4096;
 
 Status check(const LearnerOptions& options) {
   if (options.batch_size == 0 || options.batch_size > 1U << 20) {
-    return invalid_argument(fmt::format("learning.batch_size is {}; it must be between 1 and 2^20", options.batch_size));
+    return invalid_argument(
+        fmt::format("learning.batch_size is {}; it must be between 1 and 2^20", options.batch_size));
   }
   if (!(options.clip_norm >= 0.0F)) return invalid_argument("the clipping norm must not be negative");
   if (!(options.ema_decay >= 0.0 && options.ema_decay < 1.0)) {
     return invalid_argument(fmt::format("learning.ema.decay is {}; it must be in [0, 1)", options.ema_decay));
   }
   if (options.average_rounds == 0 || options.average_rounds > 1024) {
-    return invalid_argument(fmt::format("learning.average_rounds is {}; it must be between 1 and 1024",
-                                        options.average_rounds));
+    return invalid_argument(
+        fmt::format("learning.average_rounds is {}; it must be between 1 and 1024", options.average_rounds));
   }
   return Status::ok();
 }
@@ -57,7 +58,8 @@ class Learner::Impl {
         publisher_(net_->shape()) {
     if (options.published == PublishedWeights::kEma) ema_.emplace(options.ema_decay, net_->parameters());
     if (options.published == PublishedWeights::kAverage) average_.emplace(options.average_rounds, net_->parameters());
-    replay_rows_ = static_cast<std::size_t>(std::lround(strategy_->replay_ratio() * static_cast<float>(options.batch_size)));
+    replay_rows_ =
+        static_cast<std::size_t>(std::lround(strategy_->replay_ratio() * static_cast<float>(options.batch_size)));
     replay_rows_ = std::min<std::size_t>(replay_rows_, options.batch_size - 1);
     fresh_rows_ = options.batch_size - replay_rows_;
   }
@@ -151,8 +153,8 @@ class Learner::Impl {
     const auto strategy = in.get_text();
     if (!in.ok()) return data_loss("the state of the learner is cut short");
     if (strategy != strategy_->name()) {
-      return failed_precondition(fmt::format("the state is that of the strategy {}, configured is {}", strategy,
-                                             strategy_->name()));
+      return failed_precondition(
+          fmt::format("the state is that of the strategy {}, configured is {}", strategy, strategy_->name()));
     }
     // Rows that were never trained on are not stored: they come from the seed again.
     net_->initialise(seed, scale);
@@ -248,8 +250,8 @@ Result<std::unique_ptr<Learner>> Learner::create(const LearnerOptions& options, 
   auto optimizer = TRY(Optimizer::create(options.optimizer, net->parameters()));
   auto schedule = TRY(Schedule::create(options.schedule));
   auto strategy = TRY(Strategy::create({options.strategy, options.replay_ratio}));
-  auto impl = std::make_unique<Impl>(options, std::move(net), std::move(loss), std::move(optimizer), std::move(schedule),
-                                     std::move(strategy));
+  auto impl = std::make_unique<Impl>(options, std::move(net), std::move(loss), std::move(optimizer),
+                                     std::move(schedule), std::move(strategy));
   return std::unique_ptr<Learner>(new Learner(std::move(impl)));
 }
 

@@ -30,13 +30,13 @@ Result<PublishedWeights> parse_published_weights(std::string_view name);
 
 struct LearnerOptions {
   ModelOptions model;
-  LossOptions loss;                 // its kind must fit model.task
+  LossOptions loss;  // its kind must fit model.task
   OptimizerOptions optimizer;
   ScheduleOptions schedule;
   std::string strategy = "er";
-  float replay_ratio = 0.5F;        // share of a mini-batch that is replayed
-  std::uint32_t batch_size = 64;    // fresh and replayed rows of a step together
-  float clip_norm = 0.0F;           // largest norm of all gradients together; 0: no clipping
+  float replay_ratio = 0.5F;      // share of a mini-batch that is replayed
+  std::uint32_t batch_size = 64;  // fresh and replayed rows of a step together
+  float clip_norm = 0.0F;         // largest norm of all gradients together; 0: no clipping
   double ema_decay = 0.9999;
   std::uint32_t average_rounds = 8;
   PublishedWeights published = PublishedWeights::kRaw;
@@ -49,8 +49,8 @@ struct RoundInput {
 };
 
 struct RoundReport {
-  std::uint64_t steps = 0;               // steps taken, skipped ones not counted
-  std::uint64_t samples_fresh = 0;       // fresh rows in those steps
+  std::uint64_t steps = 0;          // steps taken, skipped ones not counted
+  std::uint64_t samples_fresh = 0;  // fresh rows in those steps
   std::uint64_t samples_replayed = 0;
   std::uint64_t samples_sifted_out = 0;
   std::uint64_t samples_unusable = 0;    // label or weight not usable: no part in the loss
@@ -58,7 +58,7 @@ struct RoundReport {
   std::uint64_t clipped = 0;             // steps whose gradient was shortened
   double mean_loss = 0.0;                // weighted losses of fresh rows before their step, divided by samples_fresh
   double mean_replay_loss = 0.0;
-  double learning_rate = 0.0;            // of the last step
+  double learning_rate = 0.0;  // of the last step
 };
 
 class Learner {
@@ -70,8 +70,8 @@ class Learner {
   Learner(const Learner&) = delete;
   Learner& operator=(const Learner&) = delete;
 
-  // Steps through the fresh rows in order, each trained on once, batch_size * (1 - replay_ratio) at a time; the replayed
-  // rows are spread evenly over the steps, at most batch_size * replay_ratio each.
+  // Steps through the fresh rows in order, each trained on once, batch_size * (1 - replay_ratio) at a time; the
+  // replayed rows are spread evenly over the steps, at most batch_size * replay_ratio each.
   Result<RoundReport> train_round(const RoundInput& input);
 
   // A copy of the weights as they are now (raw, moving average or average of rounds, as configured).

@@ -26,7 +26,8 @@ LossKind default_loss(Task task) { return task == Task::kRegression ? LossKind::
 Result<Loss> Loss::create(LossOptions options, Task task, std::uint32_t outputs) {
   const bool classifies = task != Task::kRegression;
   if (classifies != (options.kind == LossKind::kCrossEntropy)) {
-    return invalid_argument(fmt::format("the loss {} does not fit a {} task", loss_name(options.kind), task_name(task)));
+    return invalid_argument(
+        fmt::format("the loss {} does not fit a {} task", loss_name(options.kind), task_name(task)));
   }
   if (!(options.label_smoothing >= 0.0F && options.label_smoothing < 1.0F)) {
     return invalid_argument(fmt::format("label smoothing is {}; it must be in [0, 1)", options.label_smoothing));
@@ -34,8 +35,8 @@ Result<Loss> Loss::create(LossOptions options, Task task, std::uint32_t outputs)
   if (!(options.huber_delta > 0.0F)) return invalid_argument("the Huber loss needs a delta above 0");
   const std::size_t classes = task == Task::kBinary ? 2 : outputs;
   if (!options.class_weights.empty() && (!classifies || options.class_weights.size() != classes)) {
-    return invalid_argument(fmt::format("{} class weights for {} classes", options.class_weights.size(),
-                                        classifies ? classes : 0));
+    return invalid_argument(
+        fmt::format("{} class weights for {} classes", options.class_weights.size(), classifies ? classes : 0));
   }
   return Loss(std::move(options), task, outputs);
 }
@@ -43,9 +44,12 @@ Result<Loss> Loss::create(LossOptions options, Task task, std::uint32_t outputs)
 bool Loss::usable(float label, float weight) const {
   if (!std::isfinite(label) || !std::isfinite(weight) || weight < 0.0F) return false;
   switch (task_) {
-    case Task::kBinary: return label >= 0.0F && label <= 1.0F;
-    case Task::kMulticlass: return label >= 0.0F && label < static_cast<float>(outputs_) && label == std::floor(label);
-    case Task::kRegression: return true;
+    case Task::kBinary:
+      return label >= 0.0F && label <= 1.0F;
+    case Task::kMulticlass:
+      return label >= 0.0F && label < static_cast<float>(outputs_) && label == std::floor(label);
+    case Task::kRegression:
+      return true;
   }
   return false;
 }

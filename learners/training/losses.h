@@ -22,14 +22,14 @@ LossKind default_loss(Task task);
 
 struct LossOptions {
   LossKind kind = LossKind::kCrossEntropy;
-  float label_smoothing = 0.0F;       // cross-entropy: the target moves this far towards the uniform distribution
-  float huber_delta = 1.0F;           // squared below, linear above (Huber, 1964)
-  std::vector<float> class_weights;   // empty, or one for each class (two for a binary task)
+  float label_smoothing = 0.0F;      // cross-entropy: the target moves this far towards the uniform distribution
+  float huber_delta = 1.0F;          // squared below, linear above (Huber, 1964)
+  std::vector<float> class_weights;  // empty, or one for each class (two for a binary task)
 };
 
 struct LossSum {
-  double weighted = 0.0;      // sum of weight * loss
-  std::size_t usable = 0;     // rows with a usable label
+  double weighted = 0.0;   // sum of weight * loss
+  std::size_t usable = 0;  // rows with a usable label
   std::size_t unusable = 0;
 };
 

@@ -9,9 +9,9 @@ namespace freshet {
 
 namespace {
 
-constexpr std::size_t kRemembered = 16;   // publications whose moved rows are kept
-constexpr std::size_t kIdleKept = 4;      // idle copies kept warm
-constexpr std::size_t kBlockRows = 64;    // rows predicted at a time: their activations stay in cache
+constexpr std::size_t kRemembered = 16;  // publications whose moved rows are kept
+constexpr std::size_t kIdleKept = 4;     // idle copies kept warm
+constexpr std::size_t kBlockRows = 64;   // rows predicted at a time: their activations stay in cache
 
 void outputs_to_predictions(const TabularShape& shape, const TabularScratch& scratch, float* to) {
   for (std::size_t i = 0; i < scratch.rows; ++i, to += shape.outputs) {

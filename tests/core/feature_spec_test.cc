@@ -35,7 +35,9 @@ std::string refusal(Change change) {
   return status.is_ok() ? "" : status.message();
 }
 
-TEST(FeatureSpecTest, AFullSpecIsValid) { EXPECT_EQ(refusal([](EventSpec&) {}), ""); }
+TEST(FeatureSpecTest, AFullSpecIsValid) {
+  EXPECT_EQ(refusal([](EventSpec&) {}), "");
+}
 
 TEST(FeatureSpecTest, EveryFaultIsNamed) {
   const auto has = [](const std::string& message, const char* part) {
@@ -51,9 +53,9 @@ TEST(FeatureSpecTest, EveryFaultIsNamed) {
   EXPECT_TRUE(has(refusal([](EventSpec& s) { s.features[7].of[0] = "distance"; }), "which is a number"));
   EXPECT_TRUE(has(refusal([](EventSpec& s) { s.features[7].half_life_ms = 1; }), "either half_life_events or"));
   EXPECT_TRUE(has(refusal([](EventSpec& s) { s.features[7].half_life_events = 0; }), "either half_life_events"));
-  EXPECT_TRUE(has(refusal([](EventSpec& s) {
-                    s.features[7].half_life_events = std::numeric_limits<double>::infinity();
-                  }), "either half_life_events"));
+  EXPECT_TRUE(
+      has(refusal([](EventSpec& s) { s.features[7].half_life_events = std::numeric_limits<double>::infinity(); }),
+          "either half_life_events"));
   EXPECT_TRUE(has(refusal([](EventSpec& s) { s.features[8].prior_weight = -1; }), "prior_weight"));
   EXPECT_TRUE(has(refusal([](EventSpec& s) { s.features[8].keys_max = 0; }), "keys_max"));
 }

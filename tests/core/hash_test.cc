@@ -24,8 +24,7 @@ TEST(HashTest, ANumberIsOneCategoryHoweverItIsWritten) {
   EXPECT_EQ(hash_category(seed, 0.5), hash_category(seed, "0.5"));
   EXPECT_EQ(hash_category(seed, -12.25), hash_category(seed, "-12.25"));
   EXPECT_EQ(hash_category(seed, 9007199254740992.0), hash_category(seed, "9007199254740992"));
-  EXPECT_EQ(hash_category(seed, std::numeric_limits<std::int64_t>::min()),
-            hash_category(seed, "-9223372036854775808"));
+  EXPECT_EQ(hash_category(seed, std::numeric_limits<std::int64_t>::min()), hash_category(seed, "-9223372036854775808"));
 }
 
 TEST(HashTest, NotANumberAndInfinityHaveAHashToo) {

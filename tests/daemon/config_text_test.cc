@@ -16,7 +16,7 @@
 namespace freshet {
 namespace {
 
-LoadedConfig load(LoadOptions options) {
+LoadedConfig load(const LoadOptions& options) {
   auto loaded = load_config_with_origins(options);
   EXPECT_TRUE(loaded.is_ok()) << loaded.status().message();
   return loaded.is_ok() ? *loaded : LoadedConfig{};
@@ -103,7 +103,7 @@ TEST(Reload, AppliesWhatCanChangeAndNamesTheRest) {
   Config running;
   Config wanted = running;
   wanted.log.level = LogLevel::kDebug;
-  wanted.learning.learning_rate = 0.01;
+  wanted.learning.round.every_ms = 0;
   wanted.checkpoint.every_ms = 1000;
   wanted.serving.listen = "0.0.0.0:9090";
   wanted.model.embedding_dim = 16;
@@ -112,7 +112,7 @@ TEST(Reload, AppliesWhatCanChangeAndNamesTheRest) {
   const ReloadPlan plan = plan_reload(running, wanted);
   std::vector<std::string> applied;
   for (const auto& change : plan.applied) applied.push_back(describe(change));
-  EXPECT_EQ(applied, (std::vector<std::string>{"learning.learning_rate 0.02 -> 0.01", "checkpoint.every 5s -> 1s",
+  EXPECT_EQ(applied, (std::vector<std::string>{"learning.round.every 5s -> none", "checkpoint.every 5s -> 1s",
                                                "log.level info -> debug"}));
   ASSERT_EQ(plan.pending.size(), 3U);
   EXPECT_EQ(plan.pending[0].name, "model.embedding_dim");
@@ -135,7 +135,7 @@ class ConfigCommandTest : public testing::Test {
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
   std::string write(const std::string& text) {
-    const auto path = (folder_ / "c.yaml").string();
+    auto path = (folder_ / "c.yaml").string();
     std::ofstream(path) << text;
     return path;
   }

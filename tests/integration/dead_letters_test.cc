@@ -18,7 +18,8 @@ TEST_F(DeadLettersEndToEnd, ReachTheirTopicWithConnectsHeadersAndGoodOnesAreLear
   const std::vector<std::string> bad = {"no json at all", R"({"id": 2, "ts": 1357034400000, "carrier": "UA"})",
                                         R"({"id": 3, "ts": 1357034400000, "label": "late"})",
                                         R"({"id": 4, "ts": 1357034400000, "distance": [1], "label": 1})"};
-  for (std::size_t i = 0; i < bad.size(); ++i) lines.insert(lines.begin() + 500 * (static_cast<std::ptrdiff_t>(i) + 1), bad[i]);
+  for (std::size_t i = 0; i < bad.size(); ++i)
+    lines.insert(lines.begin() + 500 * (static_cast<std::ptrdiff_t>(i) + 1), bad[i]);
   ASSERT_NO_FATAL_FAILURE(create_topic(2));
   const std::string dead_topic = topic + "-dead";
   ASSERT_TRUE(broker->create_topic(dead_topic, 1).is_ok());
@@ -34,7 +35,8 @@ TEST_F(DeadLettersEndToEnd, ReachTheirTopicWithConnectsHeadersAndGoodOnesAreLear
   EXPECT_EQ(daemon.metric("freshet_dead_letters_total", "reason=\"bad_label\""), 1);
   EXPECT_EQ(daemon.metric("freshet_dead_letters_total", "reason=\"bad_feature\""), 1);
 
-  const Finished consumed = run_freshet({"consume", "--brokers", broker->brokers(), "--topic", dead_topic, "--headers"});
+  const Finished consumed =
+      run_freshet({"consume", "--brokers", broker->brokers(), "--topic", dead_topic, "--headers"});
   ASSERT_EQ(consumed.exit_code, 0) << consumed.errors;
   std::istringstream letters(consumed.output);
   std::size_t count = 0;

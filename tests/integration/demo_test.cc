@@ -9,8 +9,8 @@ namespace {
 class DemoProcess : public IntegrationTest {
  protected:
   std::vector<std::string> words(std::size_t events, const std::vector<std::string>& more = {}) const {
-    std::vector<std::string> all = {freshet_binary(), "demo", "--port", "0", "--rate", "0",
-                                    "--data",         write("flights.jsonl", flights(events))};
+    std::vector<std::string> all = {freshet_binary(), "demo", "--port", "0",
+                                    "--rate",         "0",    "--data", write("flights.jsonl", flights(events))};
     all.insert(all.end(), more.begin(), more.end());
     return all;
   }
@@ -20,8 +20,8 @@ TEST_F(DemoProcess, EndsByItselfWithoutATerminal) {
   ChildProcess demo(words(30'000, {"--once"}), {FRESHET_SOURCE_DIR, false});
   ASSERT_EQ(demo.wait(kPatience), 0) << demo.errors() << demo.output();
   const std::string output = demo.output();
-  for (const char* part : {"Summary", "30000 flights learnt", "0 records dead-lettered", "continuously trained", "frozen",
-                           "Try it:", "/v2/models/flights/infer", "/metrics", "freshet backtest --config"}) {
+  for (const char* part : {"Summary", "30000 flights learnt", "0 records dead-lettered", "continuously trained",
+                           "frozen", "Try it:", "/v2/models/flights/infer", "/metrics", "freshet backtest --config"}) {
     EXPECT_NE(output.find(part), std::string::npos) << part << " is not in: " << output;
   }
   EXPECT_EQ(output.find('\x1b'), std::string::npos) << "it draws without a terminal";
@@ -29,7 +29,8 @@ TEST_F(DemoProcess, EndsByItselfWithoutATerminal) {
 
 TEST_F(DemoProcess, StaysUpOnATerminalUntilInterruptedAndItsCommandsWork) {
   ChildProcess demo(words(20'000), {FRESHET_SOURCE_DIR, true});
-  const bool stays = demo.wait_until([&] { return demo.output().find("Ctrl-C ends it.") != std::string::npos; }, kPatience);
+  const bool stays =
+      demo.wait_until([&] { return demo.output().find("Ctrl-C ends it.") != std::string::npos; }, kPatience);
   ASSERT_TRUE(stays) << demo.output();
   ASSERT_FALSE(demo.ended());
 
@@ -51,7 +52,8 @@ TEST_F(DemoProcess, StaysUpOnATerminalUntilInterruptedAndItsCommandsWork) {
     ran += answer;
   }
   EXPECT_GE(commands, 5U) << list;
-  for (const char* part : {"\"probability\"", "freshet_live_auc", "\"served_version\"", "\"tailnum\"", "\"events_per_second\""}) {
+  for (const char* part :
+       {"\"probability\"", "freshet_live_auc", "\"served_version\"", "\"tailnum\"", "\"events_per_second\""}) {
     EXPECT_NE(ran.find(part), std::string::npos) << part << " is not in: " << ran;
   }
   demo.type("\x03");

@@ -38,6 +38,7 @@ TEST_F(DiskFull, IngestWaitsWhileServingGoesOnAndResumesWhenThereIsRoom) {
   ASSERT_NO_FATAL_FAILURE(create_topic(1));
   auto sets = daemon_sets();
   sets.push_back("memory.path=" + disk + "/state");
+  sets.emplace_back("memory.write_buffer=1MiB");  // little is reserved ahead, so the full disk is met soon
   Daemon daemon({"unshare", "--mount", "/bin/sh", "-c", mount + " && exec \"$@\"", "sh"}, example_config(), sets);
   ASSERT_TRUE(daemon.up());
   const auto lines = flights(40'000);
@@ -49,7 +50,8 @@ TEST_F(DiskFull, IngestWaitsWhileServingGoesOnAndResumesWhenThereIsRoom) {
   ASSERT_TRUE(std::filesystem::exists(seen + "/state"));
   ASSERT_GT(fill(seen + "/ballast"), std::size_t{1} << 20);
   produce(write("rest.jsonl", lines.subspan(5000)));
-  ASSERT_TRUE(daemon.wait_for_metric("freshet_store_waits_total", 1)) << daemon.log();
+  ASSERT_TRUE(daemon.process().wait_until([&] { return daemon.metric("freshet_store_waits_total") >= 1; }, 40s))
+      << daemon.log();
   EXPECT_LT(daemon.metric("freshet_events_total"), static_cast<double>(lines.size()));
 
   HttpClient client(daemon.port());
@@ -61,7 +63,7 @@ TEST_F(DiskFull, IngestWaitsWhileServingGoesOnAndResumesWhenThereIsRoom) {
   }
 
   ASSERT_TRUE(std::filesystem::remove(seen + "/ballast"));
-  EXPECT_TRUE(daemon.wait_for_events(static_cast<double>(lines.size()))) << daemon.log();
+  EXPECT_TRUE(daemon.process().wait_until([&] { return daemon.status("events") >= 40'000; }, 40s)) << daemon.log();
   expect_exactly(seen + "/state", lines, 1);
   EXPECT_NE(daemon.log().find("store_has_room"), std::string::npos) << daemon.log();
   EXPECT_EQ(daemon.end(SIGTERM), 0) << daemon.log();

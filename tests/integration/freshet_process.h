@@ -95,6 +95,7 @@ class IntegrationTest : public ::testing::Test {
 
 // One partition as `freshet state inspect --json` tells it.
 struct InspectedPartition {
+  std::int32_t partition = -1;
   std::int64_t first_offset = -1;
   std::int64_t last_offset = -1;
   std::int64_t learnt = 0;

@@ -17,10 +17,14 @@ class ForeignConsumer {
  public:
   ForeignConsumer(const std::string& brokers, const std::string& group, const std::string& topic) {
     KafkaConfig config("a foreign consumer");
-    for (const auto& [name, value] : std::vector<std::pair<std::string, std::string>>{
-             {"bootstrap.servers", brokers}, {"group.id", group}, {"enable.auto.commit", "false"},
-             {"partition.assignment.strategy", "cooperative-sticky"}, {"auto.offset.reset", "earliest"},
-             {"session.timeout.ms", "2000"}, {"heartbeat.interval.ms", "300"}}) {
+    for (const auto& [name, value] :
+         std::vector<std::pair<std::string, std::string>>{{"bootstrap.servers", brokers},
+                                                          {"group.id", group},
+                                                          {"enable.auto.commit", "false"},
+                                                          {"partition.assignment.strategy", "cooperative-sticky"},
+                                                          {"auto.offset.reset", "earliest"},
+                                                          {"session.timeout.ms", "2000"},
+                                                          {"heartbeat.interval.ms", "300"}}) {
       EXPECT_TRUE(config.set(name, value).is_ok()) << name;
     }
     auto made = config.create(RD_KAFKA_CONSUMER);
@@ -37,8 +41,8 @@ class ForeignConsumer {
 
   // Takes what there is; the records read so far.
   std::size_t read() {
-    for (rd_kafka_message_t* message = nullptr;
-         (message = rd_kafka_consumer_poll(client_.get(), 1)) != nullptr; rd_kafka_message_destroy(message)) {
+    for (rd_kafka_message_t* message = nullptr; (message = rd_kafka_consumer_poll(client_.get(), 1)) != nullptr;
+         rd_kafka_message_destroy(message)) {
       if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) ++read_;
     }
     return read_;

@@ -87,8 +87,8 @@ TEST_F(RestartExactness, KilledTwiceEndsWithTheSameLearnerAsNeverKilled) {
   ASSERT_TRUE(killed.is_ok()) << killed.status().to_string();
   const auto whole = finish_stored(counted_sets("whole"));
   ASSERT_TRUE(whole.is_ok()) << whole.status().to_string();
-  const Finished backtest = run_freshet({"backtest", "--config", example_config(), "--input",
-                                         write("flights.jsonl", lines), "--quiet"});
+  const Finished backtest =
+      run_freshet({"backtest", "--config", example_config(), "--input", write("flights.jsonl", lines), "--quiet"});
   ASSERT_EQ(backtest.exit_code, 0) << backtest.errors;
   const YAML::Node told = YAML::Load(backtest.output);
 

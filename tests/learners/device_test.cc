@@ -33,9 +33,7 @@ TEST(Device, BoundsTheThreads) {
   EXPECT_TRUE(set_threads(1).is_ok());
 }
 
-TEST(Device, NamesTheInstructionSets) {
-  EXPECT_NE(cpu_capability().find("kernels "), std::string::npos);
-}
+TEST(Device, NamesTheInstructionSets) { EXPECT_NE(cpu_capability().find("kernels "), std::string::npos); }
 
 }  // namespace
 }  // namespace freshet

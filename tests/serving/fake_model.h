@@ -30,7 +30,8 @@ class FakeEncoding final : public FeatureEncoding {
       if (column.kind == ColumnKind::kNumber) layout_.dense_names.push_back(column.name);
       if (column.kind == ColumnKind::kCategory) layout_.categorical_names.push_back(column.name);
     }
-    for (std::uint32_t i = 0; i < schema_.vector_floats(); ++i) layout_.dense_names.push_back("vector" + std::to_string(i));
+    for (std::uint32_t i = 0; i < schema_.vector_floats(); ++i)
+      layout_.dense_names.push_back("vector" + std::to_string(i));
   }
   const Schema& schema() const override { return schema_; }
   const EncodedLayout& layout() const override { return layout_; }

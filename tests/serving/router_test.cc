@@ -16,7 +16,8 @@ Router sample() {
   Router router;
   router.add("GET", "/", [](const Request&) { return Response{.body = "root"}; });
   router.add("GET", "/models/list", [](const Request&) { return Response{.body = "list"}; });
-  router.add("GET", "/models/{model}", [](const Request& r) { return Response{.body = std::string(r.param("model"))}; });
+  router.add("GET", "/models/{model}",
+             [](const Request& r) { return Response{.body = std::string(r.param("model"))}; });
   router.add("POST", "/models/{model}/versions/{version}/infer", [](const Request& r) {
     return Response{.body = std::string(r.param("model")) + "@" + std::string(r.param("version"))};
   });

@@ -32,7 +32,8 @@ EventSpec flights() {
   return spec;
 }
 
-std::string tensor(std::string_view name, std::string_view datatype, std::string_view data, std::string_view shape = "[1]") {
+std::string tensor(std::string_view name, std::string_view datatype, std::string_view data,
+                   std::string_view shape = "[1]") {
   return fmt::format(R"({{"name":"{}","datatype":"{}","shape":{},"data":{}}})", name, datatype, shape, data);
 }
 
@@ -68,22 +69,24 @@ class V2ProtocolTest : public ::testing::Test {
     http.address = "127.0.0.1";
     http.port = 0;
     http.threads = threads;
-    auto started = HttpServer::start(http, [this](const Request& r) { return router.handle(r); }, metrics, log, system_clock);
+    auto started = HttpServer::start(
+        http, [this](const Request& r) { return router.handle(r); }, metrics, log, system_clock);
     ASSERT_TRUE(started) << started.status().to_string();
     server = std::move(*started);
     client = std::make_unique<HttpClient>(server->port());
   }
 
-  void publish(std::uint64_t version, std::uint32_t outputs = 1, FakePredictor::Answer answer = {}) {
-    slot->publish(std::make_shared<FakePredictor>(version, outputs, [this, version, answer](const EncodedBatch& batch, std::size_t row, std::uint32_t column) {
-      if (column == 0) {
-        const std::lock_guard lock(mutex);
-        const auto dense = batch.dense_row(row);
-        const auto hashes = batch.hash_row(row);
-        seen.push_back({{dense.begin(), dense.end()}, {hashes.begin(), hashes.end()}, batch.time_ms[row]});
-      }
-      return answer ? answer(batch, row, column) : static_cast<float>(version);
-    }));
+  void publish(std::uint64_t version, std::uint32_t outputs = 1, const FakePredictor::Answer& answer = {}) {
+    slot->publish(std::make_shared<FakePredictor>(
+        version, outputs, [this, version, answer](const EncodedBatch& batch, std::size_t row, std::uint32_t column) {
+          if (column == 0) {
+            const std::lock_guard lock(mutex);
+            const auto dense = batch.dense_row(row);
+            const auto hashes = batch.hash_row(row);
+            seen.push_back({{dense.begin(), dense.end()}, {hashes.begin(), hashes.end()}, batch.time_ms[row]});
+          }
+          return answer ? answer(batch, row, column) : static_cast<float>(version);
+        }));
   }
 
   HttpReply infer(std::string_view body, std::string_view path = kInfer) {
@@ -183,12 +186,12 @@ TEST_F(V2ProtocolTest, ServesKeptVersionsByNumber) {
 TEST_F(V2ProtocolTest, FillsEveryColumnAndEchoesTheId) {
   start(flights());
   publish(7);
-  const HttpReply reply =
-      infer(request(tensor("ts", "BYTES", R"(["2013-01-01T05:00:00Z","2013-01-01"])", "[2]") + "," +
-                        tensor("carrier", "BYTES", R"(["UA","B6"])", "[2,1]") + "," +
-                        tensor("distance", "FP32", "[[1400.5],[null]]", "[2,1]") + "," +
-                        tensor("night", "BOOL", "[true,0]", "[2]") + "," + tensor("origin", "BYTES", R"(["JFK",null])", "[2]"),
-                    R"(,"id":"r \"1\"","parameters":{"x":1})"));
+  const HttpReply reply = infer(request(tensor("ts", "BYTES", R"(["2013-01-01T05:00:00Z","2013-01-01"])", "[2]") + "," +
+                                            tensor("carrier", "BYTES", R"(["UA","B6"])", "[2,1]") + "," +
+                                            tensor("distance", "FP32", "[[1400.5],[null]]", "[2,1]") + "," +
+                                            tensor("night", "BOOL", "[true,0]", "[2]") + "," +
+                                            tensor("origin", "BYTES", R"(["JFK",null])", "[2]"),
+                                        R"(,"id":"r \"1\"","parameters":{"x":1})"));
   EXPECT_EQ(reply.status, 200);
   EXPECT_EQ(reply.body, R"({"model_name":"flights","model_version":"7","id":"r \"1\"","outputs":[)"
                         R"({"name":"prediction","datatype":"FP32","shape":[2],"data":[7,7]}]})");
@@ -206,7 +209,8 @@ TEST_F(V2ProtocolTest, TakesWhatIsLeftOutAsMissingAndNow) {
   start(flights());
   publish(7);
   const HttpReply reply = infer(request(tensor("carrier", "BYTES", R"(["UA"])")));
-  EXPECT_NE(reply.body.find(R"("parameters":{"missing_inputs":"distance,night,origin"})"), std::string::npos) << reply.body;
+  EXPECT_NE(reply.body.find(R"("parameters":{"missing_inputs":"distance,night,origin"})"), std::string::npos)
+      << reply.body;
   ASSERT_EQ(seen.size(), 1U);
   EXPECT_TRUE(std::isnan(seen[0].dense[0]));
   EXPECT_TRUE(std::isnan(seen[0].dense[1]));
@@ -220,7 +224,8 @@ TEST_F(V2ProtocolTest, TakesWhatIsLeftOutAsMissingAndNow) {
 TEST_F(V2ProtocolTest, TakesEveryDatatypeThatFits) {
   start(flights());
   publish(7);
-  for (const auto* datatype : {"INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64", "FP16", "FP32", "FP64"}) {
+  for (const auto* datatype :
+       {"INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64", "FP16", "FP32", "FP64"}) {
     EXPECT_EQ(infer(request(tensor("distance", datatype, "[7]"))).status, 200) << datatype;
     EXPECT_EQ(seen.at(0).dense[0], 7.0F) << datatype;
     EXPECT_EQ(infer(request(tensor("carrier", datatype, "[7]"))).status, 200) << datatype;
@@ -272,11 +277,15 @@ TEST_F(V2ProtocolTest, RefusesTensorsThatDoNotFit) {
   start(flights(), 1, 100);
   publish(7);
   const std::string good = tensor("distance", "FP32", "[1]");
-  EXPECT_EQ(refusal(request(tensor("distanse", "FP32", "[1]"))), R"({"error":"there is no input 'distanse'; did you mean 'distance'?"})");
-  EXPECT_EQ(refusal(request(tensor("distance", "BYTES", R"(["1"])"))),
-            R"({"error":"input 'distance' is a number and takes INT8 to INT64, UINT8 to UINT64, FP16, FP32 or FP64, not BYTES"})");
-  EXPECT_EQ(refusal(request(tensor("night", "INT8", "[1]"))), R"({"error":"input 'night' is a boolean and takes BOOL, not INT8"})");
-  EXPECT_EQ(refusal(request(tensor("distance", "FLOAT", "[1]"))), R"({"error":"input 'distance': there is no datatype 'FLOAT'"})");
+  EXPECT_EQ(refusal(request(tensor("distanse", "FP32", "[1]"))),
+            R"({"error":"there is no input 'distanse'; did you mean 'distance'?"})");
+  EXPECT_EQ(
+      refusal(request(tensor("distance", "BYTES", R"(["1"])"))),
+      R"({"error":"input 'distance' is a number and takes INT8 to INT64, UINT8 to UINT64, FP16, FP32 or FP64, not BYTES"})");
+  EXPECT_EQ(refusal(request(tensor("night", "INT8", "[1]"))),
+            R"({"error":"input 'night' is a boolean and takes BOOL, not INT8"})");
+  EXPECT_EQ(refusal(request(tensor("distance", "FLOAT", "[1]"))),
+            R"({"error":"input 'distance': there is no datatype 'FLOAT'"})");
   EXPECT_EQ(refusal(request(good + "," + good)), R"({"error":"input 'distance' is given twice"})");
   EXPECT_EQ(refusal(request(good + "," + tensor("carrier", "BYTES", R"(["a","b"])", "[2]"))),
             R"({"error":"input 'carrier' has 2 rows where input 'distance' has 1"})");
@@ -285,7 +294,8 @@ TEST_F(V2ProtocolTest, RefusesTensorsThatDoNotFit) {
   EXPECT_EQ(refusal(request(tensor("distance", "FP32", "[]", "[0]"))), R"({"error":"input 'distance' has no rows"})");
   EXPECT_EQ(refusal(request(tensor("distance", "FP32", "[1]", "[101]"))),
             R"({"error":"input 'distance' has 101 rows; one request takes at most 100"})");
-  for (const auto* shape : {"[]", "[1,2]", "[1,1,1]", "1", "[-1]", "[1.5]", R"(["1"])", "[18446744073709551615,1]", "null"}) {
+  for (const auto* shape :
+       {"[]", "[1,2]", "[1,1,1]", "1", "[-1]", "[1.5]", R"(["1"])", "[18446744073709551615,1]", "null"}) {
     refusal(request(tensor("distance", "FP32", "[1]", shape)));
   }
   refusal(request(tensor("distance", "FP32", "[[1,2],[3]]", "[2,1]")));
@@ -300,7 +310,8 @@ TEST_F(V2ProtocolTest, RefusesTensorsThatDoNotFit) {
   refusal(request(R"({"name":"distance","datatype":"FP32","shape":[1]})"));
   refusal(request("7"));
   refusal(request(""));
-  EXPECT_NE(refusal(request(R"({"name":"distance","datatype":"FP32","shape":[1],"parameters":{"binary_data_size":4}})")).find("binary_data=False"),
+  EXPECT_NE(refusal(request(R"({"name":"distance","datatype":"FP32","shape":[1],"parameters":{"binary_data_size":4}})"))
+                .find("binary_data=False"),
             std::string::npos);
   EXPECT_EQ(infer(request(good)).status, 200);
 }
@@ -309,13 +320,29 @@ TEST_F(V2ProtocolTest, RefusesBodiesThatAreNoRequest) {
   start(flights());
   publish(7);
   for (const std::string& body : std::vector<std::string>{
-           "", " ", "{", "[]", "7", "null", "{}", R"({"inputs":{}})", R"({"inputs":[]})", R"({"inputs":[1]})", R"({"inputs":[{"name":"dis)",
-           "{\"inputs\":[{\"name\":\"\xff\xfe\"}]}", R"({"inputs":[NaN]})", R"({"id":7,"inputs":[]})", R"({"parameters":1})",
-           request(tensor("distance", "FP32", "[1]"), R"(,"inputs":[])"), request(tensor("distance", "FP32", "[1]"), R"(,"outputs":1)"),
+           "",
+           " ",
+           "{",
+           "[]",
+           "7",
+           "null",
+           "{}",
+           R"({"inputs":{}})",
+           R"({"inputs":[]})",
+           R"({"inputs":[1]})",
+           R"({"inputs":[{"name":"dis)",
+           "{\"inputs\":[{\"name\":\"\xff\xfe\"}]}",
+           R"({"inputs":[NaN]})",
+           R"({"id":7,"inputs":[]})",
+           R"({"parameters":1})",
+           request(tensor("distance", "FP32", "[1]"), R"(,"inputs":[])"),
+           request(tensor("distance", "FP32", "[1]"), R"(,"outputs":1)"),
            request(tensor("distance", "FP32", "[1]"), R"(,"outputs":[{"name":"probability"}])"),
            request(tensor("distance", "FP32", "[1]"), R"(,"outputs":[{"name":"prediction"},{"name":"prediction"}])"),
-           std::string(100'000, '['), R"({"inputs":)" + std::string(10'000, '[') + std::string(10'000, ']') + "}",
-           request(tensor("distance", "FP32", "[1]")) + "x", std::string(1000, '\0')}) {
+           std::string(100'000, '['),
+           R"({"inputs":)" + std::string(10'000, '[') + std::string(10'000, ']') + "}",
+           request(tensor("distance", "FP32", "[1]")) + "x",
+           std::string(1000, '\0')}) {
     const std::string refused = refusal(body);
     EXPECT_EQ(refused.rfind(R"({"error":")", 0), 0U) << refused;
   }
@@ -337,7 +364,8 @@ TEST_F(V2ProtocolTest, GivesBinaryPredictionsAndHonoursRequestedOutputs) {
     return body.substr(std::min(body.find(R"("outputs":)"), body.size()));
   };
   EXPECT_EQ(outputs(""), R"("outputs":[)" + prediction + "," + probability + "]}");
-  EXPECT_EQ(outputs(R"(,"outputs":[{"name":"probability","parameters":{"binary_data":true}}])"), R"("outputs":[)" + probability + "]}");
+  EXPECT_EQ(outputs(R"(,"outputs":[{"name":"probability","parameters":{"binary_data":true}}])"),
+            R"("outputs":[)" + probability + "]}");
   EXPECT_EQ(outputs(R"(,"outputs":[{"name":"probability"},{"name":"prediction"}])"),
             R"("outputs":[)" + probability + "," + prediction + "]}");
   EXPECT_EQ(outputs(R"(,"outputs":[])"), R"("outputs":[)" + prediction + "," + probability + "]}");
@@ -349,7 +377,9 @@ TEST_F(V2ProtocolTest, GivesClassNamesAndProbabilitiesOfVectors) {
   spec.label.classes = 3;
   spec.label.class_names = {"cat", "dog", "owl"};
   start(spec);
-  publish(3, 3, [](const EncodedBatch& batch, std::size_t row, std::uint32_t column) { return batch.dense_row(row)[column]; });
+  publish(3, 3, [](const EncodedBatch& batch, std::size_t row, std::uint32_t column) {
+    return batch.dense_row(row)[column];
+  });
   const std::string answer =
       R"({"name":"prediction","datatype":"BYTES","shape":[2],"data":["owl","dog"]},)"
       R"({"name":"probability","datatype":"FP32","shape":[2,3],"data":[0.1,0.2,0.7,0.25,0.5,0.25]}]})";
@@ -368,13 +398,15 @@ TEST_F(V2ProtocolTest, DemandsVectors) {
   spec.features.push_back(feature("pixels", FeatureKind::kVector, 2));
   start(spec);
   publish(3);
-  EXPECT_EQ(refusal(request(tensor("distance", "FP32", "[1]"))), R"({"error":"input 'pixels' is a vector and must be given"})");
+  EXPECT_EQ(refusal(request(tensor("distance", "FP32", "[1]"))),
+            R"({"error":"input 'pixels' is a vector and must be given"})");
 }
 
 TEST_F(V2ProtocolTest, TakesLargeBatches) {
   start(flights());
   publish(3, 1, [](const EncodedBatch& batch, std::size_t row, std::uint32_t) { return batch.dense_row(row)[0]; });
-  for (const std::size_t rows : {std::size_t{10'000}, InferRequest::kSmallRows, InferRequest::kSmallRows + 1, std::size_t{1}}) {
+  for (const std::size_t rows :
+       {std::size_t{10'000}, InferRequest::kSmallRows, InferRequest::kSmallRows + 1, std::size_t{1}}) {
     std::string data = "[0";
     for (std::size_t i = 1; i < rows; ++i) data += fmt::format(",{}", i);
     data += ']';
@@ -388,8 +420,10 @@ TEST_F(V2ProtocolTest, TakesLargeBatches) {
 
 TEST_F(V2ProtocolTest, SaysWhenTheModelFails) {
   start(flights());
-  publish(3, 1, [](const EncodedBatch&, std::size_t, std::uint32_t) { return std::numeric_limits<float>::quiet_NaN(); });
-  EXPECT_EQ(infer(request(tensor("distance", "FP32", "[1]"))).body, R"({"error":"model version 3 predicted a value that is not finite"})");
+  publish(3, 1,
+          [](const EncodedBatch&, std::size_t, std::uint32_t) { return std::numeric_limits<float>::quiet_NaN(); });
+  EXPECT_EQ(infer(request(tensor("distance", "FP32", "[1]"))).body,
+            R"({"error":"model version 3 predicted a value that is not finite"})");
   publish(4, 2);  // a model for another task
   EXPECT_EQ(infer(request(tensor("distance", "FP32", "[1]"))).status, 500);
 }
@@ -429,11 +463,13 @@ TEST_F(V2ProtocolTest, AnswersAlwaysComeFromTheVersionTheyName) {
         const auto reply = mine.post(kInfer, body);
         unsigned long version = 0;
         float value = 0;
-        const bool read = reply && reply->status == 200 &&
-                          std::sscanf(reply->body.c_str(),
-                                      R"({"model_name":"flights","model_version":"%lu","parameters":{"missing_inputs":"night,carrier,origin"},)"
-                                      R"("outputs":[{"name":"prediction","datatype":"FP32","shape":[1],"data":[%f]}]})",
-                                      &version, &value) == 2;
+        const bool read =
+            reply && reply->status == 200 &&
+            std::sscanf(
+                reply->body.c_str(),
+                R"({"model_name":"flights","model_version":"%lu","parameters":{"missing_inputs":"night,carrier,origin"},)"
+                R"("outputs":[{"name":"prediction","datatype":"FP32","shape":[1],"data":[%f]}]})",
+                &version, &value) == 2;
         const bool good = read && version >= before && version >= last && version <= kVersions &&
                           value == static_cast<float>(version) * 1000 + static_cast<float>(i);
         last = version;

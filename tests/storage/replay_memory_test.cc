@@ -111,8 +111,9 @@ TEST_P(EveryPolicy, ReleasesEachSeqOnceOrHoldsIt) {
   const auto memory = make({.policy = GetParam(), .capacity_events = 700, .ttl_ms = 3'000'000, .seed = 2});
   std::vector<std::uint64_t> released;
   for (std::uint64_t seq = 1; seq <= 6000; ++seq) {
-    memory->insert({.seq = seq, .time_ms = static_cast<std::int64_t>(seq) * 1000, .group = static_cast<std::uint16_t>(seq % 3)},
-                   released);
+    memory->insert(
+        {.seq = seq, .time_ms = static_cast<std::int64_t>(seq) * 1000, .group = static_cast<std::uint16_t>(seq % 3)},
+        released);
     if (seq % 100 == 0) memory->expire(static_cast<std::int64_t>(seq) * 1000 - 3'000'000, released);
     ASSERT_LE(memory->size(), 700U);
     if (seq == 4000) {
@@ -141,7 +142,9 @@ TEST_P(EveryPolicy, GoesOnAlikeAfterSaveAndLoad) {
   const auto feed = [](ReplayMemory& memory, std::uint64_t& at, std::uint64_t count, std::vector<std::uint64_t>& out) {
     for (std::uint64_t i = 0; i < count; ++i) {
       ++at;
-      memory.insert({.seq = at, .time_ms = static_cast<std::int64_t>(at) * 1000, .group = static_cast<std::uint16_t>(at * at % 5)},
+      memory.insert({.seq = at,
+                     .time_ms = static_cast<std::int64_t>(at) * 1000,
+                     .group = static_cast<std::uint16_t>(at * at % 5)},
                     out);
       if (at % 500 == 0) memory.expire(static_cast<std::int64_t>(at) * 1000 - 4'000'000, out);
     }
@@ -169,8 +172,7 @@ TEST_P(EveryPolicy, GoesOnAlikeAfterSaveAndLoad) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(ReplayMemory, EveryPolicy,
-                         ::testing::Values("reservoir", "sliding_window", "class_balanced"),
+INSTANTIATE_TEST_SUITE_P(ReplayMemory, EveryPolicy, ::testing::Values("reservoir", "sliding_window", "class_balanced"),
                          [](const auto& tested) { return tested.param; });
 
 TEST(SlidingWindow, HoldsTheNewest) {
@@ -188,7 +190,9 @@ TEST(ClassBalanced, GivesGroupsEqualShareAndEachIsUniform) {
   constexpr std::uint64_t kSeeds = 1500;
   std::map<std::uint64_t, std::uint64_t> common;
   std::map<std::uint64_t, std::uint64_t> rare;
-  const auto group_of = [](std::uint64_t seq) { return static_cast<std::uint16_t>(seq % 20 == 0 ? 1 : seq % 100 == 1 ? 2 : 0); };
+  const auto group_of = [](std::uint64_t seq) {
+    return static_cast<std::uint16_t>(seq % 20 == 0 ? 1 : seq % 100 == 1 ? 2 : 0);
+  };
   for (std::uint64_t seq = 1; seq <= 1000; ++seq) {
     if (group_of(seq) == 0) common[seq] = 0;
     if (group_of(seq) == 1) rare[seq] = 0;
@@ -265,7 +269,8 @@ TEST(ReplayMemory, RefusesAStateOfAnotherShape) {
   const auto memory = make({.capacity_events = 100});
   const std::string header = memory->header();
   EXPECT_EQ(make({.capacity_events = 200})->load_begin(header).code(), Code::kFailedPrecondition);
-  EXPECT_EQ(make({.policy = "sliding_window", .capacity_events = 100})->load_begin(header).code(), Code::kFailedPrecondition);
+  EXPECT_EQ(make({.policy = "sliding_window", .capacity_events = 100})->load_begin(header).code(),
+            Code::kFailedPrecondition);
   EXPECT_EQ(memory->load_begin(std::string_view(header).substr(0, header.size() - 1)).code(), Code::kDataLoss);
   EXPECT_EQ(memory->load_begin("").code(), Code::kDataLoss);
   EXPECT_EQ(ReplayMemory::create({.policy = "best"}).code(), Code::kInvalidArgument);

@@ -187,7 +187,8 @@ TEST_F(FileSourceTest, ALineBeyondTheLimitIsSkippedInBoundedMemory) {
   for (const std::string_view end : {"\n", ""}) {
     offsets.clear();
     skipped.clear();
-    const auto source = open(write("e", event(0) + "\n" + huge + "\n" + event(2) + "\n" + huge + std::string(end)), 1000);
+    const auto source =
+        open(write("e", event(0) + "\n" + huge + "\n" + event(2) + "\n" + huge + std::string(end)), 1000);
     ASSERT_TRUE(source->start({}).is_ok());
     drain(*source);
     EXPECT_EQ(offsets, (std::vector<std::int64_t>{0, 2}));

@@ -29,13 +29,13 @@ TEST(InferFeatures, GivesEachFieldTheKindThatFitsEveryValue) {
   std::vector<std::string> samples;
   for (int i = 0; i < 50; ++i) {
     const std::string n = std::to_string(i);
-    samples.push_back("{\"id\":" + std::to_string(i % 2 == 0 ? i : 99 - i) + ",\"uuid\":\"u" + n + "\",\"ts\":" + n +
-                      ",\"who\":\"w" + n + "\",\"price\":" + std::to_string(i % 5) + ".5,\"hour\":" +
-                      std::to_string(i % 24) + ",\"carrier\":\"" + (i % 3 == 0 ? "UA" : "AA") + "\",\"vip\":" +
-                      (i % 2 == 0 ? "true" : "null") + ",\"image\":[1,2," + n + "],\"ragged\":" +
-                      (i % 2 == 0 ? "[1]" : "[1,2]") + ",\"nothing\":null,\"mixed\":" + (i % 2 == 0 ? "1" : "\"1\"") +
-                      ",\"nested\":{\"a\":[1,{}]},\"names\":[\"a\"],\"label\":1" +
-                      (i > 25 ? ",\"late\":\"l\"" : "") + "}");
+    samples.push_back(
+        "{\"id\":" + std::to_string(i % 2 == 0 ? i : 99 - i) + ",\"uuid\":\"u" + n + "\",\"ts\":" + n + ",\"who\":\"w" +
+        n + "\",\"price\":" + std::to_string(i % 5) + ".5,\"hour\":" + std::to_string(i % 24) + ",\"carrier\":\"" +
+        (i % 3 == 0 ? "UA" : "AA") + "\",\"vip\":" + (i % 2 == 0 ? "true" : "null") + ",\"image\":[1,2," + n +
+        "],\"ragged\":" + (i % 2 == 0 ? "[1]" : "[1,2]") +
+        ",\"nothing\":null,\"mixed\":" + (i % 2 == 0 ? "1" : "\"1\"") +
+        ",\"nested\":{\"a\":[1,{}]},\"names\":[\"a\"],\"label\":1" + (i > 25 ? ",\"late\":\"l\"" : "") + "}");
   }
   const auto inferred = infer(samples);
   ASSERT_TRUE(inferred.is_ok()) << inferred.status().to_string();

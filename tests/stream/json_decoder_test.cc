@@ -47,9 +47,13 @@ class JsonDecoderTest : public ::testing::Test {
   // A good record with the text of one field replaced.
   static std::string with(std::string_view field, std::string_view value) {
     std::string text = "{";
-    for (const auto& [name, good] : std::vector<std::pair<std::string_view, std::string_view>>{
-             {"id", "7"}, {"ts", "1357034400000"}, {"distance", "1"}, {"carrier", "\"UA\""}, {"late", "true"},
-             {"image", "[1, 2, 3]"}, {"label", "1"}}) {
+    for (const auto& [name, good] : std::vector<std::pair<std::string_view, std::string_view>>{{"id", "7"},
+                                                                                               {"ts", "1357034400000"},
+                                                                                               {"distance", "1"},
+                                                                                               {"carrier", "\"UA\""},
+                                                                                               {"late", "true"},
+                                                                                               {"image", "[1, 2, 3]"},
+                                                                                               {"label", "1"}}) {
       const std::string_view shown = name == field ? value : good;
       if (shown.empty()) continue;
       text += (text.size() > 1 ? ", \"" : "\"") + std::string(name) + "\": " + std::string(shown);
@@ -103,11 +107,16 @@ TEST_F(JsonDecoderTest, NullAndAbsentAreMissing) {
 TEST_F(JsonDecoderTest, ACategoryIsTheSameHoweverItIsWritten) {
   const std::uint64_t seed = field_seed("carrier");
   const std::vector<std::pair<std::string_view, std::uint64_t>> cases = {
-      {"\"7\"", hash_category(seed, "7")},     {"7", hash_category(seed, "7")},
-      {"7.0", hash_category(seed, "7")},       {"70e-1", hash_category(seed, "7")},
-      {"-0", hash_category(seed, "0")},        {"2.5", hash_category(seed, 2.5)},
-      {"true", hash_category(seed, "true")},   {"false", hash_category(seed, "false")},
-      {"\"\"", hash_category(seed, "")},       {"\"\\u0055A\"", hash_category(seed, "UA")},
+      {"\"7\"", hash_category(seed, "7")},
+      {"7", hash_category(seed, "7")},
+      {"7.0", hash_category(seed, "7")},
+      {"70e-1", hash_category(seed, "7")},
+      {"-0", hash_category(seed, "0")},
+      {"2.5", hash_category(seed, 2.5)},
+      {"true", hash_category(seed, "true")},
+      {"false", hash_category(seed, "false")},
+      {"\"\"", hash_category(seed, "")},
+      {"\"\\u0055A\"", hash_category(seed, "UA")},
       {"\"a\\n\\\"\\\\\\/\"", hash_category(seed, "a\n\"\\/")},
       {"\"\\ud83d\\ude00\"", hash_category(seed, "\xF0\x9F\x98\x80")},
       {"18446744073709551616", hash_category(seed, "18446744073709551616")}};
@@ -130,14 +139,59 @@ TEST_F(JsonDecoderTest, NumbersAreRoundedCorrectly) {
 }
 
 TEST_F(JsonDecoderTest, RefusesWhatIsNotJson) {
-  for (const std::string_view text :
-       {"x", "{", "}", "{\"id\"", "{\"id\":", "{\"id\":1", "{\"id\":1,", "{\"id\":1,}", "{,}", "{\"a\" 1}", "{\"a\":}",
-        "{\"a\":1 \"b\":2}", "{\"a\":1}}", "{\"a\":1} x", "{\"a\":1}{\"a\":1}", "{a:1}", "{'a':1}", "{\"a\":01}",
-        "{\"a\":+1}", "{\"a\":1.}", "{\"a\":.5}", "{\"a\":1e}", "{\"a\":-}", "{\"a\":NaN}", "{\"a\":Infinity}",
-        "{\"a\":-Infinity}", "{\"a\":tru}", "{\"a\":truex}", "{\"a\":t}", "{\"a\":[1,]}", "{\"a\":[1 2]}",
-        "{\"a\":[1}", "{\"a\":{]}", "{\"a\":{\"b\":[}}", "{\"a\":{1:2}}", "{\"a\":{\"b\"}}", "{\"a\":\"x\"y}",
-        "{\"a\":\"\\q\"}", "{\"a\":\"\\u12g4\"}", "{\"a\":\"\\u12\"}", "{\"a\":\"open}", "{\"a\":1,\"a", "{\"a\":0x10}",
-        "{\"a\":1/*c*/}", "[1,2", "[1}", "tru", "\"a", "{\"a\":1\"b\"}", "{\"a\":\"\n\"}", "{]", "{[}", "{\"a\":[}"}) {
+  for (const std::string_view text : {"x",
+                                      "{",
+                                      "}",
+                                      "{\"id\"",
+                                      "{\"id\":",
+                                      "{\"id\":1",
+                                      "{\"id\":1,",
+                                      "{\"id\":1,}",
+                                      "{,}",
+                                      "{\"a\" 1}",
+                                      "{\"a\":}",
+                                      "{\"a\":1 \"b\":2}",
+                                      "{\"a\":1}}",
+                                      "{\"a\":1} x",
+                                      "{\"a\":1}{\"a\":1}",
+                                      "{a:1}",
+                                      "{'a':1}",
+                                      "{\"a\":01}",
+                                      "{\"a\":+1}",
+                                      "{\"a\":1.}",
+                                      "{\"a\":.5}",
+                                      "{\"a\":1e}",
+                                      "{\"a\":-}",
+                                      "{\"a\":NaN}",
+                                      "{\"a\":Infinity}",
+                                      "{\"a\":-Infinity}",
+                                      "{\"a\":tru}",
+                                      "{\"a\":truex}",
+                                      "{\"a\":t}",
+                                      "{\"a\":[1,]}",
+                                      "{\"a\":[1 2]}",
+                                      "{\"a\":[1}",
+                                      "{\"a\":{]}",
+                                      "{\"a\":{\"b\":[}}",
+                                      "{\"a\":{1:2}}",
+                                      "{\"a\":{\"b\"}}",
+                                      "{\"a\":\"x\"y}",
+                                      "{\"a\":\"\\q\"}",
+                                      "{\"a\":\"\\u12g4\"}",
+                                      "{\"a\":\"\\u12\"}",
+                                      "{\"a\":\"open}",
+                                      "{\"a\":1,\"a",
+                                      "{\"a\":0x10}",
+                                      "{\"a\":1/*c*/}",
+                                      "[1,2",
+                                      "[1}",
+                                      "tru",
+                                      "\"a",
+                                      "{\"a\":1\"b\"}",
+                                      "{\"a\":\"\n\"}",
+                                      "{]",
+                                      "{[}",
+                                      "{\"a\":[}"}) {
     expect_refused(text, SkipReason::kMalformed);
   }
   expect_refused(std::string_view("{\"a\":1\0}", 8), SkipReason::kMalformed);
@@ -211,9 +265,12 @@ TEST_F(JsonDecoderTest, RefusesFeaturesOfAnotherType) {
   for (const std::string_view text : {"\"1400\"", "\"NaN\"", "true", "[1]", "{}"}) {
     expect_refused(with("distance", text), SkipReason::kBadFeature);
   }
-  for (const std::string_view text : {"[1]", "{\"a\":1}"}) expect_refused(with("carrier", text), SkipReason::kBadFeature);
-  for (const std::string_view text : {"1", "0", "\"true\"", "[]"}) expect_refused(with("late", text), SkipReason::kBadFeature);
-  for (const std::string_view text : {"[]", "[1,2]", "[1,2,3,4]", "[1,\"2\",3]", "[1,null,3]", "[[1,2,3]]", "1", "null", ""}) {
+  for (const std::string_view text : {"[1]", "{\"a\":1}"})
+    expect_refused(with("carrier", text), SkipReason::kBadFeature);
+  for (const std::string_view text : {"1", "0", "\"true\"", "[]"})
+    expect_refused(with("late", text), SkipReason::kBadFeature);
+  for (const std::string_view text :
+       {"[]", "[1,2]", "[1,2,3,4]", "[1,\"2\",3]", "[1,null,3]", "[[1,2,3]]", "1", "null", ""}) {
     expect_refused(with("image", text), SkipReason::kBadFeature);
   }
   for (const std::string_view text : {"[1,2,3}", "[1,2,,3]", "[1 2 3]"}) {
@@ -246,24 +303,24 @@ TEST_F(JsonDecoderTest, RefusesADuplicateOfAConfiguredFieldOnly) {
 }
 
 TEST_F(JsonDecoderTest, ReadsTimesInManyForms) {
-  for (const auto& [text, time] : std::vector<std::pair<std::string_view, std::int64_t>>{
-           {"1357034400000", 1357034400000},
-           {"1357034400000.0", 1357034400000},
-           {"1.3570344e12", 1357034400000},
-           {"-1.5", -2},
-           {"\"2013-01-01T10:00:00Z\"", 1357034400000},
-           {"\"2013-01-01T10:00:00\"", 1357034400000},
-           {"\"2013-01-01 10:00\"", 1357034400000},
-           {"\"2013-01-01T05:00:00.25-05:00\"", 1357034400250},
-           {"\"2013-01-01T15:30:00.123456789+0530\"", 1357034400123},
-           {"\"2013-01-01T11:00:00+01\"", 1357034400000},
-           {"\"2013-01-01\"", 1356998400000},
-           {"\"1970-01-01\"", 0},
-           {"\"1969-12-31T23:59:59.999Z\"", -1},
-           {"\"2000-02-29\"", 951782400000},
-           {"\"2016-12-31T23:59:60Z\"", 1483228800000},
-           {"\"0001-01-01\"", -62135596800000},
-           {"\"9999-12-31T23:59:59.999Z\"", 253402300799999}}) {
+  for (const auto& [text, time] :
+       std::vector<std::pair<std::string_view, std::int64_t>>{{"1357034400000", 1357034400000},
+                                                              {"1357034400000.0", 1357034400000},
+                                                              {"1.3570344e12", 1357034400000},
+                                                              {"-1.5", -2},
+                                                              {"\"2013-01-01T10:00:00Z\"", 1357034400000},
+                                                              {"\"2013-01-01T10:00:00\"", 1357034400000},
+                                                              {"\"2013-01-01 10:00\"", 1357034400000},
+                                                              {"\"2013-01-01T05:00:00.25-05:00\"", 1357034400250},
+                                                              {"\"2013-01-01T15:30:00.123456789+0530\"", 1357034400123},
+                                                              {"\"2013-01-01T11:00:00+01\"", 1357034400000},
+                                                              {"\"2013-01-01\"", 1356998400000},
+                                                              {"\"1970-01-01\"", 0},
+                                                              {"\"1969-12-31T23:59:59.999Z\"", -1},
+                                                              {"\"2000-02-29\"", 951782400000},
+                                                              {"\"2016-12-31T23:59:60Z\"", 1483228800000},
+                                                              {"\"0001-01-01\"", -62135596800000},
+                                                              {"\"9999-12-31T23:59:59.999Z\"", 253402300799999}}) {
     batch.clear();
     ASSERT_TRUE(decode(with("ts", text))) << text << " " << detail;
     EXPECT_EQ(batch.time_ms[0], time) << text;
@@ -272,9 +329,10 @@ TEST_F(JsonDecoderTest, ReadsTimesInManyForms) {
 
 TEST_F(JsonDecoderTest, RefusesTimesThatAreNone) {
   for (const std::string_view text :
-       {"null", "", "true", "\"yesterday\"", "\"2013-02-29\"", "\"2013-13-01\"", "\"2013-01-01T24:00\"", "\"2013-01-01T10\"",
-        "\"2013-01-01T10:00:00X\"", "\"2013-01-01T10:00:00+25:00\"", "\"13-01-01\"", "\"\"", "1357034400000000000",
-        "1e300", "1e400", "\"0000-01-01\"", "\"2013-01-01T10:00:00.\"", "[]", "\"1357034400000\""}) {
+       {"null", "", "true", "\"yesterday\"", "\"2013-02-29\"", "\"2013-13-01\"", "\"2013-01-01T24:00\"",
+        "\"2013-01-01T10\"", "\"2013-01-01T10:00:00X\"", "\"2013-01-01T10:00:00+25:00\"", "\"13-01-01\"", "\"\"",
+        "1357034400000000000", "1e300", "1e400", "\"0000-01-01\"", "\"2013-01-01T10:00:00.\"", "[]",
+        "\"1357034400000\""}) {
     expect_refused(with("ts", text), SkipReason::kBadTime);
   }
 }

@@ -57,13 +57,18 @@ TEST_F(KafkaDeadLettersTest, BadRecordsLandThereWithHeadersAndGoodNeighboursSurv
   const std::string ten_megabytes = "{\"x\": \"" + std::string(10 << 20, 'a') + "\"}";
   std::string deep = "{\"y\":";
   deep += std::string(10000, '[') + std::string(10000, ']') + "}";
-  const std::vector<std::pair<std::string, std::string>> bad = {
-      {"{\"x\": 1, \"label\"", "malformed"},          {"[1, 2]", "not_an_object"},
-      {"{\"x\": 1}", "missing_label"},                {"{\"x\": 1, \"label\": 7}", "bad_label"},
-      {"{\"x\": \"1\", \"label\": 1}", "bad_feature"}, {"{\"x\": NaN, \"label\": 1}", "malformed"},
-      {"{\"x\": 1e99, \"label\": 1}", "not_finite"},  {ten_megabytes, "too_large"},
-      {"", "empty"},                                  {"{\"x\": \"\xFF\"}", "invalid_utf8"},
-      {deep, "too_deep"},                             {"{\"label\": 1, \"label\": 1}", "duplicate_field"}};
+  const std::vector<std::pair<std::string, std::string>> bad = {{"{\"x\": 1, \"label\"", "malformed"},
+                                                                {"[1, 2]", "not_an_object"},
+                                                                {"{\"x\": 1}", "missing_label"},
+                                                                {"{\"x\": 1, \"label\": 7}", "bad_label"},
+                                                                {"{\"x\": \"1\", \"label\": 1}", "bad_feature"},
+                                                                {"{\"x\": NaN, \"label\": 1}", "malformed"},
+                                                                {"{\"x\": 1e99, \"label\": 1}", "not_finite"},
+                                                                {ten_megabytes, "too_large"},
+                                                                {"", "empty"},
+                                                                {"{\"x\": \"\xFF\"}", "invalid_utf8"},
+                                                                {deep, "too_deep"},
+                                                                {"{\"label\": 1, \"label\": 1}", "duplicate_field"}};
   KafkaConfig config("a test's producer of large records");
   ASSERT_TRUE(config.set("bootstrap.servers", broker->brokers()).is_ok());
   ASSERT_TRUE(config.set("message.max.bytes", "20000000").is_ok());

@@ -84,8 +84,8 @@ class KafkaTest : public ::testing::Test {
     broker = *started;
     topic = ::testing::UnitTest::GetInstance()->current_test_info()->name();
     options.connection.brokers = broker->brokers();
-    options.connection.properties = {{"session.timeout.ms", "6000"}, {"heartbeat.interval.ms", "500"},
-                                     {"reconnect.backoff.max.ms", "500"}};
+    options.connection.properties = {
+        {"session.timeout.ms", "6000"}, {"heartbeat.interval.ms", "500"}, {"reconnect.backoff.max.ms", "500"}};
     options.topic = topic;
     options.group = "group-" + topic;
     options.statistics_every = 100ms;
@@ -93,7 +93,8 @@ class KafkaTest : public ::testing::Test {
   }
 
   std::unique_ptr<KafkaSource> open(const NextOffsets& next_offsets = {}, DeadLetterSink* letters = nullptr) {
-    auto source = KafkaSource::create(options, schema, letters == nullptr ? log_letters : *letters, metrics, log, clock);
+    auto source =
+        KafkaSource::create(options, schema, letters == nullptr ? log_letters : *letters, metrics, log, clock);
     EXPECT_TRUE(source.is_ok()) << source.status().to_string();
     EXPECT_TRUE((*source)->start(next_offsets).is_ok());
     return std::move(source).value();
@@ -129,8 +130,12 @@ class KafkaTest : public ::testing::Test {
     EXPECT_EQ(offsets[partition], expected) << "partition " << partition;
   }
   double counter(const std::string& name, const std::string& help) { return metrics.counter(name, help).value(); }
-  double gaps() { return counter("freshet_offset_gaps_total", "Places where offsets are missing between two records read."); }
-  double assigned() { return metrics.gauge("freshet_assigned_partitions", "Partitions that this process reads.").value(); }
+  double gaps() {
+    return counter("freshet_offset_gaps_total", "Places where offsets are missing between two records read.");
+  }
+  double assigned() {
+    return metrics.gauge("freshet_assigned_partitions", "Partitions that this process reads.").value();
+  }
   double paused() {
     return metrics.gauge("freshet_consumer_paused", "1 while the pipeline cannot keep up and fetching rests.").value();
   }

@@ -20,7 +20,7 @@ namespace freshet::test {
 class ChildProcess {
  public:
   struct Options {
-    std::string folder;     // working folder; empty: the test's own
+    std::string folder;  // working folder; empty: the test's own
     bool terminal = false;
   };
 
@@ -52,13 +52,13 @@ class ChildProcess {
 
   pid_t pid_ = -1;
   int pid_descriptor_ = -1;
-  int output_ = -1;    // a file without a name, or the terminal
+  int output_ = -1;  // a file without a name, or the terminal
   int errors_ = -1;
   bool terminal_ = false;
   std::optional<int> exit_code_;
   std::thread reader_;  // of the terminal
   mutable std::mutex mutex_;
-  std::string shown_;   // on the terminal
+  std::string shown_;  // on the terminal
 };
 
 }  // namespace freshet::test

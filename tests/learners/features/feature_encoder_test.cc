@@ -162,8 +162,8 @@ TEST(FeatureEncoderTest, ATargetMeanIsTheLogOddsOfTheShrunkMeanOfEarlierLabels) 
   encoder->encode_and_learn(events, 0, 40, {}, out, 0);
   EXPECT_EQ(out.dense_row(0)[0], 0.0F);  // prior 0.5
   // The prior began as one event at 0.5; its half-life of 10,000 events hardly shows yet.
-  EXPECT_NEAR(out.dense_row(1)[0], std::log((1 + 0.75) / 0.25), 1e-3);       // {1, 1} and prior 0.75
-  EXPECT_NEAR(out.dense_row(2)[0], std::log((0.5 + 0.5) / (1 + 0.5)), 1e-3);  // {0.5, 1.5} and prior 0.5
+  EXPECT_NEAR(out.dense_row(1)[0], std::log((1 + 0.75) / 0.25), 1e-3);               // {1, 1} and prior 0.75
+  EXPECT_NEAR(out.dense_row(2)[0], std::log((0.5 + 0.5) / (1 + 0.5)), 1e-3);         // {0.5, 1.5} and prior 0.5
   EXPECT_NEAR(out.dense_row(3)[0], std::log((1.25 + 0.625) / (0.5 + 0.375)), 1e-3);  // {1.25, 1.75}, prior 2.5 / 4
   for (std::size_t i = 0; i < 40; ++i) EXPECT_LE(std::abs(out.dense_row(i)[0]), kLogOddsMax);
 }

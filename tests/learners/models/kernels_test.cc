@@ -35,10 +35,10 @@ struct GemmCase {
 };
 
 TEST(Kernels, MultiplyMatricesAsTheDefinitionSays) {
-  const GemmCase cases[] = {{1, 16, 1, false, false, false, false}, {64, 64, 107, false, false, true, true},
-                            {64, 48, 33, false, true, false, false}, {7, 32, 5, true, true, false, false},
+  const GemmCase cases[] = {{1, 16, 1, false, false, false, false},   {64, 64, 107, false, false, true, true},
+                            {64, 48, 33, false, true, false, false},  {7, 32, 5, true, true, false, false},
                             {107, 64, 64, true, false, false, false}, {13, 112, 20, true, false, true, true},
-                            {5, 80, 0, false, false, true, false},   {0, 16, 4, false, false, false, false}};
+                            {5, 80, 0, false, false, true, false},    {0, 16, 4, false, false, false, false}};
   for (const Kernels* kernels : runnable_kernels()) {
     for (const auto& c : cases) {
       SCOPED_TRACE(testing::Message() << kernels->name << " " << c.m << "x" << c.n << "x" << c.k);

@@ -45,7 +45,9 @@ TEST(RowTable, TellsWhichRowsChangedSinceItWasLastAsked) {
     for (const auto row : rows) table.gradient_of(row);
     table.mark_changed();
   };
-  const auto list = [](std::span<const std::uint32_t> rows) { return std::vector<std::uint32_t>(rows.begin(), rows.end()); };
+  const auto list = [](std::span<const std::uint32_t> rows) {
+    return std::vector<std::uint32_t>(rows.begin(), rows.end());
+  };
   touch({5, 9});
   touch({9, 1});
   EXPECT_EQ(list(table.changed()), (std::vector<std::uint32_t>{5, 9, 1}));

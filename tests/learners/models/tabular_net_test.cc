@@ -196,7 +196,8 @@ TEST(TabularNet, AddsGradientsOfSeveralPasses) {
     ASSERT_TRUE(net->backward(ones).is_ok());
   };
   const auto gradients = [&] {
-    std::vector<float> all(net->parameters().dense_gradients.span().begin(), net->parameters().dense_gradients.span().end());
+    std::vector<float> all(net->parameters().dense_gradients.span().begin(),
+                           net->parameters().dense_gradients.span().end());
     auto& table = net->parameters().table;
     std::vector<float> rows(table.rows() * table.stride());
     for (std::size_t s = 0; s < table.touched().size(); ++s) {

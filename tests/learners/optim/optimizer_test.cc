@@ -1,8 +1,8 @@
 #include "learners/optim/optimizer.h"
 
 #include <algorithm>
-#include <cstring>
 #include <cmath>
+#include <cstring>
 #include <functional>
 #include <memory>
 
@@ -35,7 +35,9 @@ Parameters random_parameters() {
 // Gradients of very different sizes for all dense weights and for `rows`.
 void random_gradients(Parameters& parameters, Rng& rng, const std::vector<std::uint32_t>& rows) {
   parameters.clear_gradients();
-  const auto draw = [&] { return static_cast<float>((rng.uniform() - 0.5) * std::pow(10.0, 4.0 * rng.uniform() - 3.0)); };
+  const auto draw = [&] {
+    return static_cast<float>((rng.uniform() - 0.5) * std::pow(10.0, 4.0 * rng.uniform() - 3.0));
+  };
   for (auto& value : parameters.dense_gradients.span()) value = draw();
   parameters.table.reserve_gradients(rows.size());
   for (const auto row : rows) {
@@ -66,7 +68,8 @@ std::vector<Twin> twins() {
   sgd.momentum = 0.9F;
   all.push_back({"sgd_momentum", sgd, 0.05F, maker<SGD>(SGDOptions(0.05).momentum(0.9).weight_decay(0.01))});
   sgd.nesterov = true;
-  all.push_back({"sgd_nesterov", sgd, 0.05F, maker<SGD>(SGDOptions(0.05).momentum(0.9).weight_decay(0.01).nesterov(true))});
+  all.push_back(
+      {"sgd_nesterov", sgd, 0.05F, maker<SGD>(SGDOptions(0.05).momentum(0.9).weight_decay(0.01).nesterov(true))});
   OptimizerOptions adamw;
   adamw.kind = OptimizerKind::kAdamW;
   adamw.weight_decay = 0.01F;
@@ -216,7 +219,8 @@ TEST_P(OptimizerState, ContinuesToTheBitAfterSaveAndLoad) {
     other->step(restored, 0.01F);
   }
   EXPECT_EQ(std::memcmp(parameters.dense.data(), restored.dense.data(), kDense * sizeof(float)), 0);
-  EXPECT_EQ(std::memcmp(parameters.table.values().data(), restored.table.values().data(), kRows * kWidth * sizeof(float)), 0);
+  EXPECT_EQ(
+      std::memcmp(parameters.table.values().data(), restored.table.values().data(), kRows * kWidth * sizeof(float)), 0);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, OptimizerState, testing::Range<std::size_t>(0, 6),

@@ -35,7 +35,8 @@ void touch(Parameters& parameters, Rng& rng) {
 void move(Parameters& parameters, Rng& rng) {
   for (auto& value : parameters.dense.span()) value += static_cast<float>(0.1 * (rng.uniform() - 0.5));
   for (const auto row : parameters.table.touched()) {
-    for (std::size_t e = 0; e < kWidth; ++e) parameters.table.row(row)[e] += static_cast<float>(0.1 * (rng.uniform() - 0.5));
+    for (std::size_t e = 0; e < kWidth; ++e)
+      parameters.table.row(row)[e] += static_cast<float>(0.1 * (rng.uniform() - 0.5));
   }
   parameters.table.mark_changed();
 }
@@ -127,7 +128,8 @@ TEST(SnapshotAverage, IsTheMeanOfTheLastRounds) {
         for (std::size_t i = 0; i < got.size(); ++i) {
           double sum = 0.0;
           for (const auto& snapshot : snapshots) sum += static_cast<double>(snapshot[i]);
-          ASSERT_NEAR(got[i], sum / static_cast<double>(snapshots.size()), 1e-6) << "round " << round << " weight " << i;
+          ASSERT_NEAR(got[i], sum / static_cast<double>(snapshots.size()), 1e-6)
+              << "round " << round << " weight " << i;
         }
       };
       check(dense, average.weights().dense.span());

@@ -277,7 +277,8 @@ TEST(Learner, PredictsARowTheSameInAnyBatch) {
   for (const std::size_t rows : {1UL, 2UL, 7UL, 64UL, 65UL}) {
     for (std::size_t begin = 0; begin + rows <= events.size(); begin += rows) {
       ASSERT_TRUE(predictor->predict(events, begin, begin + rows, out).is_ok());
-      ASSERT_EQ(std::memcmp(out.values.data(), whole.data() + begin, rows * sizeof(float)), 0) << rows << " from " << begin;
+      ASSERT_EQ(std::memcmp(out.values.data(), whole.data() + begin, rows * sizeof(float)), 0)
+          << rows << " from " << begin;
     }
   }
 }
@@ -331,7 +332,8 @@ TEST(Learner, ClipsGradientsByTheirNorm) {
   EXPECT_EQ(train(*learner, events).clipped, 1U);
   const auto after = learner->losses(events).value();
   double moved = 0.0;
-  for (std::size_t i = 0; i < probe.size(); ++i) moved = std::max(moved, static_cast<double>(std::abs(after[i] - probe[i])));
+  for (std::size_t i = 0; i < probe.size(); ++i)
+    moved = std::max(moved, static_cast<double>(std::abs(after[i] - probe[i])));
   EXPECT_GT(moved, 0.0);
   EXPECT_LT(moved, 0.02);
 }

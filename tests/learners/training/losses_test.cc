@@ -31,7 +31,8 @@ Sample sample(std::size_t rows, std::uint32_t width, Task task) {
 }
 
 // Loss of each row by LibTorch.
-torch::Tensor reference(const LossOptions& options, Task task, const torch::Tensor& outputs, const torch::Tensor& labels) {
+torch::Tensor reference(const LossOptions& options, Task task, const torch::Tensor& outputs,
+                        const torch::Tensor& labels) {
   const double smoothing = options.label_smoothing;
   switch (options.kind) {
     case LossKind::kCrossEntropy:
@@ -42,8 +43,10 @@ torch::Tensor reference(const LossOptions& options, Task task, const torch::Tens
       }
       return F::cross_entropy(outputs, labels.to(torch::kLong),
                               F::CrossEntropyFuncOptions().reduction(torch::kNone).label_smoothing(smoothing));
-    case LossKind::kMse: return F::mse_loss(outputs.squeeze(1), labels, F::MSELossFuncOptions(torch::kNone));
-    case LossKind::kMae: return F::l1_loss(outputs.squeeze(1), labels, F::L1LossFuncOptions(torch::kNone));
+    case LossKind::kMse:
+      return F::mse_loss(outputs.squeeze(1), labels, F::MSELossFuncOptions(torch::kNone));
+    case LossKind::kMae:
+      return F::l1_loss(outputs.squeeze(1), labels, F::L1LossFuncOptions(torch::kNone));
     case LossKind::kHuber:
       return F::huber_loss(outputs.squeeze(1), labels,
                            F::HuberLossFuncOptions().reduction(torch::kNone).delta(options.huber_delta));
@@ -87,7 +90,8 @@ TEST_P(LossEqualsTorch, InValueAndGradient) {
     ASSERT_NEAR(losses[i], rows[static_cast<int64_t>(i)].item<float>(), 2e-5F * std::max(1.0F, losses[i])) << i;
   }
   const auto expected = outputs.grad().contiguous();
-  for (std::size_t i = 0; i < gradients.size(); ++i) ASSERT_NEAR(gradients[i], expected.data_ptr<float>()[i], 1e-6) << i;
+  for (std::size_t i = 0; i < gradients.size(); ++i)
+    ASSERT_NEAR(gradients[i], expected.data_ptr<float>()[i], 1e-6) << i;
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -132,9 +136,9 @@ TEST(Loss, LeavesOutRowsWhoseLabelOrWeightCannotBeUsed) {
 TEST(Loss, LetsANanOutputThroughForTheGuard) {
   const std::vector<float> label = {1.0F};
   const std::vector<float> weight = {1.0F};
-  for (const auto& [task, kind] : {std::pair{Task::kBinary, LossKind::kCrossEntropy},
-                                   std::pair{Task::kMulticlass, LossKind::kCrossEntropy},
-                                   std::pair{Task::kRegression, LossKind::kMae}}) {
+  for (const auto& [task, kind] :
+       {std::pair{Task::kBinary, LossKind::kCrossEntropy}, std::pair{Task::kMulticlass, LossKind::kCrossEntropy},
+        std::pair{Task::kRegression, LossKind::kMae}}) {
     const std::uint32_t width = task == Task::kMulticlass ? 3 : 1;
     LossOptions options;
     options.kind = kind;

@@ -41,12 +41,16 @@ inline EncodedBatch synthetic_events(const EncodedLayout& layout, std::size_t ro
     }
     signal += 0.3 * (rng.uniform() - 0.5);
     switch (task) {
-      case Task::kBinary: batch.labels[i] = signal > 0.0 ? 1.0F : 0.0F; break;
-      case Task::kMulticlass:
-        batch.labels[i] = static_cast<float>(std::clamp(static_cast<int>(std::floor(signal + 1.5)), 0,
-                                                        static_cast<int>(classes) - 1));
+      case Task::kBinary:
+        batch.labels[i] = signal > 0.0 ? 1.0F : 0.0F;
         break;
-      case Task::kRegression: batch.labels[i] = static_cast<float>(signal); break;
+      case Task::kMulticlass:
+        batch.labels[i] = static_cast<float>(
+            std::clamp(static_cast<int>(std::floor(signal + 1.5)), 0, static_cast<int>(classes) - 1));
+        break;
+      case Task::kRegression:
+        batch.labels[i] = static_cast<float>(signal);
+        break;
     }
     batch.weights[i] = 0.5F + static_cast<float>(rng.uniform());
   }

@@ -1,5 +1,7 @@
 #include "tests/support/kafka/kafka_broker.h"
 
+#include "tests/support/eventually.h"
+
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -58,8 +60,9 @@ Result<std::unique_ptr<KafkaBroker>> KafkaBroker::start() {
   if (jars == nullptr) jars = FRESHET_KAFKA_JARS;  // where `./dev` keeps them
 #endif
   if (jars == nullptr || !std::filesystem::is_directory(jars)) {
-    return failed_precondition("this test needs a Kafka broker: run it through `./dev test`, which fetches Kafka's jars "
-                               "and names their folder in FRESHET_KAFKA_JARS");
+    return failed_precondition(
+        "this test needs a Kafka broker: run it through `./dev test`, which fetches Kafka's jars "
+        "and names their folder in FRESHET_KAFKA_JARS");
   }
   std::unique_ptr<KafkaBroker> broker(new KafkaBroker());
   broker->jars_ = jars;
@@ -109,8 +112,8 @@ Result<pid_t> KafkaBroker::spawn(const std::string& main_class, const std::strin
   const std::string class_path = jars_ + "/*";
   const std::string properties = folder_ / "server.properties";
   const std::string output = folder_ / "output.log";
-  std::vector<std::string> words = {"java",     "-Xms64m",  "-Xmx512m",  "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
-                                    "-cp",      class_path, main_class};
+  std::vector<std::string> words = {"java", "-Xms64m",  "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+                                    "-cp",  class_path, main_class};
   for (std::size_t begin = 0; begin < arguments.size();) {
     const std::size_t end = std::min(arguments.find(' ', begin), arguments.size());
     words.push_back(arguments.substr(begin, end - begin));
@@ -219,13 +222,9 @@ Status KafkaBroker::delete_records(const std::string& topic, std::int32_t partit
 Status KafkaBroker::stop() {
   if (process_ <= 0) return Status::ok();
   ::kill(process_, SIGTERM);
-  const auto deadline = std::chrono::steady_clock::now() + kStopTimeout;
-  while (waitpid(process_, nullptr, WNOHANG) != process_) {
-    if (std::chrono::steady_clock::now() > deadline) {
-      kill();
-      return unavailable("the Kafka broker had to be killed");
-    }
-    usleep(20'000);
+  if (!eventually([this] { return waitpid(process_, nullptr, WNOHANG) == process_; }, kStopTimeout)) {
+    kill();
+    return unavailable("the Kafka broker had to be killed");
   }
   process_ = -1;
   return Status::ok();
