@@ -60,8 +60,10 @@ Status Store::Impl::usable() const {
       "the store at {} is closed after a disk error; it opens again with the next write that succeeds", options.path));
 }
 
-// After a refused write. RocksDB resumes from most errors; one that met it while it changed files stops it for good,
-// and it has to be opened anew, which needs room for the tables that it makes of its log.
+// After a refused write the database is opened anew, which needs room for the tables that it makes of its log.
+// RocksDB's own Resume() keeps the log file when the memory tables are empty, and a disk is mostly found full at the
+// first write to a new log: that file's writer has failed, and the next write to it is an error for good, or aborts
+// where RocksDB was built with assertions.
 Status Store::Impl::recover(std::string_view what) {
   if (db != nullptr) {
     std::uint64_t free_bytes = 0;
@@ -74,11 +76,6 @@ Status Store::Impl::recover(std::string_view what) {
                       "writing resumes by itself",
                       what, options.path, free_bytes, needed));
     }
-    if (db->Resume().ok()) {
-      stalled = false;
-      log->info("store_resumed", "the disk takes writes again", {{"path", options.path}});
-      return Status::ok();
-    }
   }
   Status reopened = reopen();
   if (!reopened.is_ok()) {
@@ -86,7 +83,7 @@ Status Store::Impl::recover(std::string_view what) {
     return std::move(reopened).with_context(what);
   }
   stalled = false;
-  log->info("store_resumed", "the disk takes writes again; the database was opened anew", {{"path", options.path}});
+  log->info("store_resumed", "the disk takes writes again", {{"path", options.path}});
   return Status::ok();
 }
 

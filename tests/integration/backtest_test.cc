@@ -38,9 +38,9 @@ TEST_F(Backtest, PrintsWhatAScriptNeedsAndLearnsWell) {
   EXPECT_EQ(result["dead_letters"].as<int>(), 0);
   EXPECT_GT(result["events_per_second"].as<double>(), 0);
   EXPECT_GT(result["peak_rss_bytes"].as<double>(), 1e6);
-  // Found: AUC_FOUND and LOSS_FOUND. A change that costs quality fails here.
-  EXPECT_GT(result["auc"].as<double>(), 0.75);
-  EXPECT_LT(result["log_loss"].as<double>(), 0.50);
+  // Found: 0.7535 and 0.4661. A change that costs quality fails here.
+  EXPECT_GT(result["auc"].as<double>(), 0.745);
+  EXPECT_LT(result["log_loss"].as<double>(), 0.475);
 }
 
 TEST_F(Backtest, SameCommandTwiceGivesTheSameBytes) {

@@ -228,6 +228,24 @@ TEST(StoreFault, FullDiskRefusesWholeAppendsAndResumesWhenThereIsRoom) {
   EXPECT_EQ(opened.store->order_since(0)->size(), 2U);
 }
 
+TEST(StoreFault, FullDiskMetAtTheFirstWriteToANewLogIsSurvived) {
+  const Folder folder;
+  Disk disk;
+  const std::unique_ptr<rocksdb::Env> env = rocksdb::NewCompositeEnv(std::make_shared<FillingFileSystem>(disk));
+  Opened opened;
+  StoreOptions options = options_for(folder.store());
+  options.env = env.get();
+  ASSERT_OK(open_into(opened, options));
+  ASSERT_OK(opened.store->append(Batch(1).events(0, 0, 1000).view()));
+  ASSERT_OK(opened.store->flush());  // the log that follows is empty, and so are the memory tables
+  disk.full = true;
+  EXPECT_EQ(opened.store->append(Batch(1001).events(0, 1000, 10).view()).code(), Code::kResourceExhausted);
+  disk.full = false;
+  ASSERT_OK(opened.store->append(Batch(1001).events(0, 1000, 10).view()));
+  ASSERT_OK(opened.store->append(Batch(1011).events(0, 1010, 10).view()));
+  EXPECT_EQ(stored_seqs(*opened.store).size(), 1020U);
+}
+
 TEST(StoreFault, FullDiskWhileTablesAreWrittenIsSurvived) {
   const Folder folder;
   Disk disk;
