@@ -122,7 +122,7 @@ class KafkaIntegrationTest : public IntegrationTest {
   static void expect_exactly(const std::string& store, std::span<const std::string> lines, std::int32_t partitions);
 
   // Learns `lines` in parts, one daemon after the other: each part is sent while its daemon runs, and each daemon but
-  // the last gets `signal` while its part is on the way. A positive `rate` is in records a second.
+  // the last gets `signal` while its part is on the way.
   void learn_with_stops(std::span<const std::string> lines, std::int32_t partitions, std::size_t stops, int signal,
                         const std::vector<std::string>& sets);
 
