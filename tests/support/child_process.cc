@@ -4,8 +4,8 @@
 #include <poll.h>
 #include <pty.h>
 #include <sys/mman.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -37,7 +37,7 @@ std::string whole_file(int descriptor) {
 ChildProcess::ChildProcess(const std::vector<std::string>& words, const Options& options)
     : terminal_(options.terminal) {
   launch(words, options);
-  pid_descriptor_ = ::pidfd_open(pid_, 0);
+  pid_descriptor_ = static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0));
   if (pid_descriptor_ < 0) abort_with("a test cannot watch its child process");
   if (terminal_) reader_ = std::thread([this] { read_terminal(); });
 }
