@@ -4,9 +4,11 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -220,14 +222,14 @@ Status KafkaBroker::delete_records(const std::string& topic, std::int32_t partit
 Status KafkaBroker::stop() {
   if (process_ <= 0) return Status::ok();
   ::kill(process_, SIGTERM);
-  const auto deadline = std::chrono::steady_clock::now() + kStopTimeout;
-  while (waitpid(process_, nullptr, WNOHANG) != process_) {
-    if (std::chrono::steady_clock::now() > deadline) {
-      kill();
-      return unavailable("the Kafka broker had to be killed");
-    }
-    usleep(20'000);
+  pollfd ended = {static_cast<int>(syscall(SYS_pidfd_open, process_, 0)), POLLIN, 0};
+  const int ready = ::poll(&ended, 1, static_cast<int>(std::chrono::milliseconds(kStopTimeout).count()));
+  close(ended.fd);
+  if (ready != 1) {
+    kill();
+    return unavailable("the Kafka broker had to be killed");
   }
+  waitpid(process_, nullptr, 0);
   process_ = -1;
   return Status::ok();
 }
