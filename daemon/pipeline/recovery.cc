@@ -146,7 +146,7 @@ Status Pipeline::checkpoint() {
   const auto garbage = state_->garbage.collect(counters.round_begin_seq - 1);
   auto parts = state_->save();
   ByteWriter learner;
-  learner_->save(learner);
+  TRY(learner_->save(learner).with_context("saving the model"));
   parts["learner"] = learner.take();
   parts["machine"] = machine_description(config_);
   std::vector<CheckpointBlob> blobs;
