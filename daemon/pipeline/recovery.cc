@@ -23,6 +23,7 @@ Status Pipeline::restore() {
   const EncodedLayout& layout = state_->encoder->layout();
   codec_ = std::make_unique<EventRecordCodec>(schema_, layout);
   const Device device = TRY(choose_device(config_.learning.device).with_context("learning.device"));
+  parts_.log.info("device", fmt::format("training on {}: {}", device.name(), device.reason));
   const LearnerOptions options = TRY(learner_options(config_, schema_.spec()));
   learner_ = TRY(Learner::create(options, layout, device));
   const std::size_t capacity = config_.learning.round.every_events;
