@@ -108,7 +108,7 @@ void save_state(benchmark::State& state) {
   std::size_t bytes = 0;
   for (auto _ : state) {
     ByteWriter out;
-    model->save(out);
+    benchmark::DoNotOptimize(model->save(out).is_ok());
     bytes = out.buffer().size();
   }
   state.counters["bytes"] = static_cast<double>(bytes);

@@ -29,6 +29,29 @@ std::string last_dl_error() {
   return error == nullptr ? "unknown error" : error;
 }
 
+// The CUDA version that this LibTorch was built for; a driver must know it: version 13.2 is 13020.
+constexpr int kLeastDriverVersion = 13000;
+
+// Asks the driver itself, before a gigabyte of libraries is loaded for nothing. Empty: a GPU can be used.
+std::string driver_complaint(void* driver) {
+  const auto init = reinterpret_cast<int (*)(unsigned)>(dlsym(driver, "cuInit"));
+  const auto version_of = reinterpret_cast<int (*)(int*)>(dlsym(driver, "cuDriverGetVersion"));
+  const auto count_of = reinterpret_cast<int (*)(int*)>(dlsym(driver, "cuDeviceGetCount"));
+  if (init == nullptr || version_of == nullptr || count_of == nullptr) return "libcuda.so.1 is no NVIDIA driver";
+  int version = 0;
+  if (version_of(&version) == 0 && version < kLeastDriverVersion) {
+    return fmt::format("the NVIDIA driver is too old: it knows CUDA {}.{}, LibTorch needs {}.{}", version / 1000,
+                       version % 1000 / 10, kLeastDriverVersion / 1000, kLeastDriverVersion % 1000 / 10);
+  }
+  constexpr int kNoDevice = 100;
+  if (const int error = init(0); error != 0 && error != kNoDevice) {
+    return fmt::format("the NVIDIA driver does not start (cuInit: error {})", error);
+  }
+  int count = 0;
+  if (count_of(&count) != 0 || count == 0) return "the NVIDIA driver finds no GPU";
+  return {};
+}
+
 int gpu_count() {
   try {
     return at::hasCUDA() ? at::detail::getCUDAHooks().getNumGPUs() : 0;
@@ -44,8 +67,13 @@ std::string Device::name() const { return kind == Kind::kCpu ? "cpu" : fmt::form
 CudaBackend load_cuda_backend() {
   std::string& reason = backend_reason();
   // Without a driver the rest, a gigabyte of libraries, need not be touched.
-  if (dlopen("libcuda.so.1", RTLD_NOW | RTLD_GLOBAL) == nullptr) {
+  void* driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_GLOBAL);
+  if (driver == nullptr) {
     reason = "no NVIDIA driver (libcuda.so.1) on this machine";
+    return {false, reason};
+  }
+  if (auto complaint = driver_complaint(driver); !complaint.empty()) {
+    reason = std::move(complaint);
     return {false, reason};
   }
   Dl_info info{};
@@ -63,8 +91,8 @@ CudaBackend load_cuda_backend() {
     reason = fmt::format("LibTorch's CUDA library does not load: {}", last_dl_error());
     return {false, reason};
   }
-  reason = "loaded " + library.string();
-  return {true, reason};
+  reason = fmt::format("LibTorch finds no GPU, though {} is loaded and the driver has one", library.string());
+  return {true, "loaded " + library.string()};
 }
 
 Result<Device> choose_device(std::string_view wanted) {

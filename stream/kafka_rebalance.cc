@@ -57,7 +57,14 @@ void KafkaPoller::assign(rd_kafka_topic_partition_list_t& partitions) {
     assigned = assigned_.size();
   }
   assigned_gauge_.set(static_cast<double>(assigned));
-  if (paused_ && partitions.cnt > 0) rd_kafka_pause_partitions(client_.get(), &partitions);
+  // A partition that was paused when it was taken away comes back paused: say what holds now either way.
+  if (partitions.cnt > 0) {
+    if (paused_) {
+      rd_kafka_pause_partitions(client_.get(), &partitions);
+    } else {
+      rd_kafka_resume_partitions(client_.get(), &partitions);
+    }
+  }
   log_.info("partitions_assigned", "reading partitions from our own positions",
             {{"topic", options_.topic}, {"added", list_partitions(partitions)}, {"assigned", std::uint64_t{assigned}}});
 }

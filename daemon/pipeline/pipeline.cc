@@ -370,8 +370,7 @@ PipelineSnapshot Pipeline::snapshot() const {
 
 std::string Pipeline::learner_bytes() const {
   ByteWriter out;
-  learner_->save(out);
-  return out.take();
+  return learner_->save(out).is_ok() ? out.take() : std::string{};
 }
 
 }  // namespace freshet

@@ -23,6 +23,7 @@ Status Pipeline::restore() {
   const EncodedLayout& layout = state_->encoder->layout();
   codec_ = std::make_unique<EventRecordCodec>(schema_, layout);
   const Device device = TRY(choose_device(config_.learning.device).with_context("learning.device"));
+  parts_.log.info("device", fmt::format("training on {}: {}", device.name(), device.reason));
   const LearnerOptions options = TRY(learner_options(config_, schema_.spec()));
   learner_ = TRY(Learner::create(options, layout, device));
   const std::size_t capacity = config_.learning.round.every_events;
@@ -153,7 +154,7 @@ Status Pipeline::checkpoint() {
   const auto garbage = state_->garbage.collect(counters.round_begin_seq - 1);
   auto parts = state_->save();
   ByteWriter learner;
-  learner_->save(learner);
+  TRY(learner_->save(learner).with_context("saving the model"));
   parts["learner"] = learner.take();
   parts["machine"] = machine_description(config_);
   std::vector<CheckpointBlob> blobs;

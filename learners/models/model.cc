@@ -1,5 +1,6 @@
 #include "learners/models/model.h"
 
+#include <algorithm>
 #include <array>
 
 #include <fmt/core.h>
@@ -25,6 +26,27 @@ std::size_t row_count(std::span<const RowRange> rows) {
   std::size_t count = 0;
   for (const auto& range : rows) count += range.size();
   return count;
+}
+
+Status host_loss_gradients(Model& model, std::span<const RowRange> parts, const Loss& loss, std::span<LossSum> sums,
+                           std::vector<float>& gradients) {
+  const std::size_t count = row_count(parts);
+  const auto outputs = TRY(model.forward(parts));
+  gradients.resize(std::max(gradients.size(), outputs.size()));
+  const float scale = count > 0 ? 1.0F / static_cast<float>(count) : 0.0F;
+  const std::size_t width = model.outputs();
+  std::size_t row = 0;
+  for (std::size_t p = 0; p < parts.size(); ++p) {
+    const RowRange& part = parts[p];
+    const std::size_t size = part.size();
+    if (size == 0) continue;
+    sums[p] = loss.evaluate(outputs.subspan(row * width, size * width),
+                            std::span<const float>(part.batch->labels).subspan(part.begin, size),
+                            std::span<const float>(part.batch->weights).subspan(part.begin, size), scale, {},
+                            std::span<float>(gradients).subspan(row * width, size * width));
+    row += size;
+  }
+  return model.backward(std::span<const float>(gradients).first(outputs.size()));
 }
 
 }  // namespace freshet

@@ -15,7 +15,7 @@
 #include "core/encoded_batch.h"
 #include "core/predictor.h"
 #include "core/status.h"
-#include "learners/models/parameters.h"
+#include "learners/training/losses.h"
 
 namespace freshet {
 
@@ -54,12 +54,18 @@ class Model {
   // backward() needs.
   virtual Result<std::span<const float>> forward(std::span<const RowRange> rows) = 0;
 
-  // Adds to the gradients of parameters(); `output_gradients` is [rows, outputs()] for the rows of the last forward().
+  // Adds to the gradients of the parameters; `output_gradients` is [rows, outputs()] for the rows of the last
+  // forward().
   virtual Status backward(std::span<const float> output_gradients) = 0;
 
-  virtual Parameters& parameters() = 0;
-  virtual const Parameters& parameters() const = 0;
+  // Both at once, where the model's weights lie: adds the gradients of the mean of the weighted losses of all rows, and
+  // writes a sum for each of `parts` (untouched where a part has no rows).
+  virtual Status loss_gradients(std::span<const RowRange> parts, const Loss& loss, std::span<LossSum> sums) = 0;
 };
+
+// loss_gradients() for a model whose outputs are at home in host memory; `gradients` is room to work in.
+Status host_loss_gradients(Model& model, std::span<const RowRange> parts, const Loss& loss, std::span<LossSum> sums,
+                           std::vector<float>& gradients);
 
 // Built-in architectures over tables of numbers and categories.
 Result<std::unique_ptr<class TabularNet>> make_tabular_net(const ModelOptions& options, const EncodedLayout& layout);

@@ -63,16 +63,10 @@ TabularWeights TabularNet::weights() const {
   return {parameters_.dense.data(), parameters_.table.values().data(), parameters_.table.stride()};
 }
 
-void TabularNet::use_device(const Device& device) { device_ = std::make_unique<DevicePass>(shape_, device); }
-
 Result<std::span<const float>> TabularNet::forward(std::span<const RowRange> rows) {
   TRY(check_rows(*shape_, rows));
   gather_input(*shape_, weights(), rows, scratch_);
-  if (device_ == nullptr) {
-    dense_forward(*shape_, parameters_.dense.data(), scratch_);
-  } else {
-    TRY(device_->forward(parameters_.dense.data(), scratch_));
-  }
+  dense_forward(*shape_, parameters_.dense.data(), scratch_);
   add_wide_rows(*shape_, weights(), rows, scratch_);
   rows_.resize(std::max(rows_.size(), scratch_.rows * shape_->categories));
   std::uint32_t* to = rows_.data();
@@ -103,13 +97,8 @@ Status TabularNet::backward(std::span<const float> output_gradients) {
   const bool deep = !shape_->layers.empty();
   const std::size_t input_stride = round_up(shape_->embedded(), kLanes);
   input_gradients_.reserve(scratch_.rows * input_stride);
-  if (device_ != nullptr) {
-    TRY(device_->backward(output_gradients_.data(), parameters_.dense_gradients.data(), input_gradients_.data(),
-                          input_stride));
-  } else {
-    if (shape_->wide) backward_wide();
-    if (deep) backward_layers();
-  }
+  if (shape_->wide) backward_wide();
+  if (deep) backward_layers();
   if (shape_->categories > 0) scatter_rows(deep ? input_gradients_.data() : nullptr, input_stride);
   return Status::ok();
 }

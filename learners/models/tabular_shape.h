@@ -17,6 +17,7 @@
 #include "core/predictor.h"
 #include "learners/models/aligned_buffer.h"
 #include "learners/models/model.h"
+#include "learners/models/parameters.h"
 
 namespace freshet {
 

@@ -27,6 +27,7 @@ struct StatePlane {
     std::ranges::fill(dense.span(), start_);
     std::ranges::fill(rows.span(), start_);
   }
+  OptimizerState::Plane plane() { return {dense.span(), rows.span()}; }
   float* row(const RowTable& table, std::uint32_t index) { return rows.data() + index * table.stride(); }
   void save(ByteWriter& out, const Parameters& parameters) const {
     save_floats(out, dense.span());
@@ -48,6 +49,12 @@ class Sgd final : public Optimizer {
     if (options.momentum != 0.0F) momentum_ = std::make_unique<StatePlane>(parameters);
   }
   OptimizerKind kind() const override { return OptimizerKind::kSgd; }
+  const OptimizerOptions& options() const override { return options_; }
+  OptimizerState state() override {
+    OptimizerState state;
+    if (momentum_) state.planes = {momentum_->plane()};
+    return state;
+  }
   void step(Parameters& parameters, float learning_rate) override {
     const Kernels& kernels = cpu_kernels();
     const SgdStep step{learning_rate, options_.momentum, options_.weight_decay, options_.nesterov};
@@ -84,6 +91,8 @@ class Adagrad final : public Optimizer {
   Adagrad(const OptimizerOptions& options, const Parameters& parameters)
       : options_(options), sums_(parameters, options.initial_accumulator) {}
   OptimizerKind kind() const override { return OptimizerKind::kAdagrad; }
+  const OptimizerOptions& options() const override { return options_; }
+  OptimizerState state() override { return {{sums_.plane()}, nullptr, {}}; }
   void step(Parameters& parameters, float learning_rate) override {
     const Kernels& kernels = cpu_kernels();
     const AdagradStep step{learning_rate, options_.epsilon, options_.weight_decay};
@@ -117,6 +126,8 @@ class AdamW final : public Optimizer {
   AdamW(const OptimizerOptions& options, const Parameters& parameters)
       : options_(options), first_(parameters), second_(parameters), row_steps_(parameters.table.rows()) {}
   OptimizerKind kind() const override { return OptimizerKind::kAdamW; }
+  const OptimizerOptions& options() const override { return options_; }
+  OptimizerState state() override { return {{first_.plane(), second_.plane()}, &steps_, row_steps_}; }
   void step(Parameters& parameters, float learning_rate) override {
     const Kernels& kernels = cpu_kernels();
     ++steps_;

@@ -12,7 +12,9 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string_view>
+#include <vector>
 
 #include "core/bytes.h"
 #include "core/status.h"
@@ -35,12 +37,25 @@ struct OptimizerOptions {
   float initial_accumulator = 0.0F;  // Adagrad (Duchi et al., 2011)
 };
 
+// Where an optimizer keeps its state, for an engine that moves it on a device and saves and loads it through here.
+struct OptimizerState {
+  struct Plane {
+    std::span<float> dense;  // a value for each dense weight
+    std::span<float> rows;   // and for each weight of the table
+  };
+  std::vector<Plane> planes;           // SGD: momentum, if any; AdamW: first and second moment; Adagrad: sums
+  std::uint64_t* steps = nullptr;      // AdamW
+  std::span<std::uint32_t> row_steps;  // AdamW: of each row
+};
+
 class Optimizer {
  public:
   static Result<std::unique_ptr<Optimizer>> create(const OptimizerOptions& options, const Parameters& parameters);
   virtual ~Optimizer() = default;
 
   virtual OptimizerKind kind() const = 0;
+  virtual const OptimizerOptions& options() const = 0;  // with the defaults filled in
+  virtual OptimizerState state() = 0;
   // Moves the weights along their gradients; the gradients stay.
   virtual void step(Parameters& parameters, float learning_rate) = 0;
   virtual void save(ByteWriter& out, const Parameters& parameters) const = 0;

@@ -40,6 +40,9 @@ double Ema::decay_at(std::uint64_t step, double decay) {
   return std::min(decay, (1.0 + t) / (10.0 + t));
 }
 
+// A decay of 0 has no logarithm; any product below the smallest float serves.
+double Ema::log_of(double decay) { return decay > 0.0 ? std::log(decay) : -1000.0; }
+
 void Ema::catch_up_row(const RowTable& table, std::uint32_t row) {
   if (row_log_product_[row] == log_product_) return;
   const double product = std::exp(log_product_ - row_log_product_[row]);
@@ -55,8 +58,7 @@ void Ema::before_step(const Parameters& parameters) {
 void Ema::after_step(const Parameters& parameters) {
   const Kernels& kernels = cpu_kernels();
   const double decay = decay_at(++steps_, decay_);
-  // A decay of 0 has no logarithm; any product below the smallest float serves.
-  log_product_ += decay > 0.0 ? std::log(decay) : -1000.0;
+  log_product_ += log_of(decay);
   const auto keep = static_cast<float>(decay);
   kernels.blend(shadow_.dense.data(), parameters.dense.data(), keep, parameters.dense.size());
   const RowTable& table = parameters.table;
@@ -219,6 +221,25 @@ Status SnapshotAverage::load(ByteReader& in, const Parameters& parameters) {
   }
   std::vector<std::uint32_t> moved;
   if (shrinks) average_rows(parameters.table, moved);
+  return Status::ok();
+}
+
+void save_averages(ByteWriter& out, PublishedWeights published, const std::optional<Ema>& ema,
+                   const std::optional<SnapshotAverage>& average, const Parameters& parameters) {
+  out.put(published);
+  if (ema) ema->save(out, parameters);
+  if (average) average->save(out, parameters);
+}
+
+Status load_averages(ByteReader& in, PublishedWeights published, std::optional<Ema>& ema,
+                     std::optional<SnapshotAverage>& average, const Parameters& parameters) {
+  const auto stored = in.get<PublishedWeights>();
+  if (!in.ok()) return data_loss("the state of the learner is cut short");
+  if (stored != published) {
+    return failed_precondition("the state was saved with other serving.weights (raw, ema or average)");
+  }
+  if (ema) TRY(ema->load(in, parameters));
+  if (average) TRY(average->load(in, parameters));
   return Status::ok();
 }
 

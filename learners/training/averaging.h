@@ -7,12 +7,14 @@
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "core/bytes.h"
 #include "core/status.h"
 #include "learners/models/parameters.h"
+#include "learners/training/learner.h"
 
 namespace freshet {
 
@@ -22,12 +24,23 @@ struct AveragedWeights {
   AlignedBuffer rows;
 };
 
-// Exponential moving average with the ramp of OpenNMT-tf: after step t (1, 2, ...) the shadow moves towards the
-// weights by 1 - min(decay, (1 + t) / (10 + t)). A row that steps leave alone is caught up when it is next needed:
-// the product of the decays since then is kept as a sum of logarithms, so the result is that of updating every row
-// at every step.
+// Where a moving average keeps its state, for an engine that moves it on a device and saves and loads it through here.
+struct EmaState {
+  std::uint64_t* steps;
+  double* log_product;
+  std::size_t* turn;
+  AveragedWeights* weights;
+  std::span<double> row_log_product;
+};
+
+// Exponential moving average with the ramp of OpenNMT-tf: after step t (1, 2, ...) the shadow moves towards the weights
+// by 1 - min(decay, (1 + t) / (10 + t)). A row that steps leave alone is caught up when it is next needed: the product
+// of the decays since then is kept as a sum of logarithms, so the result is that of updating every row at every step.
 class Ema {
  public:
+  // Rows that a publication brings up to date beside those that just moved.
+  static constexpr std::size_t kCaughtUpRows = 4096;
+
   Ema(double decay, const Parameters& parameters);
 
   // Around each optimizer step: before it moves the touched rows, and after.
@@ -40,6 +53,8 @@ class Ema {
 
   const AveragedWeights& weights() const { return shadow_; }
   static double decay_at(std::uint64_t step, double decay);
+  static double log_of(double decay);
+  EmaState state() { return {&steps_, &log_product_, &turn_, &shadow_, row_log_product_}; }
 
   void save(ByteWriter& out, const Parameters& parameters) const;
   Status load(ByteReader& in, const Parameters& parameters);
@@ -85,5 +100,12 @@ class SnapshotAverage {
   AlignedBuffer oldest_rows_;  // every row as it was at the end of the oldest snapshot's round
   AveragedWeights average_;
 };
+
+// The averages of a learner's state: at most one is kept, the one that is published. load_averages() refuses bytes that
+// were saved with another.
+void save_averages(ByteWriter& out, PublishedWeights published, const std::optional<Ema>& ema,
+                   const std::optional<SnapshotAverage>& average, const Parameters& parameters);
+Status load_averages(ByteReader& in, PublishedWeights published, std::optional<Ema>& ema,
+                     std::optional<SnapshotAverage>& average, const Parameters& parameters);
 
 }  // namespace freshet

@@ -2,14 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
 
 #include <fmt/core.h>
 
-#include "learners/models/tabular_net.h"
-#include "learners/training/averaging.h"
+#include "learners/torch/torch_engine.h"
 #include "learners/training/publisher.h"
 #include "learners/training/strategy.h"
+#include "learners/training/training_engine.h"
 
 namespace freshet {
 
@@ -17,8 +16,6 @@ namespace {
 
 constexpr std::uint32_t kMagic = 0x524C5246;  // "FRLR"
 constexpr std::uint32_t kFormat = 1;
-// Rows of the moving average that a publication brings up to date beside those that just moved.
-constexpr std::size_t kCaughtUpRows = 4096;
 
 Status check(const LearnerOptions& options) {
   if (options.batch_size == 0 || options.batch_size > 1U << 20) {
@@ -47,17 +44,15 @@ Result<PublishedWeights> parse_published_weights(std::string_view name) {
 
 class Learner::Impl {
  public:
-  Impl(const LearnerOptions& options, std::unique_ptr<TabularNet> net, Loss loss, std::unique_ptr<Optimizer> optimizer,
-       std::unique_ptr<const Schedule> schedule, std::unique_ptr<Strategy> strategy)
+  Impl(const LearnerOptions& options, std::unique_ptr<TrainingEngine> engine, Loss loss,
+       std::unique_ptr<const Schedule> schedule, std::unique_ptr<Strategy> strategy, const TabularWeights& weights)
       : options_(options),
-        net_(std::move(net)),
+        engine_(std::move(engine)),
         loss_(std::move(loss)),
-        optimizer_(std::move(optimizer)),
         schedule_(std::move(schedule)),
         strategy_(std::move(strategy)),
-        publisher_(net_->shape()) {
-    if (options.published == PublishedWeights::kEma) ema_.emplace(options.ema_decay, net_->parameters());
-    if (options.published == PublishedWeights::kAverage) average_.emplace(options.average_rounds, net_->parameters());
+        publisher_(engine_->shape()),
+        latest_(weights) {
     replay_rows_ =
         static_cast<std::size_t>(std::lround(strategy_->replay_ratio() * static_cast<float>(options.batch_size)));
     replay_rows_ = std::min<std::size_t>(replay_rows_, options.batch_size - 1);
@@ -70,6 +65,7 @@ class Learner::Impl {
 
   Result<RoundReport> train_round(const RoundInput& input) {
     if (input.fresh == nullptr) return invalid_argument("a round without fresh rows");
+    TRY(failure_);
     const std::size_t fresh = input.fresh->size();
     const std::size_t steps = (fresh + fresh_rows_ - 1) / fresh_rows_;
     const std::size_t replay = input.replay == nullptr ? 0 : std::min(input.replay->size(), steps * replay_rows_);
@@ -79,8 +75,8 @@ class Learner::Impl {
                             {input.replay, s * replay / steps, (s + 1) * replay / steps}};
       TRY(step(batch, report).with_context("training step"));
     }
-    strategy_->end_round(*net_);
-    if (average_) average_->end_round(net_->parameters(), moved_);
+    strategy_->end_round(engine_->model());
+    TRY(engine_->end_round());
     if (report.samples_fresh > 0) report.mean_loss /= static_cast<double>(report.samples_fresh);
     if (report.samples_replayed > 0) report.mean_replay_loss /= static_cast<double>(report.samples_replayed);
     ++rounds_;
@@ -88,23 +84,15 @@ class Learner::Impl {
   }
 
   std::shared_ptr<const Predictor> publish(std::uint64_t version) {
-    Parameters& parameters = net_->parameters();
-    std::shared_ptr<const Predictor> published;
-    const std::size_t stride = parameters.table.stride();
-    if (ema_) {
-      moved_.clear();
-      ema_->catch_up(parameters, kCaughtUpRows, moved_);
-      const AveragedWeights& weights = ema_->weights();
-      published = publisher_.publish({weights.dense.data(), weights.rows.data(), stride}, moved_, version);
-    } else if (average_) {
-      const AveragedWeights& weights = average_->weights();
-      published = publisher_.publish({weights.dense.data(), weights.rows.data(), stride}, moved_, version);
-    } else {
-      published = publisher_.publish(net_->weights(), parameters.table.changed(), version);
+    auto publication = engine_->publication();
+    if (publication.is_ok()) {
+      latest_ = publication->weights;
+      auto published = publisher_.publish(latest_, publication->moved, version);
+      engine_->published();
+      return published;
     }
-    moved_.clear();
-    parameters.table.forget_changed();
-    return published;
+    failure_ = publication.status().with_context("publishing");
+    return publisher_.publish(latest_, {}, version);
   }
 
   Result<std::vector<float>> losses(const EncodedBatch& batch) {
@@ -112,7 +100,7 @@ class Learner::Impl {
     const auto rows = static_cast<std::size_t>(options_.batch_size);
     for (std::size_t begin = 0; begin < batch.size(); begin += rows) {
       const RowRange range{&batch, begin, std::min(begin + rows, batch.size())};
-      const auto outputs = TRY(net_->forward({&range, 1}));
+      const auto outputs = TRY(engine_->model().forward({&range, 1}));
       loss_.evaluate(outputs, std::span<const float>(batch.labels).subspan(begin, range.size()),
                      std::span<const float>(batch.weights).subspan(begin, range.size()), 1.0F,
                      std::span<float>(losses).subspan(begin, range.size()), {});
@@ -121,11 +109,10 @@ class Learner::Impl {
   }
 
   Status evaluate(const EncodedBatch& batch, Predictions& out) {
-    return tabular_predict(*net_->shape(), net_->weights(), batch, 0, batch.size(), out);
+    return tabular_predict(*engine_->shape(), TRY(engine_->weights()), batch, 0, batch.size(), out);
   }
 
-  void save(ByteWriter& out) const {
-    const Parameters& parameters = net_->parameters();
+  Status save(ByteWriter& out) {
     out.put(kMagic);
     out.put(kFormat);
     out.put(options_.model.seed);
@@ -133,12 +120,9 @@ class Learner::Impl {
     out.put(steps_);
     out.put(rounds_);
     out.put_text(strategy_->name());
-    parameters.save(out);
-    optimizer_->save(out, parameters);
-    out.put(options_.published);
-    if (ema_) ema_->save(out, parameters);
-    if (average_) average_->save(out, parameters);
+    TRY(engine_->save(out));
     strategy_->save(out);
+    return Status::ok();
   }
 
   Status load(ByteReader& in) {
@@ -157,64 +141,44 @@ class Learner::Impl {
           fmt::format("the state is that of the strategy {}, configured is {}", strategy, strategy_->name()));
     }
     // Rows that were never trained on are not stored: they come from the seed again.
-    net_->initialise(seed, scale);
     options_.model.seed = seed;
     options_.model.embedding_scale = scale;
-    Parameters& parameters = net_->parameters();
-    TRY(parameters.load(in));
-    TRY(optimizer_->load(in, parameters));
-    TRY(load_averages(in));
+    TRY(engine_->load(in, seed, scale));
     TRY(strategy_->load(in));
     if (!in.ok()) return data_loss("the state of the learner is cut short");
     steps_ = steps;
     rounds_ = rounds;
-    moved_.clear();
     publisher_.forget();
+    failure_ = Status::ok();
     return Status::ok();
   }
 
   std::uint64_t steps() const { return steps_; }
   const LearnerOptions& options() const { return options_; }
   std::uint64_t parameter_count() const {
-    const Parameters& parameters = net_->parameters();
-    std::uint64_t count = parameters.table.rows() * parameters.table.width();
-    for (const auto& tensor : parameters.tensors) count += tensor.rows * tensor.columns;
+    const TabularShape& shape = *engine_->shape();
+    std::uint64_t count = shape.table_rows * shape.table_width;
+    for (const auto& tensor : shape.tensors) count += tensor.rows * tensor.columns;
     return count;
   }
 
  private:
-  Status load_averages(ByteReader& in) {
-    const Parameters& parameters = net_->parameters();
-    const auto stored = in.get<PublishedWeights>();
-    if (!in.ok()) return data_loss("the state of the learner is cut short");
-    if (stored != options_.published) {
-      return failed_precondition("the state was saved with other serving.weights (raw, ema or average)");
-    }
-    if (ema_) TRY(ema_->load(in, parameters));
-    if (average_) TRY(average_->load(in, parameters));
-    return Status::ok();
-  }
-
   Status step(const MiniBatch& batch, RoundReport& report) {
-    Parameters& parameters = net_->parameters();
-    parameters.clear_gradients();
-    const StepLoss loss = TRY(strategy_->compute_gradients(*net_, loss_, batch));
+    engine_->clear_gradients();
+    const StepLoss loss = TRY(strategy_->compute_gradients(engine_->model(), loss_, batch));
     report.samples_unusable += loss.fresh.unusable + loss.replay.unusable;
-    const double norm_squared = parameters.squared_gradient_norm();
+    const double norm_squared = TRY(engine_->squared_gradient_norm());
     if (!std::isfinite(loss.fresh.weighted) || !std::isfinite(loss.replay.weighted) || !std::isfinite(norm_squared)) {
       ++report.skipped_non_finite;
       return Status::ok();
     }
     if (const double norm = std::sqrt(norm_squared); options_.clip_norm > 0.0F && norm > options_.clip_norm) {
-      parameters.scale_gradients(static_cast<float>(static_cast<double>(options_.clip_norm) / norm));
+      TRY(engine_->scale_gradients(static_cast<float>(static_cast<double>(options_.clip_norm) / norm)));
       ++report.clipped;
     }
     const float rate = schedule_->rate(steps_);
-    if (ema_) ema_->before_step(parameters);
-    optimizer_->step(parameters, rate);
-    parameters.table.mark_changed();
-    if (ema_) ema_->after_step(parameters);
-    strategy_->after_step(*net_);
+    TRY(engine_->step(rate));
+    strategy_->after_step(engine_->model());
     ++steps_;
     ++report.steps;
     report.samples_fresh += batch.fresh.size();
@@ -226,16 +190,14 @@ class Learner::Impl {
   }
 
   LearnerOptions options_;
-  std::unique_ptr<TabularNet> net_;
+  std::unique_ptr<TrainingEngine> engine_;
   Loss loss_;
-  std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<const Schedule> schedule_;
   std::unique_ptr<Strategy> strategy_;
-  std::optional<Ema> ema_;
-  std::optional<SnapshotAverage> average_;
   SnapshotPublisher publisher_;
-  std::vector<std::uint32_t> moved_;  // rows of the published average that moved since publish()
-  std::size_t fresh_rows_ = 0;        // of a full mini-batch
+  TabularWeights latest_;          // of the last publication, or the initial ones
+  Status failure_ = Status::ok();  // why the last publication was none
+  std::size_t fresh_rows_ = 0;     // of a full mini-batch
   std::size_t replay_rows_ = 0;
   std::uint64_t steps_ = 0;
   std::uint64_t rounds_ = 0;
@@ -244,14 +206,18 @@ class Learner::Impl {
 Result<std::unique_ptr<Learner>> Learner::create(const LearnerOptions& options, const EncodedLayout& layout,
                                                  const Device& device) {
   TRY(check(options));
-  auto net = TRY(make_tabular_net(options.model, layout));
-  if (device.kind == Device::Kind::kCuda) net->use_device(device);
-  auto loss = TRY(Loss::create(options.loss, options.model.task, net->outputs()));
-  auto optimizer = TRY(Optimizer::create(options.optimizer, net->parameters()));
+  const bool on_gpu = device.kind == Device::Kind::kCuda;
+  if (on_gpu && options.engine == EngineKind::kNative) {
+    return invalid_argument("the native engine runs on the CPU alone");
+  }
+  const bool through_torch = on_gpu || options.engine == EngineKind::kTorch;
+  auto engine = TRY(through_torch ? make_torch_engine(options, layout, device) : make_native_engine(options, layout));
+  auto loss = TRY(Loss::create(options.loss, options.model.task, engine->model().outputs()));
   auto schedule = TRY(Schedule::create(options.schedule));
   auto strategy = TRY(Strategy::create({options.strategy, options.replay_ratio}));
-  auto impl = std::make_unique<Impl>(options, std::move(net), std::move(loss), std::move(optimizer),
-                                     std::move(schedule), std::move(strategy));
+  const TabularWeights weights = TRY(engine->weights());
+  auto impl = std::make_unique<Impl>(options, std::move(engine), std::move(loss), std::move(schedule),
+                                     std::move(strategy), weights);
   return std::unique_ptr<Learner>(new Learner(std::move(impl)));
 }
 
@@ -263,7 +229,7 @@ std::shared_ptr<const Predictor> Learner::publish(std::uint64_t version) { retur
 std::size_t Learner::replay_rows_for(std::size_t fresh_rows) const { return impl_->replay_rows_for(fresh_rows); }
 Result<std::vector<float>> Learner::losses(const EncodedBatch& batch) { return impl_->losses(batch); }
 Status Learner::evaluate(const EncodedBatch& batch, Predictions& out) { return impl_->evaluate(batch, out); }
-void Learner::save(ByteWriter& out) const { impl_->save(out); }
+Status Learner::save(ByteWriter& out) const { return impl_->save(out); }
 Status Learner::load(ByteReader& in) { return impl_->load(in); }
 std::uint64_t Learner::steps() const { return impl_->steps(); }
 std::uint64_t Learner::parameter_count() const { return impl_->parameter_count(); }

@@ -3,8 +3,9 @@
 //
 // Threads: the trainer, all methods; what publish() returns may be used on any thread.
 // Owns: weights, gradients, optimizer state, averages, generator, published copies.
-// Failure: a step whose loss or gradient is not finite is skipped and counted; load() of bytes that do not fit
-// returns an error, after which only another load() makes the learner usable.
+// Failure: a step whose loss or gradient is not finite is skipped and counted; load() of bytes that do not fit returns
+// an error, after which only another load() makes the learner usable. A device that fails makes train_round() and
+// save() fail; publish() then repeats the weights that came last to host memory, and the next train_round() tells why.
 #pragma once
 
 #include <cstdint>
@@ -28,6 +29,10 @@ namespace freshet {
 enum class PublishedWeights : std::uint8_t { kRaw, kEma, kAverage };
 Result<PublishedWeights> parse_published_weights(std::string_view name);
 
+// What computes: the kernels written for the built-in models on this CPU, or LibTorch on any device. Both compute the
+// same function and read each other's states; kAuto takes the kernels on the CPU and LibTorch on a GPU.
+enum class EngineKind : std::uint8_t { kAuto, kNative, kTorch };
+
 struct LearnerOptions {
   ModelOptions model;
   LossOptions loss;  // its kind must fit model.task
@@ -40,6 +45,7 @@ struct LearnerOptions {
   double ema_decay = 0.9999;
   std::uint32_t average_rounds = 8;
   PublishedWeights published = PublishedWeights::kRaw;
+  EngineKind engine = EngineKind::kAuto;
 };
 
 struct RoundInput {
@@ -63,7 +69,7 @@ struct RoundReport {
 
 class Learner {
  public:
-  // On a GPU the dense layers' passes run there; weights and the rest stay on the host (see DevicePass).
+  // On a GPU, weights, gradients, optimizer state and averages live there (see learners/torch/torch_engine.h).
   static Result<std::unique_ptr<Learner>> create(const LearnerOptions& options, const EncodedLayout& layout,
                                                  const Device& device);
   ~Learner();
@@ -86,7 +92,7 @@ class Learner {
 
   // Everything that the next round depends on: the loaded learner continues to the bit where the saved one would have
   // (same kernels; see cpu_capability()). To be called between rounds.
-  void save(ByteWriter& out) const;
+  Status save(ByteWriter& out) const;
   Status load(ByteReader& in);
 
   std::uint64_t steps() const;

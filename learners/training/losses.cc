@@ -55,7 +55,7 @@ bool Loss::usable(float label, float weight) const {
 }
 
 float Loss::class_weight(float label) const {
-  if (options_.class_weights.empty()) return 1.0F;
+  if (options_.class_weights.empty() || task_ == Task::kRegression) return 1.0F;
   if (task_ == Task::kBinary) return options_.class_weights[label >= 0.5F ? 1 : 0];
   return options_.class_weights[static_cast<std::size_t>(label)];
 }
@@ -130,7 +130,7 @@ LossSum Loss::evaluate(std::span<const float> outputs, std::span<const float> la
       loss = task_ == Task::kBinary       ? binary_row(*output, labels[i], gradient)
              : task_ == Task::kMulticlass ? multiclass_row(output, static_cast<std::size_t>(labels[i]), gradient)
                                           : regression_row(*output, labels[i], gradient);
-      const float weight = weights[i] * (task_ == Task::kRegression ? 1.0F : class_weight(labels[i]));
+      const float weight = weights[i] * class_weight(labels[i]);
       sum.weighted += static_cast<double>(weight) * loss;
       const float factor = scale * weight;
       for (std::size_t k = 0; k < width; ++k) gradient[k] *= factor;

@@ -42,14 +42,16 @@ class Loss {
   LossSum evaluate(std::span<const float> outputs, std::span<const float> labels, std::span<const float> weights,
                    float scale, std::span<float> losses, std::span<float> gradients) const;
 
+  // Whether a row with this label and weight has a part in the loss; the factor that its class adds to its weight.
+  bool usable(float label, float weight) const;
+  float class_weight(float label) const;
+
   std::uint32_t outputs() const { return outputs_; }
   const LossOptions& options() const { return options_; }
 
  private:
   Loss(LossOptions options, Task task, std::uint32_t outputs)
       : options_(std::move(options)), task_(task), outputs_(outputs) {}
-  bool usable(float label, float weight) const;
-  float class_weight(float label) const;
   float binary_row(float logit, float label, float* gradient) const;
   float multiclass_row(const float* logits, std::size_t label, float* gradients) const;
   float regression_row(float value, float label, float* gradient) const;

@@ -1,7 +1,7 @@
 #include "learners/training/strategy.h"
 
-#include <algorithm>
 #include <array>
+#include <span>
 
 #include <fmt/core.h>
 
@@ -10,35 +10,13 @@ namespace freshet {
 namespace {
 
 // One pass over fresh and replayed rows together, with the mean of their weighted losses.
-class PlainPass {
- public:
-  Result<StepLoss> run(Model& model, const Loss& loss, const MiniBatch& batch) {
-    const std::array<RowRange, 2> parts = {batch.fresh, batch.replay};
-    const auto rows = std::span<const RowRange>(parts.data(), batch.replay.size() > 0 ? 2 : 1);
-    const std::size_t count = row_count(rows);
-    const auto outputs = TRY(model.forward(rows));
-    gradients_.resize(std::max(gradients_.size(), outputs.size()));
-    const float scale = count > 0 ? 1.0F / static_cast<float>(count) : 0.0F;
-    StepLoss step;
-    std::size_t row = 0;
-    for (const auto& part : rows) {
-      LossSum& sum = &part == rows.data() ? step.fresh : step.replay;
-      const std::size_t size = part.size();
-      const std::size_t width = model.outputs();
-      if (size == 0) continue;
-      sum = loss.evaluate(outputs.subspan(row * width, size * width),
-                          std::span<const float>(part.batch->labels).subspan(part.begin, size),
-                          std::span<const float>(part.batch->weights).subspan(part.begin, size), scale, {},
-                          std::span<float>(gradients_).subspan(row * width, size * width));
-      row += size;
-    }
-    TRY(model.backward(std::span<const float>(gradients_).first(outputs.size())));
-    return step;
-  }
-
- private:
-  std::vector<float> gradients_;
-};
+Result<StepLoss> plain_pass(Model& model, const Loss& loss, const MiniBatch& batch) {
+  const std::array<RowRange, 2> parts = {batch.fresh, batch.replay};
+  std::array<LossSum, 2> sums;
+  const std::size_t count = batch.replay.size() > 0 ? 2 : 1;
+  TRY(model.loss_gradients(std::span(parts).first(count), loss, std::span(sums).first(count)));
+  return StepLoss{sums[0], sums[1]};
+}
 
 // Experience replay: each mini-batch joins fresh events with events drawn from the memory, all weighing the same
 // (Chaudhry et al., "On Tiny Episodic Memories in Continual Learning", 2019).
@@ -48,7 +26,7 @@ class ExperienceReplay final : public Strategy {
   std::string_view name() const override { return "er"; }
   float replay_ratio() const override { return replay_ratio_; }
   Result<StepLoss> compute_gradients(Model& model, const Loss& loss, const MiniBatch& batch) override {
-    return pass_.run(model, loss, batch);
+    return plain_pass(model, loss, batch);
   }
   void after_step(Model& /*model*/) override {}
   void end_round(Model& /*model*/) override {}
@@ -57,7 +35,6 @@ class ExperienceReplay final : public Strategy {
 
  private:
   float replay_ratio_;
-  PlainPass pass_;
 };
 
 // Fresh events alone: the baseline that forgets.
@@ -66,15 +43,12 @@ class FineTune final : public Strategy {
   std::string_view name() const override { return "finetune"; }
   float replay_ratio() const override { return 0.0F; }
   Result<StepLoss> compute_gradients(Model& model, const Loss& loss, const MiniBatch& batch) override {
-    return pass_.run(model, loss, {batch.fresh, {}});
+    return plain_pass(model, loss, {batch.fresh, {}});
   }
   void after_step(Model& /*model*/) override {}
   void end_round(Model& /*model*/) override {}
   void save(ByteWriter& /*out*/) const override {}
   Status load(ByteReader& /*in*/) override { return Status::ok(); }
-
- private:
-  PlainPass pass_;
 };
 
 }  // namespace

@@ -12,6 +12,7 @@ TEST(Device, TakesTheCpuWhenAsked) {
 }
 
 TEST(Device, FallsBackWithAReasonWhereThereIsNoGpu) {
+  const CudaBackend backend = load_cuda_backend();  // before the first question about GPUs
   const auto device = choose_device("auto");
   ASSERT_TRUE(device.is_ok());
   EXPECT_FALSE(device.value().reason.empty());
@@ -19,6 +20,10 @@ TEST(Device, FallsBackWithAReasonWhereThereIsNoGpu) {
     const auto gpu = choose_device("cuda:0");
     EXPECT_EQ(gpu.code(), Code::kUnavailable);
     EXPECT_NE(gpu.status().message().find("cuda:0"), std::string::npos);
+    if (!backend.loaded) {
+      EXPECT_NE(gpu.status().message().find(backend.reason), std::string::npos) << gpu.status().to_string();
+      EXPECT_EQ(device.value().reason, backend.reason);
+    }
   }
 }
 

@@ -213,7 +213,7 @@ TEST_F(FileSourceTest, LinesOfEverySizeSurviveTheBlockBorders) {
 
 TEST_F(FileSourceTest, SaysWhenCompressedDataIsCutShortOrBroken) {
   const std::string text = events(20000);
-  for (auto bytes : {gzip(text), zstd(text)}) {
+  for (const auto& bytes : {gzip(text), zstd(text)}) {
     for (const bool cut : {true, false}) {
       std::string damaged = cut ? bytes.substr(0, bytes.size() / 2) : bytes;
       if (!cut) damaged[damaged.size() / 2] = static_cast<char>(~damaged[damaged.size() / 2]);

@@ -113,16 +113,14 @@ void shake(TabularNet& net) {
   }
 }
 
-using Case = std::tuple<Architecture, Task, std::pair<std::uint32_t, std::uint32_t>, bool>;
+using Case = std::tuple<Architecture, Task, std::pair<std::uint32_t, std::uint32_t>>;
 class TabularNetGradients : public testing::TestWithParam<Case> {};
 
-// Through the CPU's kernels, and through the pass that serves GPUs, run here on the CPU.
 TEST_P(TabularNetGradients, EqualAutograd) {
-  const auto& [architecture, task, widths, through_libtorch] = GetParam();
+  const auto& [architecture, task, widths] = GetParam();
   const auto layout = synthetic_layout(widths.first, widths.second);
   auto net = make_tabular_net(small_options(architecture, task), layout).value();
   shake(*net);
-  if (through_libtorch) net->use_device(Device{});
   AutogradTwin twin(*net);
   const auto fresh = synthetic_events(layout, 21, kSeed, task);
   const auto replay = synthetic_events(layout, 8, kSeed + 1, task);
@@ -173,17 +171,16 @@ TEST_P(TabularNetGradients, EqualAutograd) {
 }
 
 std::string case_name(const testing::TestParamInfo<Case>& tested) {
-  const auto& [architecture, task, widths, through_libtorch] = tested.param;
-  return fmt::format("{}_{}_{}_{}{}", architecture_name(architecture), task_name(task), widths.first, widths.second,
-                     through_libtorch ? "_libtorch" : "");
+  const auto& [architecture, task, widths] = tested.param;
+  return fmt::format("{}_{}_{}_{}", architecture_name(architecture), task_name(task), widths.first, widths.second);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    All, TabularNetGradients,
-    testing::Combine(testing::Values(Architecture::kLinear, Architecture::kMlp, Architecture::kWideDeep),
-                     testing::Values(Task::kBinary, Task::kMulticlass, Task::kRegression),
-                     testing::Values(std::pair{7U, 4U}, std::pair{6U, 0U}, std::pair{0U, 3U}), testing::Bool()),
-    case_name);
+INSTANTIATE_TEST_SUITE_P(All, TabularNetGradients,
+                         testing::Combine(testing::Values(Architecture::kLinear, Architecture::kMlp,
+                                                          Architecture::kWideDeep),
+                                          testing::Values(Task::kBinary, Task::kMulticlass, Task::kRegression),
+                                          testing::Values(std::pair{7U, 4U}, std::pair{6U, 0U}, std::pair{0U, 3U})),
+                         case_name);
 
 TEST(TabularNet, AddsGradientsOfSeveralPasses) {
   const auto layout = synthetic_layout(4, 3);

@@ -49,7 +49,7 @@ RoundReport train(Learner& learner, const EncodedBatch& fresh, const EncodedBatc
 
 std::string state_of(const Learner& learner) {
   ByteWriter out;
-  learner.save(out);
+  EXPECT_TRUE(learner.save(out).is_ok());
   return out.take();
 }
 

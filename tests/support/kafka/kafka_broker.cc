@@ -1,14 +1,14 @@
 #include "tests/support/kafka/kafka_broker.h"
 
-#include "tests/support/eventually.h"
-
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -99,7 +99,7 @@ Status KafkaBroker::prepare() {
       "transaction.state.log.num.partitions=1\ntransaction.state.log.replication.factor=1\n"
       "transaction.state.log.min.isr=1\ngroup.initial.rebalance.delay.ms=0\nauto.create.topics.enable=false\n"
       "num.network.threads=1\nnum.io.threads=2\nlog.retention.ms=-1\nlog.segment.bytes=16777216\n"
-      "log.cleaner.enable=false\ngroup.min.session.timeout.ms=1000\n",
+      "log.cleaner.enable=false\n",
       port, controller_port, folder_.string());
   const pid_t format = TRY(spawn("kafka.tools.StorageTool", "format -t 4L6g3nShT-eMCtK--X86sw -c"));
   int exit_code = 0;
@@ -222,10 +222,14 @@ Status KafkaBroker::delete_records(const std::string& topic, std::int32_t partit
 Status KafkaBroker::stop() {
   if (process_ <= 0) return Status::ok();
   ::kill(process_, SIGTERM);
-  if (!eventually([this] { return waitpid(process_, nullptr, WNOHANG) == process_; }, kStopTimeout)) {
+  pollfd ended = {static_cast<int>(syscall(SYS_pidfd_open, process_, 0)), POLLIN, 0};
+  const int ready = ::poll(&ended, 1, static_cast<int>(std::chrono::milliseconds(kStopTimeout).count()));
+  close(ended.fd);
+  if (ready != 1) {
     kill();
     return unavailable("the Kafka broker had to be killed");
   }
+  waitpid(process_, nullptr, 0);
   process_ = -1;
   return Status::ok();
 }

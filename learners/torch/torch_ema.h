@@ -1,0 +1,43 @@
+// TorchEma: an Ema on a device, with the same lazy catching up of rows; an Ema in host memory is the image that is
+// published, saved and loaded.
+//
+// Threads: the trainer.  Owns: the averages on the device.  Failure: throws what LibTorch throws.
+#pragma once
+
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "learners/torch/torch_net.h"
+#include "learners/training/averaging.h"
+
+namespace freshet {
+
+class TorchEma {
+ public:
+  // Starts from the state of `image`, which outlives it.
+  TorchEma(Ema& image, double decay, const TorchNet& net);
+
+  // Around each optimizer step, for the rows that it touches, [touched] int64.
+  void before_step(const TorchNet& net, const at::Tensor& touched);
+  void after_step(const TorchNet& net, const at::Tensor& touched);
+
+  // Like Ema::catch_up(); then copies the dense average and the rows of `moved` to the image.
+  void catch_up(const TorchNet& net, const RowTable& table, std::size_t most, std::vector<std::uint32_t>& moved);
+
+  void upload_state();
+  void download_state(std::span<const std::uint32_t> rows);
+
+ private:
+  Ema& image_;
+  double decay_;
+  at::Device device_;
+  std::uint64_t steps_ = 0;
+  double log_product_ = 0.0;
+  std::size_t turn_ = 0;
+  at::Tensor dense_;            // [dense_size]
+  at::Tensor rows_;             // [rows, stride]; undefined without a table
+  at::Tensor row_log_product_;  // [rows] float64
+};
+
+}  // namespace freshet

@@ -1,0 +1,152 @@
+#include "learners/torch/torch_engine.h"
+
+#include <optional>
+
+#include <ATen/ATen.h>
+
+#include "learners/models/tabular_net.h"
+#include "learners/torch/device_tensors.h"
+#include "learners/torch/torch_ema.h"
+#include "learners/torch/torch_net.h"
+#include "learners/torch/torch_optimizer.h"
+#include "learners/training/averaging.h"
+
+namespace freshet {
+
+namespace {
+
+class TorchEngine final : public TrainingEngine {
+ public:
+  TorchEngine(const LearnerOptions& options, std::unique_ptr<TabularNet> image, std::unique_ptr<Optimizer> optimizer,
+              const at::Device& device)
+      : published_(options.published),
+        device_(device),
+        image_(std::move(image)),
+        image_optimizer_(std::move(optimizer)),
+        net_(*image_, device),
+        optimizer_(*image_optimizer_, net_) {
+    if (published_ == PublishedWeights::kEma) {
+      image_ema_.emplace(options.ema_decay, image_->parameters());
+      ema_.emplace(*image_ema_, options.ema_decay, net_);
+    }
+    if (published_ == PublishedWeights::kAverage) average_.emplace(options.average_rounds, image_->parameters());
+  }
+
+  const std::shared_ptr<const TabularShape>& shape() const override { return image_->shape(); }
+  Model& model() override { return net_; }
+
+  void clear_gradients() override { net_.clear_gradients(); }
+  Result<double> squared_gradient_norm() override {
+    return on_device(device_, "gradient norm", [&]() -> Result<double> { return net_.squared_gradient_norm(); });
+  }
+  Status scale_gradients(float factor) override {
+    return on_device(device_, "clipping", [&] {
+      net_.scale_gradients(factor);
+      return Status::ok();
+    });
+  }
+  Status step(float learning_rate) override {
+    return on_device(device_, "optimizer step", [&] {
+      RowTable& table = image_->parameters().table;
+      const at::Tensor touched = send_indices(table.touched(), device_);
+      if (ema_) ema_->before_step(net_, touched);
+      optimizer_.step(net_, touched, learning_rate);
+      table.mark_changed();
+      if (ema_) ema_->after_step(net_, touched);
+      return Status::ok();
+    });
+  }
+  Status end_round() override {
+    if (!average_) return Status::ok();
+    return on_device(device_, "average of rounds", [&] {
+      net_.download_weights(image_->parameters().table.changed());
+      average_->end_round(image_->parameters(), moved_);
+      return Status::ok();
+    });
+  }
+
+  Result<Publication> publication() override {
+    return on_device(device_, "publication", [&]() -> Result<Publication> {
+      const Parameters& parameters = image_->parameters();
+      if (!ema_ && !average_) {
+        net_.download_weights(parameters.table.changed());
+        return Publication{image_->weights(), parameters.table.changed()};
+      }
+      if (ema_) {
+        moved_.clear();
+        ema_->catch_up(net_, parameters.table, Ema::kCaughtUpRows, moved_);
+      }
+      const AveragedWeights& weights = ema_ ? image_ema_->weights() : average_->weights();
+      return Publication{{weights.dense.data(), weights.rows.data(), parameters.table.stride()}, moved_};
+    });
+  }
+  void published() override {
+    moved_.clear();
+    image_->parameters().table.forget_changed();
+  }
+  Result<TabularWeights> weights() override {
+    return on_device(device_, "copy of the weights", [&]() -> Result<TabularWeights> {
+      net_.download_weights(image_->parameters().table.used());
+      return image_->weights();
+    });
+  }
+
+  Status save(ByteWriter& out) override {
+    return on_device(device_, "checkpoint", [&] {
+      const Parameters& parameters = image_->parameters();
+      const auto used = parameters.table.used();
+      net_.download_weights(used);
+      optimizer_.download_state(used);
+      if (ema_) ema_->download_state(used);
+      parameters.save(out);
+      image_optimizer_->save(out, parameters);
+      save_averages(out, published_, image_ema_, average_, parameters);
+      return Status::ok();
+    });
+  }
+  Status load(ByteReader& in, std::uint64_t seed, float embedding_scale) override {
+    image_->initialise(seed, embedding_scale);
+    Parameters& parameters = image_->parameters();
+    TRY(parameters.load(in));
+    TRY(image_optimizer_->load(in, parameters));
+    TRY(load_averages(in, published_, image_ema_, average_, parameters));
+    moved_.clear();
+    return on_device(device_, "loading", [&] {
+      net_.clear_gradients();
+      net_.upload_weights();
+      optimizer_.upload_state();
+      if (ema_) ema_->upload_state();
+      return Status::ok();
+    });
+  }
+
+ private:
+  PublishedWeights published_;
+  at::Device device_;
+  // The image in host memory: what publications, checkpoints and the averages of rounds read.
+  std::unique_ptr<TabularNet> image_;
+  std::unique_ptr<Optimizer> image_optimizer_;
+  std::optional<Ema> image_ema_;
+  std::optional<SnapshotAverage> average_;
+  TorchNet net_;
+  TorchOptimizer optimizer_;
+  std::optional<TorchEma> ema_;
+  std::vector<std::uint32_t> moved_;  // rows of the published average that moved since published()
+};
+
+}  // namespace
+
+Result<std::unique_ptr<TrainingEngine>> make_torch_engine(const LearnerOptions& options, const EncodedLayout& layout,
+                                                          const Device& device) {
+  auto image = TRY(make_tabular_net(options.model, layout));
+  auto optimizer = TRY(Optimizer::create(options.optimizer, image->parameters()));
+  const at::Device where = device.kind == Device::Kind::kCuda
+                               ? at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(device.index))
+                               : at::Device(at::kCPU);
+  return on_device(where, "setting up", [&]() -> Result<std::unique_ptr<TrainingEngine>> {
+    return std::unique_ptr<TrainingEngine>(
+        std::make_unique<TorchEngine>(options, std::move(image), std::move(optimizer), where));
+  });
+}
+
+}  // namespace freshet

@@ -1,0 +1,297 @@
+#include "learners/torch/torch_net.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include "learners/torch/device_tensors.h"
+#include "learners/training/losses.h"
+
+namespace freshet {
+
+namespace {
+
+// Pieces of one staging tensor: filled on the host, sent together, read as tensors on the device.
+class Staging {
+ public:
+  Staging(std::size_t bytes, std::size_t pieces, const at::Device& device)
+      : device_(device), host_(staging_words(bytes / sizeof(std::int64_t) + pieces, device)) {}
+
+  struct Piece {
+    std::size_t word = 0;
+    std::size_t count = 0;
+  };
+  template <typename T>
+  T* add(std::size_t count, Piece& piece) {
+    piece = {used_, count};
+    used_ += (count * sizeof(T) + sizeof(std::int64_t) - 1) / sizeof(std::int64_t);
+    return reinterpret_cast<T*>(host_.mutable_data_ptr<std::int64_t>() + piece.word);
+  }
+  void send() { sent_ = host_.narrow(0, 0, signed_size(used_)).to(device_, true); }
+  at::Tensor longs(const Piece& piece) const {
+    return sent_.narrow(0, signed_size(piece.word), signed_size(piece.count));
+  }
+  at::Tensor floats(const Piece& piece) const {
+    return sent_.narrow(0, signed_size(piece.word), signed_size((piece.count + 1) / 2))
+        .view(at::kFloat)
+        .narrow(0, 0, signed_size(piece.count));
+  }
+
+ private:
+  at::Device device_;
+  at::Tensor host_;
+  at::Tensor sent_;
+  std::size_t used_ = 0;
+};
+
+// The loss of each row, [rows]; the same formulas as Loss's.
+at::Tensor row_losses(const at::Tensor& outputs, const at::Tensor& targets, Task task, const LossOptions& options) {
+  if (task == Task::kBinary) {
+    const double smoothing = static_cast<double>(options.label_smoothing);
+    return at::binary_cross_entropy_with_logits(outputs.squeeze(1), targets * (1.0 - smoothing) + 0.5 * smoothing, {},
+                                                {}, at::Reduction::None);
+  }
+  if (task == Task::kMulticlass) {
+    const double spread = static_cast<double>(options.label_smoothing) / static_cast<double>(outputs.size(1));
+    const at::Tensor log_probabilities = at::log_softmax(outputs, 1);
+    const at::Tensor own = log_probabilities.gather(1, targets.to(at::kLong).unsqueeze(1)).squeeze(1);
+    if (spread == 0.0) return -own;
+    return -(own * (1.0 - static_cast<double>(options.label_smoothing)) + log_probabilities.sum(1) * spread);
+  }
+  const at::Tensor values = outputs.squeeze(1);
+  if (options.kind == LossKind::kMse) return (values - targets).square();
+  if (options.kind == LossKind::kMae) return (values - targets).abs();
+  return at::huber_loss(values, targets, at::Reduction::None, static_cast<double>(options.huber_delta));
+}
+
+}  // namespace
+
+struct TorchNet::Mean {
+  const Loss& loss;
+  std::span<LossSum> sums;  // a part each: usable and unusable rows are counted
+  at::Tensor slots = {};    // [rows * categories] places among the touched rows
+  at::Tensor targets = {};  // [rows]
+  at::Tensor weights = {};  // [rows], zero where the label cannot be used
+};
+
+TorchNet::TorchNet(TabularNet& image, const at::Device& device)
+    : image_(image), shape_(image.shape()), device_(device) {
+  const TabularShape& shape = *shape_;
+  const auto options = at::TensorOptions().dtype(at::kFloat).device(device);
+  dense_ = at::zeros({signed_size(shape.dense_size)}, options);
+  dense_gradients_ = at::zeros_like(dense_);
+  if (shape.table_rows > 0) {
+    table_ = at::zeros({signed_size(shape.table_rows), signed_size(image.parameters().table.stride())}, options);
+  }
+  const auto leaf = [&](at::IntArrayRef sizes, at::IntArrayRef strides, std::size_t offset) {
+    at::Tensor view = dense_.as_strided(sizes, strides, signed_size(offset)).detach();
+    view.set_requires_grad(true);
+    view.mutable_grad() = dense_gradients_.as_strided(sizes, strides, signed_size(offset));
+    return view;
+  };
+  const auto matrix = [&](std::size_t rows, std::size_t columns, std::size_t stride, std::size_t offset) {
+    return leaf({signed_size(rows), signed_size(columns)}, {signed_size(stride), 1}, offset);
+  };
+  for (const auto& layer : shape.layers) {
+    weights_.push_back(matrix(layer.in, layer.out, layer.stride, layer.weight));
+    biases_.push_back(leaf({signed_size(layer.out)}, {1}, layer.bias));
+  }
+  if (shape.wide) {
+    wide_weight_ = matrix(shape.numbers, shape.outputs, shape.output_stride, shape.wide_weight);
+    wide_bias_ = leaf({signed_size(shape.outputs)}, {1}, shape.wide_bias);
+  }
+  upload_weights();
+}
+
+void TorchNet::upload_weights() {
+  const c10::NoGradGuard no_grad;
+  upload(dense_, image_.parameters().dense.span());
+  if (table_.defined()) upload(table_, image_.parameters().table.values().span());
+}
+
+void TorchNet::download_weights(std::span<const std::uint32_t> rows) {
+  const c10::NoGradGuard no_grad;
+  Parameters& parameters = image_.parameters();
+  download(dense_, parameters.dense.span());
+  if (!rows.empty()) download_rows(table_, send_indices(rows, device_), rows, parameters.table.values().data());
+}
+
+void TorchNet::gather(std::span<const RowRange> rows, Mean* mean) {
+  const c10::NoGradGuard no_grad;
+  const TabularShape& shape = *shape_;
+  count_ = row_count(rows);
+  const std::size_t lookups = count_ * shape.categories;
+  const std::size_t bytes = 2 * lookups * sizeof(std::int64_t) + count_ * (shape.numbers + 2) * sizeof(float);
+  Staging staging(bytes, 5, device_);
+  Staging::Piece indices, numbers, slots, targets, weights;
+  auto* index = staging.add<std::int64_t>(lookups, indices);
+  auto* number = staging.add<float>(count_ * shape.numbers, numbers);
+  row_of_lookup_.clear();
+  for (const auto& range : rows) {
+    const std::uint32_t* hashes = range.batch->hashes();
+    for (std::size_t i = range.begin * shape.categories; i < range.end * shape.categories; ++i) {
+      row_of_lookup_.push_back(shape.row_of(hashes[i]));
+      *index++ = static_cast<std::int64_t>(row_of_lookup_.back());
+    }
+    if (range.size() * shape.numbers == 0) continue;
+    std::memcpy(number, range.batch->dense() + range.begin * shape.numbers,
+                range.size() * shape.numbers * sizeof(float));
+    number += range.size() * shape.numbers;
+  }
+  if (mean != nullptr) {
+    RowTable& table = image_.parameters().table;
+    if (lookups > 0) table.reserve_gradients(lookups);
+    auto* slot = staging.add<std::int64_t>(lookups, slots);
+    for (const auto row : row_of_lookup_) *slot++ = static_cast<std::int64_t>(table.slot_of(row));
+    auto* target = staging.add<float>(count_, targets);
+    auto* weight = staging.add<float>(count_, weights);
+    for (std::size_t part = 0; part < rows.size(); ++part) {
+      LossSum& sum = mean->sums[part];
+      sum = {};
+      for (std::size_t i = rows[part].begin; i < rows[part].end; ++i) {
+        const float label = rows[part].batch->labels[i];
+        const float own = rows[part].batch->weights[i];
+        const bool usable = mean->loss.usable(label, own);
+        ++(usable ? sum.usable : sum.unusable);
+        *target++ = usable ? label : 0.0F;
+        *weight++ = usable ? own * mean->loss.class_weight(label) : 0.0F;
+      }
+    }
+  }
+  staging.send();
+  numbers_ = staging.floats(numbers).view({signed_size(count_), signed_size(shape.numbers)});
+  if (table_.defined()) {
+    lookups_ = table_.index_select(0, staging.longs(indices));
+    lookups_.set_requires_grad(true);
+  }
+  if (mean == nullptr) return;
+  mean->slots = staging.longs(slots);
+  mean->targets = staging.floats(targets);
+  mean->weights = staging.floats(weights);
+}
+
+at::Tensor TorchNet::run() {
+  const c10::AutoGradMode with_grad(true);
+  const TabularShape& shape = *shape_;
+  const std::int64_t rows = signed_size(count_);
+  at::Tensor x = numbers_;
+  if (shape.embedded() > 0) {
+    const auto embedded =
+        lookups_.narrow(1, 0, signed_size(shape.embedding)).reshape({rows, signed_size(shape.embedded())});
+    x = shape.numbers == 0 ? embedded : at::cat({embedded, numbers_}, 1);
+  }
+  for (std::size_t l = 0; l < weights_.size(); ++l) {
+    x = at::addmm(biases_[l], x, weights_[l]);
+    if (l + 1 < weights_.size()) x = at::relu(x);
+  }
+  if (!shape.wide) return x;
+  const auto wide = at::addmm(wide_bias_, numbers_, wide_weight_);
+  x = weights_.empty() ? wide : x + wide;
+  if (shape.categories == 0) return x;
+  const auto part = lookups_.narrow(1, signed_size(shape.embedding), signed_size(shape.outputs));
+  return x + part.reshape({rows, signed_size(shape.categories), signed_size(shape.outputs)}).sum(1);
+}
+
+// Sums the gradients of all lookups of a row; sums of earlier passes of the step are kept.
+void TorchNet::collect_row_gradients(const at::Tensor& slots) {
+  if (!table_.defined()) return;
+  const c10::NoGradGuard no_grad;
+  const std::int64_t touched = signed_size(image_.parameters().table.touched().size());
+  at::Tensor sums = at::embedding_dense_backward(lookups_.grad(), slots, touched, -1, false);
+  if (row_gradients_.defined()) sums.narrow(0, 0, row_gradients_.size(0)).add_(row_gradients_);
+  row_gradients_ = sums;
+  lookups_.mutable_grad().reset();
+}
+
+Result<std::span<const float>> TorchNet::forward(std::span<const RowRange> rows) {
+  TRY(check_rows(*shape_, rows));
+  return on_device(device_, "forward pass", [&]() -> Result<std::span<const float>> {
+    gather(rows, nullptr);
+    outputs_ = run();
+    host_outputs_.resize(count_ * shape_->outputs);
+    if (count_ > 0) download(outputs_.detach().contiguous(), host_outputs_);
+    return std::span<const float>(host_outputs_);
+  });
+}
+
+Status TorchNet::backward(std::span<const float> output_gradients) {
+  if (output_gradients.size() != count_ * shape_->outputs) abort_with("backward() without its forward()");
+  if (count_ == 0) return Status::ok();
+  return on_device(device_, "backward pass", [&] {
+    squared_norm_.reset();
+    Staging staging(row_of_lookup_.size() * sizeof(std::int64_t) + output_gradients.size_bytes(), 2, device_);
+    Staging::Piece slots, gradients;
+    auto* slot = staging.add<std::int64_t>(row_of_lookup_.size(), slots);
+    RowTable& table = image_.parameters().table;
+    if (!row_of_lookup_.empty()) table.reserve_gradients(row_of_lookup_.size());
+    for (const auto row : row_of_lookup_) *slot++ = static_cast<std::int64_t>(table.slot_of(row));
+    std::ranges::copy(output_gradients, staging.add<float>(output_gradients.size(), gradients));
+    staging.send();
+    // The graph is kept: a strategy may send several gradients back through one forward pass.
+    outputs_.backward(staging.floats(gradients).view(outputs_.sizes()), true);
+    collect_row_gradients(staging.longs(slots));
+    return Status::ok();
+  });
+}
+
+Status TorchNet::loss_gradients(std::span<const RowRange> parts, const Loss& loss, std::span<LossSum> sums) {
+  TRY(check_rows(*shape_, parts));
+  if (row_count(parts) == 0) return Status::ok();
+  return on_device(device_, "training pass", [&] {
+    Mean mean{loss, sums};
+    gather(parts, &mean);
+    at::Tensor weighted;
+    {
+      const c10::AutoGradMode with_grad(true);
+      outputs_ = run();
+      weighted = row_losses(outputs_, mean.targets, shape_->task, loss.options()) * mean.weights;
+    }
+    weighted.backward(at::full_like(weighted, static_cast<double>(1.0F / static_cast<float>(count_))));
+    outputs_ = outputs_.detach();
+    collect_row_gradients(mean.slots);
+    const c10::NoGradGuard no_grad;
+    const at::Tensor losses = weighted.detach();
+    std::vector<at::Tensor> numbers;
+    std::int64_t begin = 0;
+    for (const auto& part : parts) {
+      numbers.push_back(losses.narrow(0, begin, signed_size(part.size())).sum(at::kDouble));
+      begin += signed_size(part.size());
+    }
+    numbers.push_back(squared_norm());
+    const at::Tensor host = at::stack(numbers).cpu();  // the step's one wait
+    const double* value = host.const_data_ptr<double>();
+    for (auto& sum : sums) sum.weighted = *value++;
+    squared_norm_ = *value;
+    return Status::ok();
+  });
+}
+
+void TorchNet::clear_gradients() {
+  dense_gradients_.zero_();
+  row_gradients_.reset();
+  image_.parameters().table.clear_gradients();
+  squared_norm_ = 0.0;
+}
+
+at::Tensor TorchNet::squared_norm() const {
+  const c10::NoGradGuard no_grad;
+  const at::Tensor dense = at::dot(dense_gradients_, dense_gradients_).to(at::kDouble);
+  if (!row_gradients_.defined()) return dense;
+  const at::Tensor rows = row_gradients_.view({-1});
+  return dense + at::dot(rows, rows).to(at::kDouble);
+}
+
+double TorchNet::squared_gradient_norm() {
+  if (!squared_norm_) squared_norm_ = squared_norm().item<double>();
+  return *squared_norm_;
+}
+
+void TorchNet::scale_gradients(float factor) {
+  dense_gradients_.mul_(factor);
+  if (row_gradients_.defined()) row_gradients_.mul_(factor);
+  squared_norm_.reset();
+}
+
+}  // namespace freshet

@@ -1,0 +1,71 @@
+// TorchNet: the linear, mlp and wide_deep models as LibTorch tensors on any device, with autograd for the backward
+// pass. Function, layout and initial weights are TabularNet's: its Parameters are the image in host memory, which also
+// knows the rows of the table that a step touched and that training ever moved; their gradients exist on the device
+// alone.
+//
+// Threads: the trainer.  Owns: weights, gradients and activations on the device.
+// Failure: see Model; functions that return no Status throw what LibTorch throws.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "learners/models/model.h"
+#include "learners/models/tabular_net.h"
+
+namespace freshet {
+
+class TorchNet final : public Model {
+ public:
+  // Starts from the weights of `image`, which outlives it.
+  TorchNet(TabularNet& image, const at::Device& device);
+
+  Task task() const override { return shape_->task; }
+  std::uint32_t outputs() const override { return static_cast<std::uint32_t>(shape_->outputs); }
+  Result<std::span<const float>> forward(std::span<const RowRange> rows) override;
+  Status backward(std::span<const float> output_gradients) override;
+  // Losses stay on the device: one wait for the whole step.
+  Status loss_gradients(std::span<const RowRange> parts, const Loss& loss, std::span<LossSum> sums) override;
+
+  void clear_gradients();
+  double squared_gradient_norm();
+  void scale_gradients(float factor);
+
+  // Weights to and from the image; of the table, only the given rows come back.
+  void upload_weights();
+  void download_weights(std::span<const std::uint32_t> rows);
+
+  const at::Tensor& dense() const { return dense_; }                      // [dense_size]
+  const at::Tensor& dense_gradients() const { return dense_gradients_; }  // [dense_size]
+  const at::Tensor& table() const { return table_; }                  // [rows, stride]; undefined without categories
+  const at::Tensor& row_gradients() const { return row_gradients_; }  // [touched, stride]; undefined if none
+  const at::Device& device() const { return device_; }
+
+ private:
+  struct Mean;  // what a mean of losses needs beside the outputs
+  void gather(std::span<const RowRange> rows, Mean* mean);
+  at::Tensor run();
+  void collect_row_gradients(const at::Tensor& slots);
+  at::Tensor squared_norm() const;
+
+  TabularNet& image_;
+  std::shared_ptr<const TabularShape> shape_;
+  at::Device device_;
+  at::Tensor dense_, dense_gradients_, table_, row_gradients_;
+  // Leaves of autograd: views of dense_ whose gradients are views of dense_gradients_.
+  std::vector<at::Tensor> weights_, biases_;
+  at::Tensor wide_weight_, wide_bias_;
+  // Of the last forward():
+  std::vector<std::uint32_t> row_of_lookup_;  // [rows, categories]
+  std::size_t count_ = 0;
+  at::Tensor numbers_;  // [rows, numbers]
+  at::Tensor lookups_;  // [rows * categories, stride], a leaf
+  at::Tensor outputs_;  // [rows, outputs]
+  std::vector<float> host_outputs_;
+  std::optional<double> squared_norm_;  // of the gradients, where it was read along with the losses
+};
+
+}  // namespace freshet

@@ -1,0 +1,91 @@
+#include <optional>
+
+#include "learners/models/tabular_net.h"
+#include "learners/training/averaging.h"
+#include "learners/training/training_engine.h"
+
+namespace freshet {
+
+namespace {
+
+class NativeEngine final : public TrainingEngine {
+ public:
+  NativeEngine(const LearnerOptions& options, std::unique_ptr<TabularNet> net, std::unique_ptr<Optimizer> optimizer)
+      : published_(options.published), net_(std::move(net)), optimizer_(std::move(optimizer)) {
+    if (published_ == PublishedWeights::kEma) ema_.emplace(options.ema_decay, net_->parameters());
+    if (published_ == PublishedWeights::kAverage) average_.emplace(options.average_rounds, net_->parameters());
+  }
+
+  const std::shared_ptr<const TabularShape>& shape() const override { return net_->shape(); }
+  Model& model() override { return *net_; }
+
+  void clear_gradients() override { net_->parameters().clear_gradients(); }
+  Result<double> squared_gradient_norm() override { return net_->parameters().squared_gradient_norm(); }
+  Status scale_gradients(float factor) override {
+    net_->parameters().scale_gradients(factor);
+    return Status::ok();
+  }
+  Status step(float learning_rate) override {
+    Parameters& parameters = net_->parameters();
+    if (ema_) ema_->before_step(parameters);
+    optimizer_->step(parameters, learning_rate);
+    parameters.table.mark_changed();
+    if (ema_) ema_->after_step(parameters);
+    return Status::ok();
+  }
+  Status end_round() override {
+    if (average_) average_->end_round(net_->parameters(), moved_);
+    return Status::ok();
+  }
+
+  Result<Publication> publication() override {
+    const Parameters& parameters = net_->parameters();
+    if (!ema_ && !average_) return Publication{net_->weights(), parameters.table.changed()};
+    if (ema_) {
+      moved_.clear();
+      ema_->catch_up(parameters, Ema::kCaughtUpRows, moved_);
+    }
+    const AveragedWeights& weights = ema_ ? ema_->weights() : average_->weights();
+    return Publication{{weights.dense.data(), weights.rows.data(), parameters.table.stride()}, moved_};
+  }
+  void published() override {
+    moved_.clear();
+    net_->parameters().table.forget_changed();
+  }
+  Result<TabularWeights> weights() override { return net_->weights(); }
+
+  Status save(ByteWriter& out) override {
+    const Parameters& parameters = net_->parameters();
+    parameters.save(out);
+    optimizer_->save(out, parameters);
+    save_averages(out, published_, ema_, average_, parameters);
+    return Status::ok();
+  }
+  Status load(ByteReader& in, std::uint64_t seed, float embedding_scale) override {
+    net_->initialise(seed, embedding_scale);
+    Parameters& parameters = net_->parameters();
+    TRY(parameters.load(in));
+    TRY(optimizer_->load(in, parameters));
+    TRY(load_averages(in, published_, ema_, average_, parameters));
+    moved_.clear();
+    return Status::ok();
+  }
+
+ private:
+  PublishedWeights published_;
+  std::unique_ptr<TabularNet> net_;
+  std::unique_ptr<Optimizer> optimizer_;
+  std::optional<Ema> ema_;
+  std::optional<SnapshotAverage> average_;
+  std::vector<std::uint32_t> moved_;  // rows of the published average that moved since published()
+};
+
+}  // namespace
+
+Result<std::unique_ptr<TrainingEngine>> make_native_engine(const LearnerOptions& options, const EncodedLayout& layout) {
+  auto net = TRY(make_tabular_net(options.model, layout));
+  auto optimizer = TRY(Optimizer::create(options.optimizer, net->parameters()));
+  return std::unique_ptr<TrainingEngine>(std::make_unique<NativeEngine>(options, std::move(net), std::move(optimizer)));
+}
+
+}  // namespace freshet
