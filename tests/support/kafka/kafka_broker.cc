@@ -98,6 +98,7 @@ Status KafkaBroker::prepare() {
       "offsets.topic.num.partitions=1\noffsets.topic.replication.factor=1\n"
       "transaction.state.log.num.partitions=1\ntransaction.state.log.replication.factor=1\n"
       "transaction.state.log.min.isr=1\ngroup.initial.rebalance.delay.ms=0\nauto.create.topics.enable=false\n"
+      "group.min.session.timeout.ms=1000\n"
       "num.network.threads=1\nnum.io.threads=2\nlog.retention.ms=-1\nlog.segment.bytes=16777216\n"
       "log.cleaner.enable=false\n",
       port, controller_port, folder_.string());
