@@ -277,7 +277,7 @@ void TorchNet::clear_gradients() {
 
 at::Tensor TorchNet::squared_norm() const {
   const c10::NoGradGuard no_grad;
-  const at::Tensor dense = at::dot(dense_gradients_, dense_gradients_).to(at::kDouble);
+  at::Tensor dense = at::dot(dense_gradients_, dense_gradients_).to(at::kDouble);
   if (!row_gradients_.defined()) return dense;
   const at::Tensor rows = row_gradients_.view({-1});
   return dense + at::dot(rows, rows).to(at::kDouble);

@@ -79,6 +79,7 @@ std::string saved(const FeatureEncoder& encoder) {
   const auto dense_a = a.dense_row(a_row);
   const auto dense_b = b.dense_row(b_row);
   for (std::size_t i = 0; i < dense_a.size(); ++i) {
+    // NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): equal to the bit is what is asked
     if (std::memcmp(&dense_a[i], &dense_b[i], sizeof(float)) != 0) {
       return ::testing::AssertionFailure() << "dense " << i << ": " << dense_a[i] << " and " << dense_b[i];
     }

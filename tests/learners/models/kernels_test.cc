@@ -80,6 +80,7 @@ TEST(Kernels, GiveARowTheSameBitsInAnyBatch) {
     for (std::size_t rows = 1; rows <= 9; ++rows) {
       AlignedBuffer part(rows * 64);
       kernels->gemm({rows, 64, 107, a.data() + 11 * 107, 107, 1, b.data(), 64, part.data(), 64, nullptr, false, false});
+      // NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): equal to the bit is what is asked
       ASSERT_EQ(std::memcmp(part.data(), whole.data() + 11 * 64, rows * 64 * sizeof(float)), 0) << rows << " rows";
     }
   }
@@ -133,6 +134,7 @@ TEST(Kernels, GiveTheSameBitsWithAvx2AndAvx512) {
       all.insert(all.end(), product.data(), product.data() + product.size());
       results.push_back(std::move(all));
     }
+    // NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): equal to the bit is what is asked
     ASSERT_EQ(std::memcmp(results[0].data(), results[1].data(), results[0].size() * sizeof(float)), 0);
   }
 #endif

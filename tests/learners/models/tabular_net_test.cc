@@ -31,7 +31,7 @@ ModelOptions small_options(Architecture architecture, Task task) {
 // The same model written with LibTorch's autograd: leaves for each tensor and for the table.
 class AutogradTwin {
  public:
-  AutogradTwin(const TabularNet& net) : shape_(*net.shape()) {
+  explicit AutogradTwin(const TabularNet& net) : shape_(*net.shape()) {
     const Parameters& parameters = net.parameters();
     for (const auto& tensor : parameters.tensors) {
       auto copy = torch::zeros({static_cast<int64_t>(tensor.rows), static_cast<int64_t>(tensor.columns)});

@@ -180,6 +180,7 @@ TEST(RowSparse, AdamWMovesARowByItsOwnSteps) {
     if (touched) {
       reference.step();
     } else {
+      // NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): equal to the bit is what is asked
       ASSERT_EQ(std::memcmp(before.data(), parameters.table.row(3), kWidth * sizeof(float)), 0);
     }
   }
@@ -218,8 +219,10 @@ TEST_P(OptimizerState, ContinuesToTheBitAfterSaveAndLoad) {
     random_gradients(restored, same, {static_cast<std::uint32_t>(s % 11), 30});
     other->step(restored, 0.01F);
   }
+  // NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): equal to the bit is what is asked
   EXPECT_EQ(std::memcmp(parameters.dense.data(), restored.dense.data(), kDense * sizeof(float)), 0);
   EXPECT_EQ(
+      // NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): equal to the bit is what is asked
       std::memcmp(parameters.table.values().data(), restored.table.values().data(), kRows * kWidth * sizeof(float)), 0);
 }
 

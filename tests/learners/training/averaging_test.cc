@@ -175,6 +175,7 @@ TEST(Averages, ContinueToTheBitAfterSaveAndLoad) {
     round(restored, other_ema, other_average, same);
   }
   const auto equal = [](const AlignedBuffer& a, const AlignedBuffer& b) {
+    // NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): equal to the bit is what is asked
     return std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
   };
   EXPECT_TRUE(equal(ema.weights().dense, other_ema.weights().dense));

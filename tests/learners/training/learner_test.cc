@@ -189,6 +189,7 @@ TEST_P(LearnerState, ContinuesToTheBitAfterSaveAndLoad) {
   for (std::uint64_t number = 5; number < 10; ++number) {
     const auto here = round(*learner, number);
     const auto there = round(*other, number);
+    // NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): equal to the bit is what is asked
     ASSERT_EQ(std::memcmp(here.data(), there.data(), here.size() * sizeof(float)), 0) << "round " << number;
   }
   EXPECT_EQ(state_of(*other), state_of(*learner));
@@ -277,6 +278,7 @@ TEST(Learner, PredictsARowTheSameInAnyBatch) {
   for (const std::size_t rows : {1UL, 2UL, 7UL, 64UL, 65UL}) {
     for (std::size_t begin = 0; begin + rows <= events.size(); begin += rows) {
       ASSERT_TRUE(predictor->predict(events, begin, begin + rows, out).is_ok());
+      // NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): equal to the bit is what is asked
       ASSERT_EQ(std::memcmp(out.values.data(), whole.data() + begin, rows * sizeof(float)), 0)
           << rows << " from " << begin;
     }
@@ -400,6 +402,7 @@ TEST(Learner, ServesReadersWhileItTrains) {
           want = expected;
         }
         if (!predictor->predict(probe, 0, probe.size(), out).is_ok() ||
+            // NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): equal to the bit is what is asked
             std::memcmp(out.values.data(), want.data(), want.size() * sizeof(float)) != 0) {
           ++wrong;
         }

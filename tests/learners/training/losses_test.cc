@@ -78,7 +78,7 @@ TEST_P(LossEqualsTorch, InValueAndGradient) {
   const auto sum = loss.evaluate(s.outputs, s.labels, s.weights, 0.02F, losses, gradients);
   EXPECT_EQ(sum.usable, 50U);
 
-  const auto tensor = [](const std::vector<float>& values, std::vector<int64_t> sizes) {
+  const auto tensor = [](const std::vector<float>& values, const std::vector<int64_t>& sizes) {
     return torch::tensor(values).reshape(sizes);
   };
   auto outputs = tensor(s.outputs, {50, c.width}).requires_grad_();
