@@ -142,12 +142,12 @@ inline std::vector<std::uint64_t> stored_seqs(const Store& store) {
 
 #define EXPECT_OK(expression)                            \
   do {                                                   \
-    const auto& status_ = (expression);                  \
+    const auto status_ = (expression);                   \
     EXPECT_TRUE(status_.is_ok()) << status_.to_string(); \
   } while (false)
 #define ASSERT_OK(expression)                            \
   do {                                                   \
-    const auto& status_ = (expression);                  \
+    const auto status_ = (expression);                   \
     ASSERT_TRUE(status_.is_ok()) << status_.to_string(); \
   } while (false)
 
