@@ -30,7 +30,8 @@ std::uint32_t TargetMeanTable::make_room(Line* bucket) {
     const auto oldest = static_cast<std::int64_t>(bucket[kStamps].words[least].load(std::memory_order_relaxed));
     if (stamp < oldest) least = way;
   }
-  // Readers that see the counts of the next key see this mark too: those counts are stored with release after it.
+  // Readers that see the counts of the next key see both marks too: those counts are stored with release after them.
+  reuses_.fetch_add(1, std::memory_order_relaxed);
   bucket[kKeys].words[least].store(kReused, std::memory_order_relaxed);
   return least;
 }

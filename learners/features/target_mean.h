@@ -59,21 +59,24 @@ class TargetMeanTable {
   void read(std::uint64_t key, std::int64_t time_ms, LabelCounts* counts) const {
     key = normalised(key);
     const Line* bucket = bucket_of(key);
-    const std::uint32_t way = find(bucket, key);
-    if (way != kWays) {
+    // A slot that was reused while it was read may even hold the same key again: reuses_ tells, and the read is
+    // repeated.
+    for (int attempt = 0; attempt < kReadAttempts; ++attempt) {
+      const std::uint64_t reuses = reuses_.load(std::memory_order_acquire);
+      const std::uint32_t way = find(bucket, key);
+      if (way == kWays) break;
       const double decay = half_life_ms_ > 0 ? time_decay(bucket, way, time_ms) : 1.0;
       for (std::uint32_t o = 0; o < outputs_; ++o) {
         counts[o] = unpack(bucket[kValues + o].words[way].load(std::memory_order_acquire));
       }
-      // Still the same key: what was read in between belongs to it (the writer marks a slot before reusing it).
-      if (bucket[kKeys].words[way].load(std::memory_order_relaxed) == key) {
-        if (half_life_ms_ > 0) {
-          for (std::uint32_t o = 0; o < outputs_; ++o) {
-            counts[o] = {static_cast<float>(counts[o].sum * decay), static_cast<float>(counts[o].weight * decay)};
-          }
+      const bool same_key = bucket[kKeys].words[way].load(std::memory_order_relaxed) == key;
+      if (!same_key || reuses_.load(std::memory_order_relaxed) != reuses) continue;
+      if (half_life_ms_ > 0) {
+        for (std::uint32_t o = 0; o < outputs_; ++o) {
+          counts[o] = {static_cast<float>(counts[o].sum * decay), static_cast<float>(counts[o].weight * decay)};
         }
-        return;
       }
+      return;
     }
     for (std::uint32_t o = 0; o < outputs_; ++o) counts[o] = {};
   }
@@ -113,6 +116,7 @@ class TargetMeanTable {
 
  private:
   static constexpr std::uint32_t kWays = 8;
+  static constexpr int kReadAttempts = 8;
   static constexpr std::uint64_t kEmpty = 0;
   static constexpr std::uint64_t kReused = ~std::uint64_t{0};  // a slot between two keys
   // Lines of a bucket: keys, then stamps (update number, or event time), then one line of packed counts an output.
@@ -161,6 +165,7 @@ class TargetMeanTable {
   std::unique_ptr<Line[]> lines_;
   std::uint64_t updates_ = 0;
   std::atomic<std::size_t> keys_{0};
+  std::atomic<std::uint64_t> reuses_{0};  // slots given to another key so far
 };
 
 }  // namespace freshet
