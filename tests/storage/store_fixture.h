@@ -140,15 +140,14 @@ inline std::vector<std::uint64_t> stored_seqs(const Store& store) {
   return seqs;
 }
 
-#define EXPECT_OK(expression)                            \
-  do {                                                   \
-    const auto status_ = (expression);                   \
-    EXPECT_TRUE(status_.is_ok()) << status_.to_string(); \
-  } while (false)
-#define ASSERT_OK(expression)                            \
-  do {                                                   \
-    const auto status_ = (expression);                   \
-    ASSERT_TRUE(status_.is_ok()) << status_.to_string(); \
-  } while (false)
+// What a Status or Result says, for EXPECT_OK and ASSERT_OK.
+template <typename Outcome>
+::testing::AssertionResult succeeded(const Outcome& outcome) {
+  if (outcome.is_ok()) return ::testing::AssertionSuccess();
+  return ::testing::AssertionFailure() << outcome.to_string();
+}
+
+#define EXPECT_OK(expression) EXPECT_TRUE(::freshet::testing::succeeded(expression))
+#define ASSERT_OK(expression) ASSERT_TRUE(::freshet::testing::succeeded(expression))
 
 }  // namespace freshet::testing
