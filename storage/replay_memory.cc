@@ -197,6 +197,13 @@ void ReplayMemory::dirty_pages(const PageVisitor& visitor) const {
   metadata_.dirty_pages(visitor);
 }
 
+std::map<std::uint32_t, std::uint64_t> ReplayMemory::page_counts() const {
+  std::map<std::uint32_t, std::uint64_t> counts;
+  counts[kReplaySpace] = (size() + kSlotsPerPage - 1) / kSlotsPerPage;
+  metadata_.count_pages(counts);
+  return counts;
+}
+
 void ReplayMemory::clear_dirty() {
   slots_.clear_dirty();
   metadata_.clear_dirty();

@@ -106,6 +106,8 @@ class ReplayMemory {
   using PageVisitor = ReplayMetadata::PageVisitor;
   void dirty_pages(const PageVisitor& visitor) const;
   void clear_dirty();
+  // Pages that the memory has now, by space.
+  std::map<std::uint32_t, std::uint64_t> page_counts() const;
 
   // `read_space` calls the visitor it is given with each page of a space, by ascending index. A memory that could not
   // be loaded is unusable.

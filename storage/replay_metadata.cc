@@ -172,6 +172,12 @@ void ReplayMetadata::dirty_pages(const PageVisitor& visitor) const {
   }
 }
 
+void ReplayMetadata::count_pages(std::map<std::uint32_t, std::uint64_t>& counts) const {
+  std::uint32_t space = kReplayMetadataSpace;
+  counts[space] = base_.pages();
+  for (const auto& column : extra_) counts[++space] = column->pages();
+}
+
 void ReplayMetadata::clear_dirty() {
   base_.clear_dirty();
   for (const auto& column : extra_) column->clear_dirty();

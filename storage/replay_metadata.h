@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -44,6 +45,7 @@ class PagedRows {
   const std::byte* row(std::uint64_t slot) const { return bytes_.data() + slot * row_bytes_; }
   std::uint64_t size() const { return bytes_.size() / row_bytes_; }
   std::uint32_t row_bytes() const { return row_bytes_; }
+  std::uint64_t pages() const { return (size() + rows_per_page_ - 1) / rows_per_page_; }
   bool mapped() const { return bytes_.mapped(); }
   std::byte* append();                    // a row at the end, all zero
   void remove(std::uint64_t slot);        // the last row moves into its place
@@ -90,6 +92,8 @@ class ReplayMetadata {
   void dirty_pages(const PageVisitor& visitor) const;
   void clear_dirty();
 
+  // Pages that there are now, by space.
+  void count_pages(std::map<std::uint32_t, std::uint64_t>& counts) const;
   std::uint32_t spaces() const { return static_cast<std::uint32_t>(1 + extra_.size()); }
   void load_begin(std::uint64_t size);
   Status load_page(std::uint32_t space, std::uint64_t page, std::string_view bytes);

@@ -202,13 +202,24 @@ void add_memory(List& list) {
                     "Folder of the state: events, replay memory, positions, checkpoints. One process at a time.")
                 .example("/var/lib/freshet"));
   add(list, Declare("memory.policy", Type::kChoice, FIELD(memory.policy),
-                    "Which events the replay memory keeps: `reservoir` is a uniform sample of all.")
-                .choices({"reservoir"})
+                    "Which events the replay memory keeps. `reservoir`: a uniform sample of all. `sliding_window`: the "
+                    "newest. `class_balanced`: as many of each class, as far as there are. `loss_prioritised`: a sample "
+                    "weighted by the loss that the served model had. `time_stratified`: every age of the stream keeps "
+                    "the same share. `unbounded`: all, until `memory.capacity_bytes` are reached; then the oldest leave.")
+                .choices({"reservoir", "sliding_window", "class_balanced", "loss_prioritised", "time_stratified",
+                          "unbounded"})
                 .new_state());
   add(list, Declare("memory.capacity_events", Type::kWhole, FIELD(memory.capacity_events),
-                    "Events that the replay memory holds.")
+                    "Events that the replay memory holds; of no meaning to `policy: unbounded`.")
                 .between(0, 4e9)
                 .example("1M")
+                .new_state());
+  add(list, Declare("memory.capacity_bytes", Type::kBytes, FIELD(memory.capacity_bytes),
+                    "Bytes of event records that the replay memory holds; where both capacities are given, the smaller "
+                    "one counts.")
+                .between(kMiB, 1024 * 1024 * kGiB)
+                .or_none()
+                .example("100GiB")
                 .new_state());
   add(list, Declare("memory.ttl", Type::kDuration, FIELD(memory.ttl_ms),
                     "Events older than this, by event time, are not replayed.")
@@ -216,6 +227,19 @@ void add_memory(List& list) {
                 .or_none()
                 .example("90d")
                 .new_state());
+  add(list, Declare("memory.sampling", Type::kChoice, FIELD(memory.sampling),
+                    "Which of the held events a round replays. `uniform`: any. `class_balanced`: of a class drawn first, "
+                    "each with the same probability. `priority`: the higher its last known loss, the likelier. "
+                    "`recency`: the newer, the likelier.")
+                .choices({"uniform", "class_balanced", "priority", "recency"})
+                .new_state());
+  add(list, Declare("memory.priority_alpha", Type::kReal, FIELD(memory.priority_alpha),
+                    "With `sampling: priority`: an event weighs its loss to this power; at 0 all weigh the same.")
+                .between(0, 2));
+  add(list, Declare("memory.recency_half_life_events", Type::kWhole, FIELD(memory.recency_half_life_events),
+                    "With `sampling: recency`: an event that arrived this many events earlier weighs half as much.")
+                .between(1, kEventsMax)
+                .example("100k"));
   add(list, Declare("memory.block_cache", Type::kBytes, FIELD(memory.block_cache_bytes), "Read cache of the store.")
                 .between(kMiB, 1024 * kGiB));
   add(list, Declare("memory.write_buffer", Type::kBytes, FIELD(memory.write_buffer_bytes),

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "core/event_record.h"
 #include "daemon/room_options.h"
 
 namespace freshet {
@@ -40,7 +41,8 @@ Result<std::unique_ptr<IngestState>> IngestState::create(const Config& config, c
   const EventSpec& spec = schema.spec();
   std::unique_ptr<IngestState> state(new IngestState(seed ^ kReplaySeed));
   state->encoder = TRY(FeatureEncoder::create(spec));
-  state->memory = TRY(ReplayMemory::create(replay_options(config, seed ^ kMemorySeed)));
+  const EventRecordCodec codec(schema, state->encoder->layout());
+  state->memory = TRY(ReplayMemory::create(replay_options(config, codec.record_size(), seed ^ kMemorySeed)));
   HeldOutShares shares;
   shares.forgetting = config.evaluation.held_out_share;
   state->held_out_choice = std::make_unique<HeldOutChoice>(TRY(HeldOutChoice::create(shares)));
@@ -99,10 +101,9 @@ Status IngestState::load(const Checkpoint& checkpoint, const Store& store) {
   if (!in.at_end()) return data_loss("the checkpoint's run counters are cut short");
   TRY(load_part(checkpoint, "encoder", *encoder));
   const std::string_view memory_header = TRY(blob(checkpoint, kReplayBlob));
-  TRY(memory->load_begin(memory_header));
-  TRY(store.read_pages(checkpoint.info.id, kReplaySpace,
-                       [&](std::uint64_t page, std::string_view bytes) { return memory->load_page(page, bytes); }));
-  TRY(memory->load_end());
+  TRY(memory->load(memory_header, [&](std::uint32_t space, const ReplayMemory::PageReader& reader) {
+    return store.read_pages(checkpoint.info.id, space, reader);
+  }));
   const std::string_view waiting_garbage = TRY(blob(checkpoint, kGarbageBlob));
   TRY(garbage.load(waiting_garbage));
   const std::string_view held_out = TRY(blob(checkpoint, "held_out_forgetting"));
