@@ -1,6 +1,6 @@
 // BalancedReservoir: class-balancing reservoir sampling (Chrysakis and Moens, ICML 2020) over groups of slots. While
-// there is room everything is taken; then an event of a group that was never the largest takes the place of a random one
-// of the largest group, and an event of any other group that of a random one of its own, as in a reservoir.
+// there is room everything is taken; then an event of a group that was never the largest takes the place of a random
+// one of the largest group, and an event of any other group that of a random one of its own, as in a reservoir.
 //
 // Threads: one owner.  Owns: counts of each group, and where its slots are.  Failure: load() checks what it is given.
 #pragma once

@@ -32,7 +32,8 @@ class DistinctChoice {
  private:
   bool add(std::uint64_t number) {  // false when it was chosen before
     const std::uint64_t mask = chosen_.size() - 1;
-    for (std::uint64_t at = (number * 0x9E3779B97F4A7C15ULL) >> 20;; ++at) {  // at most half full: there is a free place
+    for (std::uint64_t at = (number * 0x9E3779B97F4A7C15ULL) >> 20;;
+         ++at) {  // at most half full: there is a free place
       std::uint64_t& entry = chosen_[at & mask];
       if (entry == number + 1) return false;
       if (entry == 0) {

@@ -32,8 +32,8 @@ Result<ReplayHeader> read_replay_header(ByteReader& reader) {
   header.format = reader.get<std::uint32_t>();
   if (!reader.ok()) return data_loss("the replay memory's header is too short");
   if (header.format == 0 || header.format > kReplayHeaderFormat) {
-    return failed_precondition(fmt::format("the replay memory has format {}, this build reads up to {}", header.format,
-                                           kReplayHeaderFormat));
+    return failed_precondition(
+        fmt::format("the replay memory has format {}, this build reads up to {}", header.format, kReplayHeaderFormat));
   }
   ReplaySummary& summary = header.summary;
   summary.policy = reader.get_text();

@@ -1,6 +1,7 @@
 // The first part of the replay memory's header, which `freshet state inspect` shows without loading the slots.
 //
-// Threads: pure functions.  Failure: a header that is cut short is kDataLoss, one of a newer format kFailedPrecondition.
+// Threads: pure functions.  Failure: a header that is cut short is kDataLoss, one of a newer format
+// kFailedPrecondition.
 #pragma once
 
 #include <cstdint>

@@ -19,8 +19,8 @@ Result<std::uint64_t> capacity_of(const ReplayOptions& options) {
     if (options.record_bytes == 0) return invalid_argument("a capacity in bytes needs the size of an event's record");
     const std::uint64_t fit = options.capacity_bytes / options.record_bytes;
     if (fit == 0) {
-      return invalid_argument(
-          fmt::format("memory.capacity_bytes is {}, but an event takes {}", options.capacity_bytes, options.record_bytes));
+      return invalid_argument(fmt::format("memory.capacity_bytes is {}, but an event takes {}", options.capacity_bytes,
+                                          options.record_bytes));
     }
     capacity = std::min(capacity, fit);
   }
@@ -46,14 +46,13 @@ Result<std::unique_ptr<ReplayMemory>> ReplayMemory::create(const ReplayOptions& 
   if (options.ttl_ms < 0) return invalid_argument("the replay memory's time to live is negative");
   for (const MetadataColumn& column : options.metadata.columns) {
     if (column.width == 0 || column.width > 65536) {
-      return invalid_argument(fmt::format("the column {} of metadata has {} floats; 1 to 65536 can be", column.name,
-                                          column.width));
+      return invalid_argument(
+          fmt::format("the column {} of metadata has {} floats; 1 to 65536 can be", column.name, column.width));
     }
   }
   const std::uint64_t capacity = TRY(capacity_of(options));
-  auto policy = TRY(make_replay_policy(options.policy, capacity));
-  auto sampler =
-      TRY(make_replay_sampler({options.sampling, options.priority_alpha, options.recency_half_life}));
+  auto policy = TRY(make_replay_policy(options.policy, std::max<std::uint64_t>(1, capacity)));
+  auto sampler = TRY(make_replay_sampler({options.sampling, options.priority_alpha, options.recency_half_life}));
   return std::unique_ptr<ReplayMemory>(new ReplayMemory(options, capacity, std::move(policy), std::move(sampler)));
 }
 
@@ -73,6 +72,10 @@ void ReplayMemory::count_age(std::uint32_t time_s) {
 
 void ReplayMemory::insert(const ReplayItem& offered, std::vector<std::uint64_t>& released) {
   ++seen_;
+  if (capacity_ == 0) {
+    released.push_back(offered.seq);
+    return;
+  }
   if (slots_.columns().times) {
     const std::uint32_t time_s = SlotTable::to_seconds(offered.time_ms);
     if (time_s < horizon_s_) {  // too old on arrival
@@ -211,10 +214,10 @@ void ReplayMemory::clear_dirty() {
 
 std::string ReplayMemory::header() const {
   ByteWriter writer;
-  write_replay_header({std::string(policy_->name()), capacity_, options_.ttl_ms, size(), seen_, options_.capacity_bytes,
-                       options_.record_bytes, std::string(sampler_->name()), size() * metadata_.row_bytes(),
-                       metadata_.columns()},
-                      writer);
+  write_replay_header(
+      {std::string(policy_->name()), capacity_, options_.ttl_ms, size(), seen_, options_.capacity_bytes,
+       options_.record_bytes, std::string(sampler_->name()), size() * metadata_.row_bytes(), metadata_.columns()},
+      writer);
   for (const std::uint64_t word : rng_.state()) writer.put(word);
   writer.put(horizon_s_);
   writer.put<std::uint64_t>(offered_.size());
@@ -245,13 +248,15 @@ Status ReplayMemory::load_header(std::string_view header, std::uint32_t& format)
   format = stored.format;
   TRY(check_agreement(stored.summary));
   if (format == 1 && policy_->name() != "reservoir") {
-    return failed_precondition(fmt::format("the stored replay memory is a {} of format 1, which cannot be taken over; "
-                                           "begin anew with another memory.path",
-                                           policy_->name()));
+    return failed_precondition(
+        fmt::format("the stored replay memory is a {} of format 1, which cannot be taken over; "
+                    "begin anew with another memory.path",
+                    policy_->name()));
   }
   if (format > 1 && stored.summary.columns != metadata_.columns()) {
-    return failed_precondition("the stored replay memory has other columns of metadata than are configured; begin anew "
-                               "with another memory.path");
+    return failed_precondition(
+        "the stored replay memory has other columns of metadata than are configured; begin anew "
+        "with another memory.path");
   }
   if (stored.summary.size > capacity_) return data_loss("the replay memory's header has more events than room");
   loading_ = stored.summary.size;
@@ -277,16 +282,16 @@ Status ReplayMemory::load(std::string_view header,
   std::uint32_t format = 0;
   TRY(load_header(header, format));
   slots_.load_begin(loading_);
-  TRY(read_space(kReplaySpace, [&](std::uint64_t page, std::string_view bytes) { return slots_.load_page(page, bytes); }));
+  TRY(read_space(kReplaySpace,
+                 [&](std::uint64_t page, std::string_view bytes) { return slots_.load_page(page, bytes); }));
   TRY(slots_.load_end());
   if (format == 1) {
     metadata_.load_unknown(size());
   } else {
     metadata_.load_begin(loading_);
     for (std::uint32_t space = kReplayMetadataSpace; space < kReplayMetadataSpace + metadata_.spaces(); ++space) {
-      TRY(read_space(space, [&](std::uint64_t page, std::string_view bytes) {
-        return metadata_.load_page(space, page, bytes);
-      }));
+      TRY(read_space(
+          space, [&](std::uint64_t page, std::string_view bytes) { return metadata_.load_page(space, page, bytes); }));
     }
     TRY(metadata_.load_end());
   }

@@ -39,7 +39,7 @@ inline constexpr std::uint32_t kReplaySpace = 1;
 
 struct ReplayOptions {
   std::string policy = "reservoir";
-  std::uint64_t capacity_events = 1'000'000;  // of no meaning to the policy `unbounded`
+  std::uint64_t capacity_events = 1'000'000;  // 0: nothing is held; of no meaning to the policy `unbounded`
   std::int64_t ttl_ms = 0;                    // 0: events do not age
   std::uint64_t seed = 1;
   std::uint64_t capacity_bytes = 0;  // of event records; 0: no such limit

@@ -97,8 +97,7 @@ Status PagedRows::load_end() const {
   return data_loss(fmt::format("the replay memory's metadata has {} of its {} rows", size(), loaded_));
 }
 
-ReplayMetadata::ReplayMetadata(const MetadataOptions& options)
-    : columns_(options.columns), base_(kBaseBytes, options) {
+ReplayMetadata::ReplayMetadata(const MetadataOptions& options) : columns_(options.columns), base_(kBaseBytes, options) {
   for (const MetadataColumn& column : columns_) {
     const auto bytes = static_cast<std::uint32_t>(column.width * sizeof(float));
     extra_.push_back(std::make_unique<PagedRows>(bytes, options));

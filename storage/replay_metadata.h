@@ -47,8 +47,8 @@ class PagedRows {
   std::uint32_t row_bytes() const { return row_bytes_; }
   std::uint64_t pages() const { return (size() + rows_per_page_ - 1) / rows_per_page_; }
   bool mapped() const { return bytes_.mapped(); }
-  std::byte* append();                    // a row at the end, all zero
-  void remove(std::uint64_t slot);        // the last row moves into its place
+  std::byte* append();              // a row at the end, all zero
+  void remove(std::uint64_t slot);  // the last row moves into its place
   void touch(std::uint64_t slot);
   void dirty_pages(const std::function<void(std::uint64_t, std::string_view)>& visitor) const;
   void clear_dirty() { dirty_.assign(dirty_.size(), false); }

@@ -134,9 +134,7 @@ class ClassBalanced final : public ReplayPolicy {
 
 }  // namespace
 
-float loss_weight(float loss) {
-  return std::isfinite(loss) ? std::clamp(loss, kLossWeightMin, kLossWeightMax) : 1.0F;
-}
+float loss_weight(float loss) { return std::isfinite(loss) ? std::clamp(loss, kLossWeightMin, kLossWeightMax) : 1.0F; }
 
 Result<std::unique_ptr<ReplayPolicy>> make_replay_policy(std::string_view name, std::uint64_t capacity) {
   if (capacity == 0) return invalid_argument("the replay memory needs room for at least one event");

@@ -51,9 +51,8 @@ class ClassBalanced final : public ReplaySampler {
     }
     for (const std::uint16_t group : present) {
       if (wanted[group] == 0) continue;
-      choice_.choose(wanted[group], slots_.count(group), rng, [&](std::uint64_t k) {
-        slots.push_back(slots_.slot(group, k, view.table.groups()));
-      });
+      choice_.choose(wanted[group], slots_.count(group), rng,
+                     [&](std::uint64_t k) { slots.push_back(slots_.slot(group, k, view.table.groups())); });
     }
   }
 
@@ -129,11 +128,10 @@ class Weighted : public ReplaySampler {
       return sum_of(block_weights(view, begin, weights));
     };
   }
+
  public:
   void after(const SlotView& view, std::uint64_t slot) override { update(view, slot); }
-  void rebuild(const SlotView& view) override {
-    tree_.rebuild(view.table.size(), leaf(view), sum_of);
-  }
+  void rebuild(const SlotView& view) override { tree_.rebuild(view.table.size(), leaf(view), sum_of); }
 
   void draw(std::uint64_t n, const SlotView& view, Rng& rng, std::vector<std::uint64_t>& slots) override {
     const std::size_t begin = slots.size();
@@ -195,7 +193,7 @@ class Priority final : public Weighted {
     return {weights_[std::bit_cast<std::uint32_t>(loss) >> kShift], 0};
   }
 
-  static constexpr int kShift = 20;      // of a positive float: 8 bits of exponent and the first 3 of the fraction stay
+  static constexpr int kShift = 20;  // of a positive float: 8 bits of exponent and the first 3 of the fraction stay
   std::array<double, 2048> weights_{};
 };
 

@@ -36,9 +36,7 @@ class SlotIndex {
 template <typename Order>
 class ExtremeSlot {
  public:
-  void update(const SlotTable& table, std::uint64_t slot) {
-    tree_.update(slot, leaf(table), join(table));
-  }
+  void update(const SlotTable& table, std::uint64_t slot) { tree_.update(slot, leaf(table), join(table)); }
   void rebuild(const SlotTable& table) { tree_.rebuild(table.size(), leaf(table), join(table)); }
   // The table must not be empty.
   std::uint64_t first(const SlotTable& table) const { return tree_.node(tree_.root_level(table.size()), 0).slot; }

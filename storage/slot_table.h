@@ -25,11 +25,11 @@ inline constexpr float kUnknownLoss = std::numeric_limits<float>::quiet_NaN();
 // An event that is offered to the memory.
 struct ReplayItem {
   std::uint64_t seq = 0;
-  std::int64_t time_ms = 0;    // event time
-  std::uint16_t group = 0;     // class, for policies and samplers that balance
-  float loss = kUnknownLoss;   // under the model that was served when the event arrived
-  std::uint16_t stratum = 0;   // set by the policy that keeps strata
-  float key = 0;               // set by the policy that keeps keys
+  std::int64_t time_ms = 0;   // event time
+  std::uint16_t group = 0;    // class, for policies and samplers that balance
+  float loss = kUnknownLoss;  // under the model that was served when the event arrived
+  std::uint16_t stratum = 0;  // set by the policy that keeps strata
+  float key = 0;              // set by the policy that keeps keys
 };
 
 struct SlotColumns {

@@ -1,7 +1,7 @@
-// TimeStratified: the replay policy that gives every age of the stream the same share of the memory. Event time is cut in
-// strata of equal width; there are at most strata_max(capacity). When an event would begin one more, the width doubles:
-// neighbours become one stratum, whose two samples are thinned to the smaller of their rates, so that it is a sample of
-// all its events at one rate. The width begins at a second and follows the length of the stream.
+// TimeStratified: the replay policy that gives every age of the stream the same share of the memory. Event time is cut
+// in strata of equal width; there are at most strata_max(capacity). When an event would begin one more, the width
+// doubles: neighbours become one stratum, whose two samples are thinned to the smaller of their rates, so that it is a
+// sample of all its events at one rate. The width begins at a second and follows the length of the stream.
 //
 // Inside a stratum every event has the same probability to be held; strata that have enough events differ in size by
 // what was merged last, which evens out as events arrive, for the largest stratum is the one that gives way.

@@ -166,8 +166,9 @@ void check_memory(const Config& config, Faults& faults) {
   if (memory.policy == setting::Policy::kClassBalanced) check_classes("memory.policy");
   if (memory.sampling == setting::Sampling::kClassBalanced) check_classes("memory.sampling");
   if (memory.policy == setting::Policy::kUnbounded && memory.capacity_bytes == 0) {
-    faults.add("memory.policy", "unbounded keeps everything up to a number of bytes; give memory.capacity_bytes, such "
-                                "as 100GiB");
+    faults.add("memory.policy",
+               "unbounded keeps everything up to a number of bytes; give memory.capacity_bytes, such "
+               "as 100GiB");
   }
   const MemoryConfig defaults;
   if (memory.sampling != setting::Sampling::kPriority && memory.priority_alpha != defaults.priority_alpha) {

@@ -90,7 +90,7 @@ struct MemoryConfig {
   setting::Policy policy = setting::Policy::kReservoir;
   std::uint64_t capacity_events = 1'000'000;
   std::int64_t capacity_bytes = 0;  // 0: none; of event records
-  std::int64_t ttl_ms = 0;  // 0: none; event time
+  std::int64_t ttl_ms = 0;          // 0: none; event time
   setting::Sampling sampling = setting::Sampling::kUniform;
   double priority_alpha = 0.6;
   std::uint64_t recency_half_life_events = 100'000;

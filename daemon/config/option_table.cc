@@ -201,14 +201,15 @@ void add_memory(List& list) {
   add(list, Declare("memory.path", Type::kText, FIELD(memory.path),
                     "Folder of the state: events, replay memory, positions, checkpoints. One process at a time.")
                 .example("/var/lib/freshet"));
-  add(list, Declare("memory.policy", Type::kChoice, FIELD(memory.policy),
-                    "Which events the replay memory keeps. `reservoir`: a uniform sample of all. `sliding_window`: the "
-                    "newest. `class_balanced`: as many of each class, as far as there are. `loss_prioritised`: a sample "
-                    "weighted by the loss that the served model had. `time_stratified`: every age of the stream keeps "
-                    "the same share. `unbounded`: all, until `memory.capacity_bytes` are reached; then the oldest leave.")
-                .choices({"reservoir", "sliding_window", "class_balanced", "loss_prioritised", "time_stratified",
-                          "unbounded"})
-                .new_state());
+  add(list,
+      Declare("memory.policy", Type::kChoice, FIELD(memory.policy),
+              "Which events the replay memory keeps. `reservoir`: a uniform sample of all. `sliding_window`: the "
+              "newest. `class_balanced`: as many of each class, as far as there are. `loss_prioritised`: a sample "
+              "weighted by the loss that the served model had. `time_stratified`: every age of the stream keeps "
+              "the same share. `unbounded`: all, until `memory.capacity_bytes` are reached; then the oldest leave.")
+          .choices(
+              {"reservoir", "sliding_window", "class_balanced", "loss_prioritised", "time_stratified", "unbounded"})
+          .new_state());
   add(list, Declare("memory.capacity_events", Type::kWhole, FIELD(memory.capacity_events),
                     "Events that the replay memory holds; of no meaning to `policy: unbounded`.")
                 .between(0, 4e9)
@@ -227,12 +228,13 @@ void add_memory(List& list) {
                 .or_none()
                 .example("90d")
                 .new_state());
-  add(list, Declare("memory.sampling", Type::kChoice, FIELD(memory.sampling),
-                    "Which of the held events a round replays. `uniform`: any. `class_balanced`: of a class drawn first, "
-                    "each with the same probability. `priority`: the higher its last known loss, the likelier. "
-                    "`recency`: the newer, the likelier.")
-                .choices({"uniform", "class_balanced", "priority", "recency"})
-                .new_state());
+  add(list,
+      Declare("memory.sampling", Type::kChoice, FIELD(memory.sampling),
+              "Which of the held events a round replays. `uniform`: any. `class_balanced`: of a class drawn first, "
+              "each with the same probability. `priority`: the higher its last known loss, the likelier. "
+              "`recency`: the newer, the likelier.")
+          .choices({"uniform", "class_balanced", "priority", "recency"})
+          .new_state());
   add(list, Declare("memory.priority_alpha", Type::kReal, FIELD(memory.priority_alpha),
                     "With `sampling: priority`: an event weighs its loss to this power; at 0 all weigh the same.")
                 .between(0, 2));

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <map>
 #include <memory>
 #include <string>
@@ -38,8 +39,8 @@ inline Status load_memory(ReplayMemory& memory, std::string_view header, const P
   });
 }
 
-// A memory that can be stopped and started again. Only pages that the memory calls changed are kept, so that one that it
-// forgot shows as a difference.
+// A memory that can be stopped and started again. Only pages that the memory calls changed are kept, so that one that
+// it forgot shows as a difference.
 class StoppableMemory {
  public:
   explicit StoppableMemory(ReplayOptions options) : options_(std::move(options)), memory_(make_memory(options_)) {}
@@ -82,7 +83,7 @@ inline void expect_probabilities(const std::vector<std::uint64_t>& counts, const
   }
   const auto freedom = static_cast<double>(counts.size());
   const double deviation = std::sqrt(2 * freedom);
-  ::testing::Test::RecordProperty(what, std::to_string(statistic));
+  std::printf("%s: chi-square %.1f of %.0f\n", what.c_str(), statistic, freedom);
   EXPECT_GT(statistic, freedom - 5 * deviation) << what;
   EXPECT_LT(statistic, freedom + 5 * deviation) << what;
 }

@@ -105,7 +105,20 @@ TEST(ReplayMemory, RefusesAStateOfAnotherShape) {
   newer[0] = 99;
   EXPECT_EQ(code({.capacity_events = 100}, newer), Code::kFailedPrecondition);
   EXPECT_EQ(ReplayMemory::create({.policy = "best"}).code(), Code::kInvalidArgument);
-  EXPECT_EQ(ReplayMemory::create({.capacity_events = 0}).code(), Code::kInvalidArgument);
+}
+
+TEST(ReplayMemory, WithoutRoomReleasesWhatItIsOffered) {
+  StoppableMemory memory({.capacity_events = 0});
+  std::vector<std::uint64_t> released;
+  for (std::uint64_t seq = 1; seq <= 3; ++seq) memory->insert({.seq = seq}, released);
+  EXPECT_EQ(released, (std::vector<std::uint64_t>{1, 2, 3}));
+  std::vector<std::uint64_t> drawn;
+  Rng rng(1);
+  memory->sample(4, rng, drawn);
+  EXPECT_TRUE(drawn.empty());
+  memory.checkpoint();
+  memory.restart();
+  EXPECT_EQ(memory->seen(), 3U);
 }
 
 // A checkpoint from before there were samplers and metadata.

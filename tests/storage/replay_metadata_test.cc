@@ -123,7 +123,8 @@ TEST(ReplayMetadata, AReplayTouchesOnePage) {
   memory.checkpoint();
   memory->note_replayed({{601}, {600}}, std::vector<float>{1.0F}, 3);
   std::vector<std::pair<std::uint32_t, std::uint64_t>> touched;
-  memory->dirty_pages([&](std::uint32_t space, std::uint64_t page, std::string_view) { touched.emplace_back(space, page); });
+  memory->dirty_pages(
+      [&](std::uint32_t space, std::uint64_t page, std::string_view) { touched.emplace_back(space, page); });
   EXPECT_EQ(touched, (std::vector<std::pair<std::uint32_t, std::uint64_t>>{{kReplayMetadataSpace, 1}}));
 }
 

@@ -52,8 +52,7 @@ TEST_P(PolicyStatistics, LossPrioritisedIsSuccessiveSamplingByLoss) {
     const double bounded = std::isnan(loss) ? 1.0 : std::clamp(static_cast<double>(loss), 1.0 / 64, 64.0);
     weights.push_back(bounded);
   }
-  const auto counts =
-      count_held({.policy = "loss_prioritised", .capacity_events = 3}, events, kSeeds, GetParam());
+  const auto counts = count_held({.policy = "loss_prioritised", .capacity_events = 3}, events, kSeeds, GetParam());
   expect_probabilities(counts, successive_inclusion(weights, 3), kSeeds, "loss-prioritised 3 of 11");
 }
 
@@ -143,8 +142,7 @@ TEST(TimeStratified, AnEventOfTheFarFutureIsAStratumOfItsOwn) {
 }
 
 TEST(Capacity, TheSmallerOfEventsAndBytesHolds) {
-  for (const char* policy :
-       {"reservoir", "sliding_window", "class_balanced", "loss_prioritised", "time_stratified"}) {
+  for (const char* policy : {"reservoir", "sliding_window", "class_balanced", "loss_prioritised", "time_stratified"}) {
     ReplayOptions options{.policy = policy, .capacity_events = 100};
     options.record_bytes = 50;
     for (const auto& [bytes, events] : {std::pair{0U, 100U}, {2599U, 51U}, {1'000'000U, 100U}}) {

@@ -1,4 +1,5 @@
-// A memory that is saved and loaded anywhere goes on to the bit as one that never stopped: for every policy and sampler.
+// A memory that is saved and loaded anywhere goes on to the bit as one that never stopped: for every policy and
+// sampler.
 #include <tuple>
 
 #include "tests/storage/replay_fixture.h"
