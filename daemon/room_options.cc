@@ -53,8 +53,19 @@ StoreIdentity store_identity(const Schema& schema) {
   return {schema.fingerprint(), serialize_event_spec(schema.spec()), "freshet " FRESHET_VERSION};
 }
 
-ReplayOptions replay_options(const Config& config, std::uint64_t seed) {
-  return {option_text(config, "memory.policy"), config.memory.capacity_events, config.memory.ttl_ms, seed};
+ReplayOptions replay_options(const Config& config, std::uint64_t record_bytes, std::uint64_t seed) {
+  ReplayOptions options;
+  options.policy = option_text(config, "memory.policy");
+  options.capacity_events = config.memory.capacity_events;
+  options.ttl_ms = config.memory.ttl_ms;
+  options.seed = seed;
+  options.capacity_bytes = static_cast<std::uint64_t>(config.memory.capacity_bytes);
+  options.record_bytes = record_bytes;
+  options.sampling = option_text(config, "memory.sampling");
+  options.priority_alpha = config.memory.priority_alpha;
+  options.recency_half_life = config.memory.recency_half_life_events;
+  options.metadata.folder = config.memory.path;
+  return options;
 }
 
 Result<LearnerOptions> learner_options(const Config& config, const EventSpec& spec) {

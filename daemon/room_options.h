@@ -22,7 +22,7 @@ namespace freshet {
 
 StoreOptions store_options(const Config& config);
 StoreIdentity store_identity(const Schema& schema);
-ReplayOptions replay_options(const Config& config, std::uint64_t seed);
+ReplayOptions replay_options(const Config& config, std::uint64_t record_bytes, std::uint64_t seed);
 
 Result<LearnerOptions> learner_options(const Config& config, const EventSpec& spec);
 EvaluationOptions evaluation_options(const Config& config, const EventSpec& spec);

@@ -51,6 +51,17 @@ void write_partition(const PartitionLedger& ledger, std::string& json) {
                  ledger.gaps, ledger.missing, ledger.hash);
 }
 
+// The capacity in events is the one that holds; in bytes it is null where there is no such limit.
+void write_memory(const ReplaySummary& memory, std::string& json) {
+  auto out = std::back_inserter(json);
+  fmt::format_to(out, "{{\"policy\":{},\"events\":{},\"capacity_events\":{},\"ttl_ms\":{},\"seen\":{}",
+                 quoted(memory.policy), memory.size, memory.capacity, memory.ttl_ms, memory.seen);
+  fmt::format_to(out, ",\"bytes\":{},\"capacity_bytes\":{},\"sampling\":{},\"metadata_bytes\":{}}}",
+                 memory.size * memory.record_bytes,
+                 memory.capacity_bytes == 0 ? "null" : fmt::to_string(memory.capacity_bytes), quoted(memory.sampling),
+                 memory.metadata_bytes);
+}
+
 }  // namespace
 
 Result<StoreReport> inspect_store(Store& store) {
@@ -100,9 +111,7 @@ std::string to_json(const StoreReport& report) {
                  report.next_order_index, report.order_entries, report.round_cuts, report.go_lives);
   json += ",\"memory\":";
   if (report.memory.has_value()) {
-    fmt::format_to(out, "{{\"policy\":{},\"events\":{},\"capacity_events\":{},\"ttl_ms\":{},\"seen\":{}}}",
-                   quoted(report.memory->policy), report.memory->size, report.memory->capacity, report.memory->ttl_ms,
-                   report.memory->seen);
+    write_memory(*report.memory, json);
   } else {
     json += "null";
   }

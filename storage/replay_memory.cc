@@ -3,53 +3,57 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
-#include <limits>
 
 #include "core/bytes.h"
+#include "storage/replay_header.h"
 
 namespace freshet {
 namespace {
 
-constexpr std::uint32_t kHeaderFormat = 1;
 constexpr std::int64_t kTtlSteps = 256;
 constexpr std::size_t kBucketsMax = 4096;  // event times all over the calendar share the buckets that there are
 
-ReplaySummary read_summary(ByteReader& reader) {
-  ReplaySummary summary;
-  summary.policy = reader.get_text();
-  summary.capacity = reader.get<std::uint64_t>();
-  summary.ttl_ms = reader.get<std::int64_t>();
-  summary.size = reader.get<std::uint64_t>();
-  summary.seen = reader.get<std::uint64_t>();
-  return summary;
-}
-
-Status check_format(ByteReader& reader) {
-  const auto format = reader.get<std::uint32_t>();
-  if (!reader.ok()) return data_loss("the replay memory's header is too short");
-  if (format != kHeaderFormat) {
-    return failed_precondition(
-        fmt::format("the replay memory has format {}, this build reads {}", format, kHeaderFormat));
+Result<std::uint64_t> capacity_of(const ReplayOptions& options) {
+  std::uint64_t capacity = options.policy == "unbounded" ? kSlotsMax : options.capacity_events;
+  if (options.capacity_bytes > 0) {
+    if (options.record_bytes == 0) return invalid_argument("a capacity in bytes needs the size of an event's record");
+    const std::uint64_t fit = options.capacity_bytes / options.record_bytes;
+    if (fit == 0) {
+      return invalid_argument(fmt::format("memory.capacity_bytes is {}, but an event takes {}", options.capacity_bytes,
+                                          options.record_bytes));
+    }
+    capacity = std::min(capacity, fit);
   }
-  return Status::ok();
+  return std::min(capacity, kSlotsMax);
 }
 
 }  // namespace
 
-ReplayMemory::ReplayMemory(ReplayOptions options, std::unique_ptr<ReplayPolicy> policy)
-    : options_(std::move(options)),
+ReplayMemory::ReplayMemory(const ReplayOptions& options, std::uint64_t capacity, std::unique_ptr<ReplayPolicy> policy,
+                           std::unique_ptr<ReplaySampler> sampler)
+    : options_(options),
+      capacity_(capacity),
       policy_(std::move(policy)),
-      slots_(options_.ttl_ms > 0, policy_->needs_groups()),
-      rng_(options_.seed) {
+      sampler_(std::move(sampler)),
+      slots_(policy_->columns().joined(sampler_->columns()).joined({.times = options.ttl_ms > 0})),
+      metadata_(options.metadata),
+      rng_(options.seed) {
   const std::int64_t step = std::clamp<std::int64_t>(options_.ttl_ms / 1000 / kTtlSteps, 1, 1 << 24);
   bucket_s_ = static_cast<std::uint32_t>(step);
 }
 
 Result<std::unique_ptr<ReplayMemory>> ReplayMemory::create(const ReplayOptions& options) {
   if (options.ttl_ms < 0) return invalid_argument("the replay memory's time to live is negative");
-  auto policy = TRY(make_replay_policy(options.policy, options.capacity_events));
-  return std::unique_ptr<ReplayMemory>(new ReplayMemory(options, std::move(policy)));
+  for (const MetadataColumn& column : options.metadata.columns) {
+    if (column.width == 0 || column.width > 65536) {
+      return invalid_argument(
+          fmt::format("the column {} of metadata has {} floats; 1 to 65536 can be", column.name, column.width));
+    }
+  }
+  const std::uint64_t capacity = TRY(capacity_of(options));
+  auto policy = TRY(make_replay_policy(options.policy, std::max<std::uint64_t>(1, capacity)));
+  auto sampler = TRY(make_replay_sampler({options.sampling, options.priority_alpha, options.recency_half_life}));
+  return std::unique_ptr<ReplayMemory>(new ReplayMemory(options, capacity, std::move(policy), std::move(sampler)));
 }
 
 void ReplayMemory::count_age(std::uint32_t time_s) {
@@ -66,29 +70,66 @@ void ReplayMemory::count_age(std::uint32_t time_s) {
   ++place->second;
 }
 
-void ReplayMemory::insert(const ReplayItem& item, std::vector<std::uint64_t>& released) {
+void ReplayMemory::insert(const ReplayItem& offered, std::vector<std::uint64_t>& released) {
   ++seen_;
-  if (slots_.with_times()) {
-    const std::uint32_t time_s = SlotTable::to_seconds(item.time_ms);
+  if (capacity_ == 0) {
+    released.push_back(offered.seq);
+    return;
+  }
+  if (slots_.columns().times) {
+    const std::uint32_t time_s = SlotTable::to_seconds(offered.time_ms);
     if (time_s < horizon_s_) {  // too old on arrival
-      released.push_back(item.seq);
+      released.push_back(offered.seq);
       return;
     }
     count_age(time_s);
   }
+  ReplayItem item = offered;
+  leaving_.clear();
+  while (policy_->prepare(item, slots_, view(), rng_, leaving_)) {
+    for (std::size_t i = leaving_.size(); i-- > 0;) take_out(leaving_[i], released);
+    leaving_.clear();
+  }
   const auto slot = policy_->place(item, slots_, rng_);
   if (!slot.has_value()) {
     released.push_back(item.seq);
-  } else if (*slot == slots_.size()) {
+    return;
+  }
+  if (*slot < size()) released.push_back(slots_.seq(*slot));
+  fill(*slot, item);
+}
+
+void ReplayMemory::fill(std::uint64_t slot, const ReplayItem& item) {
+  if (slot == size()) {
     slots_.append(item);
+    metadata_.append(item.loss);
   } else {
-    released.push_back(slots_.seq(*slot));
-    slots_.replace(*slot, item);
+    policy_->before(view(), slot);
+    sampler_->before(view(), slot);
+    slots_.replace(slot, item);
+    metadata_.replace(slot, item.loss);
+  }
+  policy_->after(view(), slot);
+  sampler_->after(view(), slot);
+}
+
+void ReplayMemory::take_out(std::uint64_t slot, std::vector<std::uint64_t>& released) {
+  released.push_back(slots_.seq(slot));
+  const std::uint64_t last = size() - 1;
+  for (SlotIndex* index : {static_cast<SlotIndex*>(policy_.get()), static_cast<SlotIndex*>(sampler_.get())}) {
+    index->before(view(), slot);
+    if (slot != last) index->before(view(), last);
+  }
+  slots_.remove(slot);
+  metadata_.remove(slot);
+  for (SlotIndex* index : {static_cast<SlotIndex*>(policy_.get()), static_cast<SlotIndex*>(sampler_.get())}) {
+    index->after(view(), slot);
+    if (slot != last) index->after(view(), last);
   }
 }
 
 void ReplayMemory::expire(std::int64_t before_ms, std::vector<std::uint64_t>& released) {
-  if (!slots_.with_times() || before_ms <= 0) return;
+  if (!slots_.columns().times || before_ms <= 0) return;
   const std::uint32_t horizon = bucket_of(SlotTable::to_seconds(before_ms));
   if (horizon <= horizon_s_) return;
   horizon_s_ = horizon;
@@ -98,79 +139,85 @@ void ReplayMemory::expire(std::int64_t before_ms, std::vector<std::uint64_t>& re
     offered_.erase(offered_.begin());
   }
   std::uint64_t held = 0;
-  for (std::uint64_t slot = 0; slot < slots_.size();) {
+  for (std::uint64_t slot = 0; slot < size();) {
     if (slots_.time_s(slot) >= horizon) {
       ++slot;
       continue;
     }
-    released.push_back(slots_.seq(slot));
-    policy_->removed(slots_.group(slot));
-    slots_.remove(slot);
+    policy_->removing(slots_, slot);
+    take_out(slot, released);
     ++held;
   }
-  policy_->settle(held, offered > held ? offered - held : 0, slots_);
+  policy_->settle(held, offered > held ? offered - held : 0);
 }
 
 void ReplayMemory::erase(std::span<const std::uint64_t> seqs, std::vector<std::uint64_t>& released) {
   std::uint64_t held = 0;
-  for (std::uint64_t slot = 0; slot < slots_.size();) {
+  for (std::uint64_t slot = 0; slot < size();) {
     if (!std::binary_search(seqs.begin(), seqs.end(), slots_.seq(slot))) {
       ++slot;
       continue;
     }
-    released.push_back(slots_.seq(slot));
-    if (slots_.with_times()) {
+    if (slots_.columns().times) {
       const auto age = offered_.find(bucket_of(slots_.time_s(slot)));
       if (age != offered_.end() && age->second > 0) --age->second;
     }
-    policy_->removed(slots_.group(slot));
-    slots_.remove(slot);
+    policy_->removing(slots_, slot);
+    take_out(slot, released);
     ++held;
   }
-  if (held != 0) policy_->settle(held, 0, slots_);
+  if (held != 0) policy_->settle(held, 0);
+}
+
+void ReplayMemory::sample(std::uint64_t n, Rng& rng, ReplaySample& sample) {
+  if (size() == 0) return;
+  const std::size_t begin = sample.slots.size();
+  for (; n > size(); n -= size()) {
+    for (std::uint64_t slot = 0; slot < size(); ++slot) sample.slots.push_back(slot);
+  }
+  sampler_->draw(n, view(), rng, sample.slots);
+  for (std::size_t i = begin; i < sample.slots.size(); ++i) sample.seqs.push_back(slots_.seq(sample.slots[i]));
 }
 
 void ReplayMemory::sample(std::uint64_t n, Rng& rng, std::vector<std::uint64_t>& seqs) {
-  if (size() == 0) return;
-  while (n > size()) {
-    for (std::uint64_t slot = 0; slot < size(); ++slot) seqs.push_back(slots_.seq(slot));
-    n -= size();
-  }
-  sample_distinct(n, rng, seqs);
+  ReplaySample drawn;
+  sample(n, rng, drawn);
+  seqs.insert(seqs.end(), drawn.seqs.begin(), drawn.seqs.end());
 }
 
-void ReplayMemory::sample_distinct(std::uint64_t n, Rng& rng, std::vector<std::uint64_t>& seqs) {
-  const std::uint64_t places = std::bit_ceil(2 * n + 1);
-  chosen_.assign(places, 0);
-  const auto add = [&](std::uint64_t slot) {  // false when it was chosen before
-    std::uint64_t at = (slot * 0x9E3779B97F4A7C15ULL) >> 20;
-    for (;; ++at) {  // at most half full, so there is a free place
-      std::uint64_t& entry = chosen_[at & (places - 1)];
-      if (entry == slot + 1) return false;
-      if (entry == 0) {
-        entry = slot + 1;
-        return true;
-      }
-    }
-  };
-  for (std::uint64_t last = size() - n; last < size(); ++last) {
-    std::uint64_t slot = rng.below(last + 1);
-    if (!add(slot)) {
-      slot = last;
-      add(slot);
-    }
-    seqs.push_back(slots_.seq(slot));
+void ReplayMemory::note_replayed(const ReplaySample& sample, std::span<const float> losses, std::uint64_t round) {
+  const std::size_t count = std::min(sample.seqs.size(), losses.size());
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::uint64_t slot = sample.slots[i];
+    if (slot >= size() || slots_.seq(slot) != sample.seqs[i]) continue;
+    metadata_.note_replayed(slot, losses[i], round);
+    if (sampler_->follows_losses()) sampler_->after(view(), slot);
   }
+}
+
+void ReplayMemory::dirty_pages(const PageVisitor& visitor) const {
+  slots_.dirty_pages([&](std::uint64_t page, std::string_view bytes) { visitor(kReplaySpace, page, bytes); });
+  metadata_.dirty_pages(visitor);
+}
+
+std::map<std::uint32_t, std::uint64_t> ReplayMemory::page_counts() const {
+  std::map<std::uint32_t, std::uint64_t> counts;
+  counts[kReplaySpace] = (size() + kSlotsPerPage - 1) / kSlotsPerPage;
+  metadata_.count_pages(counts);
+  return counts;
+}
+
+void ReplayMemory::clear_dirty() {
+  slots_.clear_dirty();
+  metadata_.clear_dirty();
 }
 
 std::string ReplayMemory::header() const {
   ByteWriter writer;
-  writer.put(kHeaderFormat);
-  writer.put_text(policy_->name());
-  writer.put(options_.capacity_events);
-  writer.put(options_.ttl_ms);
-  writer.put(slots_.size());
-  writer.put(seen_);
+  write_replay_header(
+      {std::string(policy_->name()), capacity_, options_.ttl_ms, size(), seen_, options_.capacity_bytes,
+       options_.record_bytes, std::string(sampler_->name()), size() * metadata_.row_bytes(), metadata_.columns()},
+      writer);
   for (const std::uint64_t word : rng_.state()) writer.put(word);
   writer.put(horizon_s_);
   writer.put<std::uint64_t>(offered_.size());
@@ -182,21 +229,38 @@ std::string ReplayMemory::header() const {
   return writer.take();
 }
 
-Status ReplayMemory::load_begin(std::string_view header) {
-  ByteReader reader(header);
-  TRY(check_format(reader));
-  const ReplaySummary stored = read_summary(reader);
-  if (!reader.ok()) return data_loss("the replay memory's header is too short");
-  if (stored.policy != policy_->name() || stored.capacity != options_.capacity_events ||
-      stored.ttl_ms != options_.ttl_ms) {
+Status ReplayMemory::check_agreement(const ReplaySummary& stored) const {
+  if (stored.policy != policy_->name() || stored.capacity != capacity_ || stored.ttl_ms != options_.ttl_ms ||
+      stored.sampling != sampler_->name()) {
     return failed_precondition(fmt::format(
-        "the stored replay memory is a {} of {} events with a time to live of {} ms, configured is a {} of {} with {} "
-        "ms; "
+        "the stored replay memory is a {} of {} events with a time to live of {} ms and {} sampling, configured is a "
+        "{} of {} with {} ms and {} sampling; "
         "give back the old memory.* options, or begin anew with another memory.path",
-        stored.policy, stored.capacity, stored.ttl_ms, policy_->name(), options_.capacity_events, options_.ttl_ms));
+        stored.policy, stored.capacity, stored.ttl_ms, stored.sampling, policy_->name(), capacity_, options_.ttl_ms,
+        sampler_->name()));
   }
-  if (stored.size > stored.capacity) return data_loss("the replay memory's header has more events than room");
-  seen_ = stored.seen;
+  return Status::ok();
+}
+
+Status ReplayMemory::load_header(std::string_view header, std::uint32_t& format) {
+  ByteReader reader(header);
+  const ReplayHeader stored = TRY(read_replay_header(reader));
+  format = stored.format;
+  TRY(check_agreement(stored.summary));
+  if (format == 1 && policy_->name() != "reservoir") {
+    return failed_precondition(
+        fmt::format("the stored replay memory is a {} of format 1, which cannot be taken over; "
+                    "begin anew with another memory.path",
+                    policy_->name()));
+  }
+  if (format > 1 && stored.summary.columns != metadata_.columns()) {
+    return failed_precondition(
+        "the stored replay memory has other columns of metadata than are configured; begin anew "
+        "with another memory.path");
+  }
+  if (stored.summary.size > capacity_) return data_loss("the replay memory's header has more events than room");
+  loading_ = stored.summary.size;
+  seen_ = stored.summary.seen;
   Rng::State state;
   for (std::uint64_t& word : state) word = reader.get<std::uint64_t>();
   rng_.set_state(state);
@@ -210,16 +274,36 @@ Status ReplayMemory::load_begin(std::string_view header) {
   }
   TRY(policy_->load(reader));
   if (!reader.at_end()) return data_loss("the replay memory's header has a wrong length");
-  slots_.load_begin(stored.size);
+  return Status::ok();
+}
+
+Status ReplayMemory::load(std::string_view header,
+                          const std::function<Status(std::uint32_t, const PageReader&)>& read_space) {
+  std::uint32_t format = 0;
+  TRY(load_header(header, format));
+  slots_.load_begin(loading_);
+  TRY(read_space(kReplaySpace,
+                 [&](std::uint64_t page, std::string_view bytes) { return slots_.load_page(page, bytes); }));
+  TRY(slots_.load_end());
+  if (format == 1) {
+    metadata_.load_unknown(size());
+  } else {
+    metadata_.load_begin(loading_);
+    for (std::uint32_t space = kReplayMetadataSpace; space < kReplayMetadataSpace + metadata_.spaces(); ++space) {
+      TRY(read_space(
+          space, [&](std::uint64_t page, std::string_view bytes) { return metadata_.load_page(space, page, bytes); }));
+    }
+    TRY(metadata_.load_end());
+  }
+  policy_->rebuild(view());
+  sampler_->rebuild(view());
   return Status::ok();
 }
 
 Result<ReplaySummary> ReplayMemory::summary(std::string_view header) {
   ByteReader reader(header);
-  TRY(check_format(reader));
-  ReplaySummary summary = read_summary(reader);
-  if (!reader.ok()) return data_loss("the replay memory's header is too short");
-  return summary;
+  ReplayHeader read = TRY(read_replay_header(reader));
+  return std::move(read.summary);
 }
 
 }  // namespace freshet

@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <vector>
+#include <cmath>
+
+#include "storage/balanced_reservoir.h"
+#include "storage/time_strata.h"
 
 namespace freshet {
 namespace {
@@ -13,7 +16,7 @@ class Reservoir final : public ReplayPolicy {
   explicit Reservoir(std::uint64_t capacity) : capacity_(capacity) {}
   std::string_view name() const override { return "reservoir"; }
 
-  std::optional<std::uint64_t> place(const ReplayItem&, const SlotTable& table, Rng& rng) override {
+  std::optional<std::uint64_t> place(ReplayItem&, const SlotTable& table, Rng& rng) override {
     ++population_;
     if (held_gone_ + others_gone_ > 0) {
       if (rng.below(held_gone_ + others_gone_) < held_gone_) {
@@ -28,8 +31,7 @@ class Reservoir final : public ReplayPolicy {
     if (slot < capacity_) return slot;
     return std::nullopt;
   }
-  void removed(std::uint16_t) override {}
-  void settle(std::uint64_t held, std::uint64_t others, SlotTable&) override {
+  void settle(std::uint64_t held, std::uint64_t others) override {
     population_ -= std::min(population_, held + others);
     held_gone_ += held;
     others_gone_ += others;
@@ -53,132 +55,101 @@ class Reservoir final : public ReplayPolicy {
   std::uint64_t others_gone_ = 0;  // and of events that were not
 };
 
-class SlidingWindow final : public ReplayPolicy {
+// A policy by which one slot is always the next to go: the first in an order.
+template <typename Order>
+class FirstLeaves : public ReplayPolicy {
  public:
-  explicit SlidingWindow(std::uint64_t capacity) : capacity_(capacity) {}
-  std::string_view name() const override { return "sliding_window"; }
+  explicit FirstLeaves(std::uint64_t capacity) : capacity_(capacity) {}
+  void after(const SlotView& view, std::uint64_t slot) override { first_.update(view.table, slot); }
+  void rebuild(const SlotView& view) override { first_.rebuild(view.table); }
+  void save(ByteWriter&) const override {}
+  Status load(ByteReader&) override { return Status::ok(); }
 
-  std::optional<std::uint64_t> place(const ReplayItem&, const SlotTable& table, Rng&) override {
-    // Below the capacity the oldest is in slot 0: the ring has not turned, or settle() has turned it back.
-    if (table.size() < capacity_) return table.size();
-    const std::uint64_t slot = oldest_;
-    oldest_ = (oldest_ + 1) % capacity_;
-    return slot;
-  }
-  void removed(std::uint16_t) override {}
-  void settle(std::uint64_t held, std::uint64_t, SlotTable& table) override {
-    if (held == 0) return;
-    table.sort_by_seq();
-    oldest_ = 0;
-  }
-  void save(ByteWriter& writer) const override { writer.put(oldest_); }
-  Status load(ByteReader& reader) override {
-    oldest_ = reader.get<std::uint64_t>();
-    return oldest_ < capacity_ ? Status::ok() : data_loss("the sliding window's oldest slot is out of range");
-  }
+ protected:
+  bool has_room(const SlotTable& table) const { return table.size() < capacity_; }
+  std::uint64_t first(const SlotTable& table) const { return first_.first(table); }
 
  private:
   std::uint64_t capacity_;
-  std::uint64_t oldest_ = 0;
+  ExtremeSlot<Order> first_;
+};
+
+struct OldestFirst {
+  static bool first(const SlotTable& table, std::uint64_t a, std::uint64_t b) { return table.seq(a) < table.seq(b); }
+};
+
+class SlidingWindow final : public FirstLeaves<OldestFirst> {
+ public:
+  SlidingWindow(std::string_view name, std::uint64_t capacity) : FirstLeaves(capacity), name_(name) {}
+  std::string_view name() const override { return name_; }
+  std::optional<std::uint64_t> place(ReplayItem&, const SlotTable& table, Rng&) override {
+    return has_room(table) ? table.size() : first(table);
+  }
+
+ private:
+  std::string_view name_;
+};
+
+struct LargestKeyFirst {
+  static bool first(const SlotTable& table, std::uint64_t a, std::uint64_t b) { return table.key(a) > table.key(b); }
+};
+
+class LossPrioritised final : public FirstLeaves<LargestKeyFirst> {
+ public:
+  using FirstLeaves::FirstLeaves;
+  std::string_view name() const override { return "loss_prioritised"; }
+  SlotColumns columns() const override { return {.keys = true}; }
+  std::optional<std::uint64_t> place(ReplayItem& item, const SlotTable& table, Rng& rng) override {
+    const double weight = static_cast<double>(loss_weight(item.loss));
+    item.key = static_cast<float>(-std::log(1.0 - rng.uniform()) / weight);
+    if (has_room(table)) return table.size();
+    const std::uint64_t slot = first(table);
+    if (item.key >= table.key(slot)) return std::nullopt;
+    return slot;
+  }
 };
 
 class ClassBalanced final : public ReplayPolicy {
  public:
-  explicit ClassBalanced(std::uint64_t capacity) : capacity_(capacity) {}
+  explicit ClassBalanced(std::uint64_t capacity) : reservoir_(capacity) {}
   std::string_view name() const override { return "class_balanced"; }
-  bool needs_groups() const override { return true; }
-
-  std::optional<std::uint64_t> place(const ReplayItem& item, const SlotTable& table, Rng& rng) override {
-    if (item.group >= groups_.size()) groups_.resize(std::size_t{item.group} + 1);
-    ++groups_[item.group].seen;
-    if (table.size() < capacity_) {
-      ++groups_[item.group].held;
-      return table.size();
-    }
-    const std::uint16_t largest = pick_largest(rng);
-    groups_[largest].full = true;
-    if (!groups_[item.group].full) {
-      --groups_[largest].held;
-      ++groups_[item.group].held;
-      return slot_of(largest, table, rng);
-    }
-    // A group that was once the largest is a reservoir over its own events.
-    if (rng.below(groups_[item.group].seen) >= groups_[item.group].held) return std::nullopt;
-    return slot_of(item.group, table, rng);
+  SlotColumns columns() const override { return {.groups = true}; }
+  std::optional<std::uint64_t> place(ReplayItem& item, const SlotTable& table, Rng& rng) override {
+    return reservoir_.place(item.group, table.groups(), /*thin=*/false, rng);
   }
-  void removed(std::uint16_t group) override { --groups_[group].held; }
-  void settle(std::uint64_t, std::uint64_t, SlotTable&) override {}
-  void save(ByteWriter& writer) const override {
-    writer.put<std::uint64_t>(groups_.size());
-    for (const Group& group : groups_) {
-      writer.put(group.seen);
-      writer.put(group.held);
-      writer.put(group.full);
-    }
+  void removing(const SlotTable& table, std::uint64_t slot) override { reservoir_.forget_one(table.groups()[slot]); }
+  void before(const SlotView& view, std::uint64_t slot) override {
+    reservoir_.slots().remove(view.table.groups()[slot], slot);
   }
-  Status load(ByteReader& reader) override {
-    const auto count = reader.get<std::uint64_t>();
-    if (count > kGroupsMax) return data_loss("the class-balanced memory has too many groups");
-    groups_.assign(count, Group{});
-    for (Group& group : groups_) {
-      group.seen = reader.get<std::uint64_t>();
-      group.held = reader.get<std::uint64_t>();
-      group.full = reader.get<bool>();
-    }
-    return Status::ok();
+  void after(const SlotView& view, std::uint64_t slot) override {
+    if (slot < view.table.size()) reservoir_.slots().add(view.table.groups()[slot], slot);
   }
+  void rebuild(const SlotView& view) override { reservoir_.slots().rebuild(view.table.groups()); }
+  void save(ByteWriter& writer) const override { reservoir_.save(writer); }
+  Status load(ByteReader& reader) override { return reservoir_.load(reader); }
 
  private:
-  static constexpr std::uint64_t kGroupsMax = 65536;
-  struct Group {
-    std::uint64_t seen = 0;
-    std::uint64_t held = 0;
-    bool full = false;
-  };
-
-  std::uint16_t pick_largest(Rng& rng) const {
-    std::uint64_t most = 0;
-    std::uint64_t ties = 0;
-    std::uint16_t picked = 0;
-    for (std::size_t g = 0; g < groups_.size(); ++g) {
-      if (groups_[g].held < most || groups_[g].held == 0) continue;
-      ties = groups_[g].held > most ? 1 : ties + 1;
-      most = groups_[g].held;
-      if (ties == 1 || rng.below(ties) == 0) picked = static_cast<std::uint16_t>(g);
-    }
-    return picked;
-  }
-
-  // A random slot of a group that holds at least one: by trying, so that no list per group has to be kept and stored.
-  static std::uint64_t slot_of(std::uint16_t group, const SlotTable& table, Rng& rng) {
-    constexpr int kTriesMax = 4096;
-    std::uint64_t slot = 0;
-    for (int i = 0; i < kTriesMax; ++i) {
-      slot = rng.below(table.size());
-      if (table.group(slot) == group) return slot;
-    }
-    for (std::uint64_t i = 0; i < table.size(); ++i) {  // a rare group: the next one after a random place
-      const std::uint64_t at = (slot + i) % table.size();
-      if (table.group(at) == group) return at;
-    }
-    abort_with("class-balanced replay: a group without a slot");
-  }
-
-  std::uint64_t capacity_;
-  std::vector<Group> groups_;
+  BalancedReservoir reservoir_;
 };
 
 }  // namespace
+
+float loss_weight(float loss) { return std::isfinite(loss) ? std::clamp(loss, kLossWeightMin, kLossWeightMax) : 1.0F; }
 
 Result<std::unique_ptr<ReplayPolicy>> make_replay_policy(std::string_view name, std::uint64_t capacity) {
   if (capacity == 0) return invalid_argument("the replay memory needs room for at least one event");
   std::unique_ptr<ReplayPolicy> policy;
   if (name == "reservoir") policy = std::make_unique<Reservoir>(capacity);
-  if (name == "sliding_window") policy = std::make_unique<SlidingWindow>(capacity);
+  if (name == "sliding_window") policy = std::make_unique<SlidingWindow>("sliding_window", capacity);
+  if (name == "unbounded") policy = std::make_unique<SlidingWindow>("unbounded", capacity);
   if (name == "class_balanced") policy = std::make_unique<ClassBalanced>(capacity);
+  if (name == "loss_prioritised") policy = std::make_unique<LossPrioritised>(capacity);
+  if (name == "time_stratified") policy = std::make_unique<TimeStratified>(capacity);
   if (policy == nullptr) {
     return invalid_argument(
-        fmt::format("unknown replay policy \"{}\"; known are reservoir, sliding_window, class_balanced", name));
+        fmt::format("unknown replay policy \"{}\"; known are reservoir, sliding_window, class_balanced, "
+                    "loss_prioritised, time_stratified, unbounded",
+                    name));
   }
   return policy;
 }

@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
-#include <numeric>
 
 #include "core/bytes.h"
 
@@ -15,6 +13,16 @@ std::uint32_t SlotTable::to_seconds(std::int64_t time_ms) {
   return static_cast<std::uint32_t>(std::clamp<std::int64_t>(time_ms / 1000, 0, kMax));
 }
 
+// The order of the columns here is their order in a page.
+template <typename Visit>
+void SlotTable::each_column(const Visit& visit) {
+  visit(seqs_, [](const ReplayItem& item) { return item.seq; });
+  if (with_.times) visit(times_, [](const ReplayItem& item) { return to_seconds(item.time_ms); });
+  if (with_.groups) visit(groups_, [](const ReplayItem& item) { return item.group; });
+  if (with_.strata) visit(strata_, [](const ReplayItem& item) { return item.stratum; });
+  if (with_.keys) visit(keys_, [](const ReplayItem& item) { return item.key; });
+}
+
 void SlotTable::touch(std::uint64_t slot) {
   const std::uint64_t page = slot / kSlotsPerPage;
   if (page >= dirty_.size()) dirty_.resize(page + 1, false);
@@ -22,44 +30,28 @@ void SlotTable::touch(std::uint64_t slot) {
 }
 
 void SlotTable::append(const ReplayItem& item) {
-  seqs_.push_back(item.seq);
-  if (with_times_) times_.push_back(to_seconds(item.time_ms));
-  if (with_groups_) groups_.push_back(item.group);
-  touch(seqs_.size() - 1);
+  each_column([&](auto& column, const auto& value) { column.push_back(value(item)); });
+  touch(size() - 1);
 }
 
 void SlotTable::replace(std::uint64_t slot, const ReplayItem& item) {
-  seqs_[slot] = item.seq;
-  if (with_times_) times_[slot] = to_seconds(item.time_ms);
-  if (with_groups_) groups_[slot] = item.group;
+  each_column([&](auto& column, const auto& value) { column[slot] = value(item); });
   touch(slot);
 }
 
 void SlotTable::remove(std::uint64_t slot) {
-  seqs_[slot] = seqs_.back();
-  seqs_.pop_back();
-  if (with_times_) {
-    times_[slot] = times_.back();
-    times_.pop_back();
-  }
-  if (with_groups_) {
-    groups_[slot] = groups_.back();
-    groups_.pop_back();
-  }
-  if (slot < seqs_.size()) touch(slot);
-  touch(seqs_.size());  // the page that became shorter
+  each_column([&](auto& column, const auto&) {
+    column[slot] = column.back();
+    column.pop_back();
+  });
+  if (slot < size()) touch(slot);
+  touch(size());  // the page that became shorter
 }
 
-void SlotTable::sort_by_seq() {
-  std::vector<std::uint64_t> order(size());
-  std::iota(order.begin(), order.end(), std::uint64_t{0});
-  std::sort(order.begin(), order.end(), [&](std::uint64_t a, std::uint64_t b) { return seqs_[a] < seqs_[b]; });
-  SlotTable sorted(with_times_, with_groups_);
-  for (const std::uint64_t slot : order) sorted.append({seqs_[slot], std::int64_t{time_s(slot)} * 1000, group(slot)});
-  seqs_ = std::move(sorted.seqs_);
-  times_ = std::move(sorted.times_);
-  groups_ = std::move(sorted.groups_);
-  for (std::uint64_t slot = 0; slot < size(); slot += kSlotsPerPage) touch(slot);
+void SlotTable::set_stratum(std::uint64_t slot, std::uint16_t stratum) {
+  if (strata_[slot] == stratum) return;
+  strata_[slot] = stratum;
+  touch(slot);
 }
 
 void SlotTable::dirty_pages(const std::function<void(std::uint64_t, std::string_view)>& visitor) const {
@@ -69,8 +61,10 @@ void SlotTable::dirty_pages(const std::function<void(std::uint64_t, std::string_
     const std::uint64_t count = first < size() ? std::min(kSlotsPerPage, size() - first) : 0;
     ByteWriter writer;  // no length inside: the value's size gives it
     writer.append(seqs_.data() + first, count * sizeof(std::uint64_t));
-    if (with_times_) writer.append(times_.data() + first, count * sizeof(std::uint32_t));
-    if (with_groups_) writer.append(groups_.data() + first, count * sizeof(std::uint16_t));
+    if (with_.times) writer.append(times_.data() + first, count * sizeof(std::uint32_t));
+    if (with_.groups) writer.append(groups_.data() + first, count * sizeof(std::uint16_t));
+    if (with_.strata) writer.append(strata_.data() + first, count * sizeof(std::uint16_t));
+    if (with_.keys) writer.append(keys_.data() + first, count * sizeof(float));
     visitor(page, writer.buffer());
   }
 }
@@ -82,9 +76,7 @@ std::uint64_t SlotTable::dirty_count() const {
 }
 
 void SlotTable::load_begin(std::uint64_t size) {
-  seqs_.clear();
-  times_.clear();
-  groups_.clear();
+  each_column([](auto& column, const auto&) { column.clear(); });
   dirty_.clear();
   loaded_ = size;
 }
@@ -98,16 +90,10 @@ Status SlotTable::load_page(std::uint64_t page, std::string_view bytes) {
                                  bytes.size(), size(), loaded_));
   }
   ByteReader reader(bytes);
-  seqs_.resize(first + count);
-  reader.read(seqs_.data() + first, count * sizeof(std::uint64_t));
-  if (with_times_) {
-    times_.resize(first + count);
-    reader.read(times_.data() + first, count * sizeof(std::uint32_t));
-  }
-  if (with_groups_) {
-    groups_.resize(first + count);
-    reader.read(groups_.data() + first, count * sizeof(std::uint16_t));
-  }
+  each_column([&](auto& column, const auto&) {
+    column.resize(first + count);
+    reader.read(column.data() + first, count * sizeof(column.front()));
+  });
   return Status::ok();
 }
 

@@ -32,8 +32,14 @@ void print_for_people(const StoreReport& report) {
                report.state_hashes[i].empty() ? "unknown" : report.state_hashes[i]);
   }
   if (report.memory) {
-    fmt::print("  replay memory: {} of {} events ({}), {} seen\n", report.memory->size, report.memory->capacity,
-               report.memory->policy, report.memory->seen);
+    const ReplaySummary& memory = *report.memory;
+    const auto megabytes = [](std::uint64_t bytes) { return static_cast<double>(bytes) * 1e-6; };
+    fmt::print(
+        "  replay memory: {} of {} events ({}), {} seen; {:.1f} MB of records{}, {:.1f} MB of metadata; {} "
+        "sampling\n",
+        memory.size, memory.capacity, memory.policy, memory.seen, megabytes(memory.size * memory.record_bytes),
+        memory.capacity_bytes == 0 ? "" : fmt::format(" of {:.1f}", megabytes(memory.capacity_bytes)),
+        megabytes(memory.metadata_bytes), memory.sampling);
   }
 }
 

@@ -121,7 +121,7 @@ void check_learning(const Config& config, Faults& faults) {
                  learning.batch_size, learning.replay_ratio, static_cast<long>(learning.batch_size) - replayed,
                  replayed);
     }
-    if (config.memory.capacity_events == 0) {
+    if (config.memory.capacity_events == 0 && config.memory.policy != setting::Policy::kUnbounded) {
       faults.add("memory.capacity_events",
                  "is 0, but strategy er with replay_ratio {} replays from the memory; "
                  "give it room or say `strategy: finetune`",
@@ -149,6 +149,38 @@ void check_learning(const Config& config, Faults& faults) {
                         device.find_first_not_of("0123456789", 5) == std::string::npos;
   if (device != "auto" && device != "cpu" && device != "cuda" && !numbered) {
     faults.add("learning.device", "expected auto, cpu, cuda or cuda:N; got '{}'", device);
+  }
+}
+
+void check_memory(const Config& config, Faults& faults) {
+  const MemoryConfig& memory = config.memory;
+  constexpr std::uint32_t kClassesMax = 65536;
+  const auto check_classes = [&](std::string_view option) {
+    if (config.model.task == Task::kRegression) {
+      faults.add(option, "class_balanced is for classes; a regression has none");
+    } else if (class_count(config) > kClassesMax) {
+      faults.add(option, "class_balanced takes up to {} classes; model.classes has {}", kClassesMax,
+                 class_count(config));
+    }
+  };
+  if (memory.policy == setting::Policy::kClassBalanced) check_classes("memory.policy");
+  if (memory.sampling == setting::Sampling::kClassBalanced) check_classes("memory.sampling");
+  if (memory.policy == setting::Policy::kUnbounded && memory.capacity_bytes == 0) {
+    faults.add("memory.policy",
+               "unbounded keeps everything up to a number of bytes; give memory.capacity_bytes, such "
+               "as 100GiB");
+  }
+  const MemoryConfig defaults;
+  if (memory.sampling != setting::Sampling::kPriority && memory.priority_alpha != defaults.priority_alpha) {
+    faults.add("memory.priority_alpha", "belongs to `sampling: priority`");
+  }
+  if (memory.sampling != setting::Sampling::kRecency &&
+      memory.recency_half_life_events != defaults.recency_half_life_events) {
+    faults.add("memory.recency_half_life_events", "belongs to `sampling: recency`");
+  }
+  const bool replays = config.learning.strategy == setting::Strategy::kEr && config.learning.replay_ratio > 0;
+  if (memory.sampling != setting::Sampling::kUniform && !replays) {
+    faults.add("memory.sampling", "nothing is replayed: learning.strategy is not `er`, or learning.replay_ratio is 0");
   }
 }
 
@@ -229,6 +261,7 @@ std::vector<ConfigFault> check_together(const Config& config) {
   check_model(config.model, faults);
   check_stream(config, faults);
   check_learning(config, faults);
+  check_memory(config, faults);
   check_evaluation(config, faults);
   if (const auto listen = parse_host_port(config.serving.listen); !listen) {
     faults.add("serving.listen", "{}", listen.status().message());

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "core/event_record.h"
 #include "daemon/room_options.h"
 
 namespace freshet {
@@ -51,7 +52,8 @@ Result<std::unique_ptr<IngestState>> IngestState::create(const Config& config, c
   const EventSpec& spec = schema.spec();
   std::unique_ptr<IngestState> state(new IngestState(seed ^ kReplaySeed));
   state->encoder = TRY(FeatureEncoder::create(spec));
-  state->memory = TRY(ReplayMemory::create(replay_options(config, seed ^ kMemorySeed)));
+  const EventRecordCodec codec(schema, state->encoder->layout());
+  state->memory = TRY(ReplayMemory::create(replay_options(config, codec.record_size(), seed ^ kMemorySeed)));
   HeldOutShares shares;
   shares.forgetting = config.evaluation.held_out_share;
   state->held_out_choice = std::make_unique<HeldOutChoice>(TRY(HeldOutChoice::create(shares)));
@@ -93,8 +95,9 @@ std::map<std::string, std::string, std::less<>> IngestState::save() const {
 }
 
 void IngestState::hash_pages(StateHash& hash) {
-  memory->dirty_pages([&](std::uint64_t page, std::string_view bytes) { page_hashes_.set(kReplaySpace, page, bytes); });
-  page_hashes_.resize(kReplaySpace, (memory->size() + kSlotsPerPage - 1) / kSlotsPerPage);
+  memory->dirty_pages(
+      [&](std::uint32_t space, std::uint64_t page, std::string_view bytes) { page_hashes_.set(space, page, bytes); });
+  for (const auto& [space, pages] : memory->page_counts()) page_hashes_.resize(space, pages);
   page_hashes_.add_to(hash);
 }
 
@@ -116,13 +119,13 @@ Status IngestState::load(const Checkpoint& checkpoint, const Store& store) {
   if (!in.at_end()) return data_loss("the checkpoint's run counters are cut short");
   TRY(load_part(checkpoint, "encoder", *encoder));
   const std::string_view memory_header = TRY(blob(checkpoint, kReplayBlob));
-  TRY(memory->load_begin(memory_header));
   page_hashes_.clear();
-  TRY(store.read_pages(checkpoint.info.id, kReplaySpace, [&](std::uint64_t page, std::string_view bytes) {
-    page_hashes_.set(kReplaySpace, page, bytes);
-    return memory->load_page(page, bytes);
+  TRY(memory->load(memory_header, [&](std::uint32_t space, const ReplayMemory::PageReader& reader) {
+    return store.read_pages(checkpoint.info.id, space, [&](std::uint64_t page, std::string_view bytes) {
+      page_hashes_.set(space, page, bytes);
+      return reader(page, bytes);
+    });
   }));
-  TRY(memory->load_end());
   const std::string_view waiting_garbage = TRY(blob(checkpoint, kGarbageBlob));
   TRY(garbage.load(waiting_garbage));
   const std::string_view held_out = TRY(blob(checkpoint, "held_out_forgetting"));

@@ -163,7 +163,7 @@ void Pipeline::remember(const EventBatch& batch, std::size_t base) {
       state_->garbage.release(seq);
     } else {
       const auto group = static_cast<std::uint16_t>(config_.model.task == Task::kRegression ? 0.0F : batch.labels[i]);
-      state_->memory->insert({seq, batch.time_ms[i], group}, released_);
+      state_->memory->insert({seq, batch.time_ms[i], group, gathering_.losses[base + i]}, released_);
       if (row_slices_[i] < kSlicesMax) gathering_slices_ |= std::uint64_t{1} << row_slices_[i];
     }
   }
@@ -235,7 +235,7 @@ void Pipeline::start_round() {
   job.round = state_->counters.next_round - 1;
   job.version = job.round + 1;
   job.fresh = &training_;
-  state_->memory->sample(learner_->replay_rows_for(training_.size()), state_->replay_rng, job.replay_seqs);
+  state_->memory->sample(learner_->replay_rows_for(training_.size()), state_->replay_rng, job.replay);
   state_->counters.round_waits = false;
   trainer_->start(std::move(job));
 }
@@ -259,6 +259,7 @@ Status Pipeline::collect(bool record) {
 
   const std::uint64_t version = result.candidate->version();
   if (record) TRY(record_order(OrderKind::kGoLive, result.round, version));
+  state_->memory->note_replayed(result.replay, result.replay_losses, result.round);
   for (std::uint32_t slice = 0; slice < kSlicesMax; ++slice) {
     if ((training_slices_ >> slice & 1) != 0) state_->forgetting->note_trained(slice, result.round);
   }

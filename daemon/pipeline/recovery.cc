@@ -48,7 +48,7 @@ Status Pipeline::restore() {
   }
   parts_.slot.publish(learner_->republish(state_->counters.served_version));
   metrics_.model_version.set(static_cast<double>(state_->counters.served_version));
-  metrics_.replay_capacity.set(static_cast<double>(config_.memory.capacity_events));
+  metrics_.replay_capacity.set(static_cast<double>(state_->memory->capacity()));
   trainer_ = std::make_unique<TrainerThread>(*learner_, parts_.store, *codec_, layout, parts_.clock);
   update_snapshot();
   return Status::ok();
@@ -239,11 +239,13 @@ Status Pipeline::checkpoint() {
   parts[std::string(kConfigBlob)] = learning_config_text(config_);
   std::vector<CheckpointBlob> blobs;
   for (const auto& [name, bytes] : parts) blobs.push_back({name, bytes});
-  std::vector<std::pair<std::uint64_t, std::string>> page_bytes;
-  state_->memory->dirty_pages(
-      [&](std::uint64_t index, std::string_view bytes) { page_bytes.emplace_back(index, std::string(bytes)); });
+  std::vector<std::string> page_bytes;
   std::vector<CheckpointPage> pages;
-  for (const auto& [index, bytes] : page_bytes) pages.push_back({kReplaySpace, index, bytes});
+  state_->memory->dirty_pages([&](std::uint32_t space, std::uint64_t index, std::string_view bytes) {
+    page_bytes.emplace_back(bytes);
+    pages.push_back({space, index, {}});
+  });
+  for (std::size_t i = 0; i < pages.size(); ++i) pages[i].bytes = page_bytes[i];
 
   CheckpointWrite write;
   write.seq = counters.next_seq - 1;

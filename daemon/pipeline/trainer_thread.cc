@@ -73,16 +73,16 @@ void TrainerThread::loop() {
 }
 
 Status TrainerThread::read_replay(RoundJob& job) {
-  const std::size_t count = job.replay_seqs.size();
+  const std::size_t count = job.replay.seqs.size();
   if (replay_.capacity() < count) replay_ = EncodedBatch(layout_.dense(), layout_.categorical(), count);
   replay_.resize(count);
   // Reading in key order is faster; the order of the draw is kept by putting each row where it was drawn.
   std::vector<std::uint32_t> order(count);
   std::iota(order.begin(), order.end(), 0U);
   std::sort(order.begin(), order.end(),
-            [&](std::uint32_t a, std::uint32_t b) { return job.replay_seqs[a] < job.replay_seqs[b]; });
+            [&](std::uint32_t a, std::uint32_t b) { return job.replay.seqs[a] < job.replay.seqs[b]; });
   std::vector<std::uint64_t> sorted(count);
-  for (std::size_t i = 0; i < count; ++i) sorted[i] = job.replay_seqs[order[i]];
+  for (std::size_t i = 0; i < count; ++i) sorted[i] = job.replay.seqs[order[i]];
   Status decoded;
   TRY(store_.read(sorted, [&](std::size_t i, std::string_view record) {
     const std::size_t row = order[i];
@@ -99,7 +99,8 @@ RoundResult TrainerThread::run(RoundJob& job) {
   result.status = read_replay(job).with_context("reading the replay sample");
   result.replay_read_ns = clock_.monotonic_ns() - begin;
   if (result.status.is_ok()) {
-    auto report = learner_.train_round({job.fresh, &replay_, job.round});
+    result.replay_losses.assign(replay_.size(), kUnknownLoss);
+    auto report = learner_.train_round({job.fresh, &replay_, job.round, result.replay_losses});
     if (report.is_ok()) {
       result.report = *report;
       result.candidate = learner_.publish(job.version);
@@ -107,6 +108,7 @@ RoundResult TrainerThread::run(RoundJob& job) {
       result.status = report.status();
     }
   }
+  result.replay = std::move(job.replay);
   result.duration_ns = clock_.monotonic_ns() - begin;
   return result;
 }

@@ -22,21 +22,24 @@
 #include "core/event_record.h"
 #include "core/predictor.h"
 #include "learners/training/learner.h"
+#include "storage/replay_memory.h"
 #include "storage/store.h"
 
 namespace freshet {
 
 struct RoundJob {
   std::uint64_t round = 0;
-  std::uint64_t version = 0;               // of the candidate that this round makes
-  const EncodedBatch* fresh = nullptr;     // held-out rows already left out
-  std::vector<std::uint64_t> replay_seqs;  // drawn at the cut, in any order
+  std::uint64_t version = 0;            // of the candidate that this round makes
+  const EncodedBatch* fresh = nullptr;  // held-out rows already left out
+  ReplaySample replay;                  // drawn at the cut, in any order
 };
 
 struct RoundResult {
   Status status;
   std::uint64_t round = 0;
   RoundReport report;
+  ReplaySample replay;                         // as in the job
+  std::vector<float> replay_losses;            // of each of them as it was trained on; not a number: it was not
   std::shared_ptr<const Predictor> candidate;  // null when the round failed
   std::int64_t duration_ns = 0;
   std::int64_t replay_read_ns = 0;

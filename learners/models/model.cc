@@ -40,9 +40,10 @@ Status host_loss_gradients(Model& model, std::span<const RowRange> parts, const 
     const RowRange& part = parts[p];
     const std::size_t size = part.size();
     if (size == 0) continue;
+    const std::span<float> losses(part.losses, part.losses == nullptr ? 0 : size);
     sums[p] = loss.evaluate(outputs.subspan(row * width, size * width),
                             std::span<const float>(part.batch->labels).subspan(part.begin, size),
-                            std::span<const float>(part.batch->weights).subspan(part.begin, size), scale, {},
+                            std::span<const float>(part.batch->weights).subspan(part.begin, size), scale, losses,
                             std::span<float>(gradients).subspan(row * width, size * width));
     row += size;
   }

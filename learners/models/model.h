@@ -39,6 +39,7 @@ struct RowRange {
   const EncodedBatch* batch = nullptr;
   std::size_t begin = 0;
   std::size_t end = 0;
+  float* losses = nullptr;  // [size()]: where loss_gradients() writes the loss of each row, unweighted; null: nowhere
   std::size_t size() const { return end - begin; }
 };
 std::size_t row_count(std::span<const RowRange> rows);

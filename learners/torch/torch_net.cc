@@ -242,11 +242,13 @@ Status TorchNet::loss_gradients(std::span<const RowRange> parts, const Loss& los
   return on_device(device_, "training pass", [&] {
     Mean mean{loss, sums};
     gather(parts, &mean);
+    at::Tensor unweighted;
     at::Tensor weighted;
     {
       const c10::AutoGradMode with_grad(true);
       outputs_ = run();
-      weighted = row_losses(outputs_, mean.targets, shape_->task, loss.options()) * mean.weights;
+      unweighted = row_losses(outputs_, mean.targets, shape_->task, loss.options());
+      weighted = unweighted * mean.weights;
     }
     weighted.backward(at::full_like(weighted, static_cast<double>(1.0F / static_cast<float>(count_))));
     outputs_ = outputs_.detach();
@@ -260,10 +262,18 @@ Status TorchNet::loss_gradients(std::span<const RowRange> parts, const Loss& los
       begin += signed_size(part.size());
     }
     numbers.push_back(squared_norm());
-    const at::Tensor host = at::stack(numbers).cpu();  // the step's one wait
+    at::Tensor all = at::stack(numbers);
+    const bool each = std::any_of(parts.begin(), parts.end(), [](const auto& part) { return part.losses != nullptr; });
+    if (each) all = at::cat({all, unweighted.detach().view({-1}).to(at::kDouble)});
+    const at::Tensor host = all.cpu();  // the step's one wait
     const double* value = host.const_data_ptr<double>();
     for (auto& sum : sums) sum.weighted = *value++;
-    squared_norm_ = *value;
+    squared_norm_ = *value++;
+    for (const auto& part : parts) {
+      if (!each) break;
+      if (part.losses != nullptr) std::copy(value, value + part.size(), part.losses);
+      value += part.size();
+    }
     return Status::ok();
   });
 }

@@ -69,10 +69,12 @@ class Learner::Impl {
     const std::size_t fresh = input.fresh->size();
     const std::size_t steps = (fresh + fresh_rows_ - 1) / fresh_rows_;
     const std::size_t replay = input.replay == nullptr ? 0 : std::min(input.replay->size(), steps * replay_rows_);
+    const bool each_loss = input.replay_losses.size() >= replay;
     RoundReport report;
     for (std::size_t s = 0; s < steps; ++s) {
-      const MiniBatch batch{{input.fresh, s * fresh_rows_, std::min((s + 1) * fresh_rows_, fresh)},
-                            {input.replay, s * replay / steps, (s + 1) * replay / steps}};
+      MiniBatch batch{{input.fresh, s * fresh_rows_, std::min((s + 1) * fresh_rows_, fresh)},
+                      {input.replay, s * replay / steps, (s + 1) * replay / steps}};
+      if (each_loss && batch.replay.size() > 0) batch.replay.losses = input.replay_losses.data() + batch.replay.begin;
       TRY(step(batch, report).with_context("training step"));
     }
     strategy_->end_round(engine_->model());

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -52,6 +53,8 @@ struct RoundInput {
   const EncodedBatch* fresh = nullptr;   // rows [0, size) in order, held-out ones left out already
   const EncodedBatch* replay = nullptr;  // sampled rows; null or empty while there is no memory
   std::uint64_t round = 0;
+  // Room for the loss of each replayed row before the step that trained on it; what is not reached stays as it is.
+  std::span<float> replay_losses = {};
 };
 
 struct RoundReport {

@@ -170,6 +170,23 @@ TEST(ConfigErrors, OptionsMustAgree) {
   EXPECT_SAYS(errors_of("learning: {batch_size: 1}"), "a batch of 1 at replay_ratio 0.5 leaves");
   EXPECT_SAYS(errors_of("memory: {capacity_events: 0}"), "memory.capacity_events: is 0, but strategy er");
   EXPECT_EQ(errors_of("memory: {capacity_events: 0}\nlearning: {strategy: finetune}"), "");
+  EXPECT_EQ(errors_of("memory: {capacity_events: 0, policy: unbounded, capacity_bytes: 1GiB}"), "");
+  EXPECT_SAYS(errors_of("memory: {policy: unbounded}"),
+              "memory.policy: unbounded keeps everything up to a number of bytes; give memory.capacity_bytes");
+  EXPECT_SAYS(errors_of("memory: {policy: newest}"), "expected one of reservoir, sliding_window, class_balanced");
+  EXPECT_SAYS(errors_of("model: {task: regression}\nmemory: {policy: class_balanced}"),
+              "memory.policy: class_balanced is for classes");
+  EXPECT_SAYS(errors_of("model: {task: regression}\nmemory: {sampling: class_balanced}"),
+              "memory.sampling: class_balanced is for classes");
+  EXPECT_SAYS(errors_of("model: {task: multiclass, classes: 70k}\nmemory: {sampling: class_balanced}"),
+              "memory.sampling: class_balanced takes up to 65536 classes");
+  EXPECT_SAYS(errors_of("memory: {priority_alpha: 0.9}"), "memory.priority_alpha: belongs to `sampling: priority`");
+  EXPECT_EQ(errors_of("memory: {priority_alpha: 0.9, sampling: priority}"), "");
+  EXPECT_SAYS(errors_of("memory: {recency_half_life_events: 9k}"), "belongs to `sampling: recency`");
+  EXPECT_EQ(errors_of("memory: {recency_half_life_events: 9k, sampling: recency}"), "");
+  EXPECT_SAYS(errors_of("memory: {sampling: priority}\nlearning: {strategy: finetune}"),
+              "memory.sampling: nothing is replayed");
+  EXPECT_SAYS(errors_of("memory: {capacity_bytes: 10}"), "memory.capacity_bytes: must be");
   EXPECT_SAYS(errors_of("learning: {momentum: 0.9}"), "learning.momentum: belongs to `optimizer: sgd`");
   EXPECT_SAYS(errors_of("learning: {optimizer: sgd, nesterov: true}"), "needs a momentum above 0");
   EXPECT_SAYS(errors_of("learning: {loss: mse}"), "is for regressions");

@@ -71,11 +71,29 @@ class SyntheticSource final : public EventSource {
 
 struct Outcome {
   std::string learner;
+  std::string memory;  // header, slots and metadata
   PipelineSnapshot snapshot;
   std::vector<PartitionLedger> ledger;
   StateHash state;
   std::map<std::uint64_t, StateHash> checkpoints;  // by the last event that each has seen
 };
+
+// The replay memory as the newest checkpoint has it.
+Result<std::string> stored_memory(Store& store) {
+  const auto checkpoint = TRY(store.latest_checkpoint());
+  if (!checkpoint) return not_found("no checkpoint");
+  const auto header = checkpoint->blobs.find(kReplayBlob);
+  if (header == checkpoint->blobs.end()) return not_found("no replay memory");
+  const ReplaySummary summary = TRY(ReplayMemory::summary(header->second));
+  std::string bytes = header->second;
+  for (const std::uint32_t space : {kReplaySpace, kReplayMetadataSpace}) {
+    TRY(store.read_pages(checkpoint->info.id, space, [&](std::uint64_t page, std::string_view rows) {
+      if (page * kSlotsPerPage < summary.size) bytes += rows;
+      return Status::ok();
+    }));
+  }
+  return bytes;
+}
 
 class PipelineRecovery : public ::testing::Test {
  protected:
@@ -120,7 +138,10 @@ class PipelineRecovery : public ::testing::Test {
     TRY(pipeline->run(stop));
     if (!stop) TRY(pipeline->finish());
     Outcome outcome;
-    if (!stop) outcome.learner = pipeline->learner_bytes();  // a stopped one may still be training
+    if (!stop) {  // a stopped one may still be training
+      outcome.learner = pipeline->learner_bytes();
+      outcome.memory = TRY(stored_memory(*store));
+    }
     outcome.snapshot = pipeline->snapshot();
     outcome.ledger = store->ledger();
     outcome.state = TRY(pipeline->state_hash());
@@ -172,6 +193,7 @@ class PipelineRecovery : public ::testing::Test {
 
 void expect_same(const Outcome& stopped, const Outcome& uninterrupted) {
   EXPECT_TRUE(stopped.learner == uninterrupted.learner) << "the learner's state differs";
+  EXPECT_TRUE(stopped.memory == uninterrupted.memory) << "the replay memory differs";
   EXPECT_EQ(stopped.ledger, uninterrupted.ledger);
   EXPECT_EQ(stopped.snapshot.events, uninterrupted.snapshot.events);
   EXPECT_EQ(stopped.snapshot.rounds, uninterrupted.snapshot.rounds);
@@ -335,6 +357,64 @@ TEST_F(PipelineRecovery, StateHashDependsOnTheSeed) {
   EXPECT_NE(one->state.whole, other->state.whole);
   EXPECT_EQ(one->state.parts.at("encoder"), other->state.parts.at("encoder"));
 }
+
+struct MemoryChoice {
+  const char* name;
+  setting::Policy policy;
+  setting::Sampling sampling;
+  std::int64_t ttl_ms = 0;
+};
+
+class PipelineRecoveryOfMemory : public PipelineRecovery, public ::testing::WithParamInterface<MemoryChoice> {
+ protected:
+  PipelineRecoveryOfMemory() {
+    config_.memory.policy = GetParam().policy;
+    config_.memory.sampling = GetParam().sampling;
+    config_.memory.ttl_ms = GetParam().ttl_ms;
+    config_.memory.capacity_bytes = 60'000;
+    config_.memory.recency_half_life_events = 400;
+  }
+};
+
+TEST_P(PipelineRecoveryOfMemory, ContinuesToTheBitAfterStopsAnywhere) {
+  const auto whole = TemporaryFolder::create("freshet-test");
+  const auto uninterrupted = live(whole->path(), 1, kEvents + 1);
+  ASSERT_TRUE(uninterrupted.is_ok()) << uninterrupted.status().to_string();
+  EXPECT_GT(uninterrupted->snapshot.memory_events, 100U);
+  for (std::uint64_t seed = 1; seed <= 2; ++seed) {
+    SCOPED_TRACE(fmt::format("stops and distances of checkpoints chosen by seed {}", seed));
+    Rng stops(seed);
+    const auto folder = TemporaryFolder::create("freshet-test");
+    std::int64_t stop_after = 0;
+    Result<Outcome> outcome = unavailable("not run");
+    for (int life = 0; life < 12 && stop_after <= kEvents; ++life) {
+      stop_after += 1 + static_cast<std::int64_t>(stops.below(1500));
+      config_.checkpoint.every_events = 200 + stops.below(1000);
+      outcome = live(folder->path(), seed * 100 + static_cast<std::uint64_t>(life), stop_after);
+      ASSERT_TRUE(outcome.is_ok()) << outcome.status().to_string();
+    }
+    ASSERT_GT(stop_after, kEvents);
+    expect_same(*outcome, *uninterrupted);
+  }
+}
+
+// Every policy and every sampler once at least; with and without a time to live.
+INSTANTIATE_TEST_SUITE_P(
+    PoliciesAndSamplers, PipelineRecoveryOfMemory,
+    ::testing::Values(
+        MemoryChoice{"reservoir_priority", setting::Policy::kReservoir, setting::Sampling::kPriority},
+        MemoryChoice{"reservoir_recency_ttl", setting::Policy::kReservoir, setting::Sampling::kRecency, 600'000'000},
+        MemoryChoice{"sliding_window_priority_ttl", setting::Policy::kSlidingWindow, setting::Sampling::kPriority,
+                     400'000'000},
+        MemoryChoice{"class_balanced_class_balanced", setting::Policy::kClassBalanced,
+                     setting::Sampling::kClassBalanced},
+        MemoryChoice{"loss_prioritised_uniform", setting::Policy::kLossPrioritised, setting::Sampling::kUniform},
+        MemoryChoice{"loss_prioritised_priority_ttl", setting::Policy::kLossPrioritised, setting::Sampling::kPriority,
+                     600'000'000},
+        MemoryChoice{"time_stratified_recency", setting::Policy::kTimeStratified, setting::Sampling::kRecency},
+        MemoryChoice{"time_stratified_priority", setting::Policy::kTimeStratified, setting::Sampling::kPriority},
+        MemoryChoice{"unbounded_class_balanced", setting::Policy::kUnbounded, setting::Sampling::kClassBalanced}),
+    [](const auto& tested) { return tested.param.name; });
 
 TEST_F(PipelineRecovery, AFinishedRunGoesOnFromItsEnd) {
   const auto folder = TemporaryFolder::create("freshet-test");

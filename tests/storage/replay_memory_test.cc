@@ -1,67 +1,18 @@
 #include "storage/replay_memory.h"
 
-#include <gtest/gtest.h>
-
-#include <algorithm>
-#include <cmath>
-#include <map>
-#include <set>
-
+#include "core/bytes.h"
 #include "storage/payload_garbage.h"
+#include "tests/storage/replay_fixture.h"
 
 namespace freshet {
 namespace {
-
-using Pages = std::map<std::uint64_t, std::string>;
-
-std::unique_ptr<ReplayMemory> make(const ReplayOptions& options) {
-  auto memory = ReplayMemory::create(options);
-  EXPECT_TRUE(memory.is_ok()) << memory.status().to_string();
-  return std::move(memory).value();
-}
-
-std::vector<std::uint64_t> held(const ReplayMemory& memory) {
-  std::vector<std::uint64_t> seqs;
-  for (std::uint64_t slot = 0; slot < memory.size(); ++slot) seqs.push_back(memory.slots().seq(slot));
-  return seqs;
-}
-
-// Chi-square of counts that should be equal, over its degrees of freedom, where each count is a sum of `draws` draws of
-// probability p: near 1; the bounds lie five standard deviations away.
-void expect_uniform(const std::map<std::uint64_t, std::uint64_t>& counts, double draws, const std::string& what) {
-  double total = 0;
-  for (const auto& [key, count] : counts) total += static_cast<double>(count);
-  const double expected = total / static_cast<double>(counts.size());
-  const double p = expected / draws;
-  double statistic = 0;
-  for (const auto& [key, count] : counts) statistic += std::pow(static_cast<double>(count) - expected, 2);
-  statistic /= expected * (1 - p);
-  const auto freedom = static_cast<double>(counts.size() - 1);
-  const double deviation = std::sqrt(2 * freedom);
-  EXPECT_GT(statistic, freedom - 5 * deviation) << what;
-  EXPECT_LT(statistic, freedom + 5 * deviation) << what;
-}
-
-TEST(Reservoir, EveryEventIsHeldWithTheSameProbability) {
-  constexpr std::uint64_t kSeeds = 4000;
-  std::map<std::uint64_t, std::uint64_t> counts;
-  for (std::uint64_t seq = 1; seq <= 200; ++seq) counts[seq] = 0;
-  std::vector<std::uint64_t> released;
-  for (std::uint64_t seed = 0; seed < kSeeds; ++seed) {
-    const auto memory = make({.capacity_events = 20, .seed = seed});
-    for (std::uint64_t seq = 1; seq <= 200; ++seq) memory->insert({.seq = seq}, released);
-    ASSERT_EQ(memory->size(), 20U);
-    for (const std::uint64_t seq : held(*memory)) ++counts[seq];
-  }
-  expect_uniform(counts, kSeeds, "reservoir of 20 over 200 events");
-}
 
 TEST(Reservoir, StaysUniformOverTheLivingWhenEventsAge) {
   constexpr std::uint64_t kSeeds = 4000;
   std::map<std::uint64_t, std::uint64_t> counts;
   std::vector<std::uint64_t> released;
   for (std::uint64_t seed = 0; seed < kSeeds; ++seed) {
-    const auto memory = make({.capacity_events = 20, .ttl_ms = 100'000, .seed = seed});
+    const auto memory = make_memory({.capacity_events = 20, .ttl_ms = 100'000, .seed = seed});
     // Bursts: 3 events a second in every other 50 seconds, 1 a second between, so that the population swings.
     std::uint64_t seq = 0;
     for (std::int64_t second = 1; second <= 330; ++second) {
@@ -85,174 +36,47 @@ TEST(Reservoir, StaysUniformOverTheLivingWhenEventsAge) {
       }
     }
   }
-  expect_uniform(counts, kSeeds, "reservoir of 20 with a time to live of 100 s");
+  std::vector<std::uint64_t> living;
+  double total = 0;
+  for (const auto& [seq, count] : counts) {
+    living.push_back(count);
+    total += static_cast<double>(count);
+  }
+  const auto events = static_cast<double>(living.size());
+  expect_probabilities(living, std::vector<double>(living.size(), total / events / kSeeds), kSeeds,
+                       "reservoir of 20 with a time to live of 100 s");
 }
 
 TEST(Reservoir, IsTheSameForTheSameSeed) {
   std::vector<std::uint64_t> released_a;
   std::vector<std::uint64_t> released_b;
-  const auto a = make({.capacity_events = 100, .seed = 9});
-  const auto b = make({.capacity_events = 100, .seed = 9});
-  const auto c = make({.capacity_events = 100, .seed = 10});
+  const auto a = make_memory({.capacity_events = 100, .seed = 9});
+  const auto b = make_memory({.capacity_events = 100, .seed = 9});
+  const auto c = make_memory({.capacity_events = 100, .seed = 10});
   std::vector<std::uint64_t> ignored;
   for (std::uint64_t seq = 1; seq <= 5000; ++seq) {
     a->insert({.seq = seq}, released_a);
     b->insert({.seq = seq}, released_b);
     c->insert({.seq = seq}, ignored);
   }
-  EXPECT_EQ(held(*a), held(*b));
+  EXPECT_EQ(held_seqs(*a), held_seqs(*b));
   EXPECT_EQ(released_a, released_b);
-  EXPECT_NE(held(*a), held(*c));
+  EXPECT_NE(held_seqs(*a), held_seqs(*c));
 }
-
-class EveryPolicy : public ::testing::TestWithParam<std::string> {};
-
-TEST_P(EveryPolicy, ReleasesEachSeqOnceOrHoldsIt) {
-  const auto memory = make({.policy = GetParam(), .capacity_events = 700, .ttl_ms = 3'000'000, .seed = 2});
-  std::vector<std::uint64_t> released;
-  for (std::uint64_t seq = 1; seq <= 6000; ++seq) {
-    memory->insert(
-        {.seq = seq, .time_ms = static_cast<std::int64_t>(seq) * 1000, .group = static_cast<std::uint16_t>(seq % 3)},
-        released);
-    if (seq % 100 == 0) memory->expire(static_cast<std::int64_t>(seq) * 1000 - 3'000'000, released);
-    ASSERT_LE(memory->size(), 700U);
-    if (seq == 4000) {
-      const auto some = held(*memory);
-      std::vector<std::uint64_t> gone(some.begin(), some.begin() + 10);
-      std::sort(gone.begin(), gone.end());
-      memory->erase(gone, released);
-    }
-  }
-  auto all = held(*memory);
-  all.insert(all.end(), released.begin(), released.end());
-  std::sort(all.begin(), all.end());
-  ASSERT_EQ(all.size(), 6000U);
-  for (std::uint64_t seq = 1; seq <= 6000; ++seq) ASSERT_EQ(all[seq - 1], seq);
-  EXPECT_GT(memory->size(), 300U);
-  EXPECT_EQ(memory->seen(), 6000U);
-}
-
-// Pages are taken at checkpoints only, so that a page that was not marked as changed shows as a difference.
-TEST_P(EveryPolicy, GoesOnAlikeAfterSaveAndLoad) {
-  const ReplayOptions options{.policy = GetParam(), .capacity_events = 1300, .ttl_ms = 4'000'000, .seed = 4};
-  const auto original = make(options);
-  std::vector<std::uint64_t> released;
-  Pages pages;
-  std::uint64_t seq = 0;
-  const auto feed = [](ReplayMemory& memory, std::uint64_t& at, std::uint64_t count, std::vector<std::uint64_t>& out) {
-    for (std::uint64_t i = 0; i < count; ++i) {
-      ++at;
-      memory.insert({.seq = at,
-                     .time_ms = static_cast<std::int64_t>(at) * 1000,
-                     .group = static_cast<std::uint16_t>(at * at % 5)},
-                    out);
-      if (at % 500 == 0) memory.expire(static_cast<std::int64_t>(at) * 1000 - 4'000'000, out);
-    }
-  };
-  for (int checkpoint = 0; checkpoint < 12; ++checkpoint) {
-    feed(*original, seq, 731, released);
-    original->dirty_pages([&](std::uint64_t index, std::string_view bytes) { pages[index] = std::string(bytes); });
-    original->clear_dirty();
-    const auto copy = make(options);
-    ASSERT_TRUE(copy->load_begin(original->header()).is_ok());
-    for (const auto& [index, bytes] : pages) ASSERT_TRUE(copy->load_page(index, bytes).is_ok());
-    ASSERT_TRUE(copy->load_end().is_ok());
-    ASSERT_EQ(held(*copy), held(*original));
-    ASSERT_EQ(copy->header(), original->header());
-    if (checkpoint % 4 == 3) {
-      std::vector<std::uint64_t> released_copy;
-      std::vector<std::uint64_t> released_original;
-      std::uint64_t copy_seq = seq;
-      feed(*copy, copy_seq, 2000, released_copy);
-      feed(*original, seq, 2000, released_original);
-      ASSERT_EQ(held(*copy), held(*original));
-      ASSERT_EQ(released_copy, released_original);
-      ASSERT_EQ(copy->header(), original->header());
-    }
-  }
-}
-
-INSTANTIATE_TEST_SUITE_P(ReplayMemory, EveryPolicy, ::testing::Values("reservoir", "sliding_window", "class_balanced"),
-                         [](const auto& tested) { return tested.param; });
 
 TEST(SlidingWindow, HoldsTheNewest) {
-  const auto memory = make({.policy = "sliding_window", .capacity_events = 10});
+  const auto memory = make_memory({.policy = "sliding_window", .capacity_events = 10});
   std::vector<std::uint64_t> released;
   for (std::uint64_t seq = 1; seq <= 37; ++seq) memory->insert({.seq = seq}, released);
-  auto seqs = held(*memory);
+  auto seqs = held_seqs(*memory);
   std::sort(seqs.begin(), seqs.end());
   EXPECT_EQ(seqs, (std::vector<std::uint64_t>{28, 29, 30, 31, 32, 33, 34, 35, 36, 37}));
   EXPECT_EQ(released.front(), 1U);
   EXPECT_EQ(released.size(), 27U);
 }
 
-TEST(ClassBalanced, GivesGroupsEqualShareAndEachIsUniform) {
-  constexpr std::uint64_t kSeeds = 1500;
-  std::map<std::uint64_t, std::uint64_t> common;
-  std::map<std::uint64_t, std::uint64_t> rare;
-  const auto group_of = [](std::uint64_t seq) {
-    return static_cast<std::uint16_t>(seq % 20 == 0 ? 1 : seq % 100 == 1 ? 2 : 0);
-  };
-  for (std::uint64_t seq = 1; seq <= 1000; ++seq) {
-    if (group_of(seq) == 0) common[seq] = 0;
-    if (group_of(seq) == 1) rare[seq] = 0;
-  }
-  std::vector<std::uint64_t> released;
-  for (std::uint64_t seed = 0; seed < kSeeds; ++seed) {
-    const auto memory = make({.policy = "class_balanced", .capacity_events = 60, .seed = seed});
-    for (std::uint64_t seq = 1; seq <= 1000; ++seq) memory->insert({.seq = seq, .group = group_of(seq)}, released);
-    std::map<std::uint16_t, int> sizes;
-    for (const std::uint64_t seq : held(*memory)) {
-      ++sizes[group_of(seq)];
-      if (group_of(seq) == 0) ++common[seq];
-      if (group_of(seq) == 1) ++rare[seq];
-    }
-    ASSERT_EQ(sizes[2], 10);  // all there are
-    ASSERT_NEAR(sizes[0], 25, 1);
-    ASSERT_NEAR(sizes[1], 25, 1);
-  }
-  expect_uniform(common, kSeeds, "the common group");
-  expect_uniform(rare, kSeeds, "the rare group");
-}
-
-TEST(ReplaySample, IsUniformAndDistinct) {
-  const auto memory = make({.capacity_events = 50});
-  std::vector<std::uint64_t> released;
-  for (std::uint64_t seq = 1; seq <= 50; ++seq) memory->insert({.seq = seq}, released);
-  for (const std::uint64_t n : {1ULL, 10ULL, 40ULL}) {
-    Rng rng(n);
-    constexpr std::uint64_t kDraws = 5000;
-    std::map<std::uint64_t, std::uint64_t> counts;
-    for (std::uint64_t seq = 1; seq <= 50; ++seq) counts[seq] = 0;
-    std::vector<std::uint64_t> drawn;
-    for (std::uint64_t i = 0; i < kDraws; ++i) {
-      drawn.clear();
-      memory->sample(n, rng, drawn);
-      ASSERT_EQ(std::set<std::uint64_t>(drawn.begin(), drawn.end()).size(), n);
-      for (const std::uint64_t seq : drawn) ++counts[seq];
-    }
-    expect_uniform(counts, kDraws, "sample of " + std::to_string(n));
-  }
-}
-
-TEST(ReplaySample, OfMoreThanThereAreIsAsEvenAsItCanBe) {
-  const auto memory = make({.capacity_events = 10});
-  std::vector<std::uint64_t> released;
-  std::vector<std::uint64_t> drawn;
-  Rng rng(1);
-  memory->sample(5, rng, drawn);
-  EXPECT_TRUE(drawn.empty());
-  for (std::uint64_t seq = 1; seq <= 10; ++seq) memory->insert({.seq = seq}, released);
-  memory->sample(34, rng, drawn);
-  ASSERT_EQ(drawn.size(), 34U);
-  for (std::uint64_t seq = 1; seq <= 10; ++seq) {
-    const auto times = std::count(drawn.begin(), drawn.end(), seq);
-    EXPECT_TRUE(times == 3 || times == 4) << seq << " came " << times << " times";
-  }
-}
-
 TEST(ReplayMemory, OldEventsLeaveByEventTimeAlone) {
-  const auto memory = make({.capacity_events = 100, .ttl_ms = 10'000});
+  const auto memory = make_memory({.capacity_events = 100, .ttl_ms = 10'000});
   std::vector<std::uint64_t> released;
   memory->insert({.seq = 1, .time_ms = 5'000}, released);
   memory->insert({.seq = 2, .time_ms = 9'999'000}, released);  // far ahead: nothing happens until the watermark says so
@@ -266,35 +90,93 @@ TEST(ReplayMemory, OldEventsLeaveByEventTimeAlone) {
 }
 
 TEST(ReplayMemory, RefusesAStateOfAnotherShape) {
-  const auto memory = make({.capacity_events = 100});
+  const auto memory = make_memory({.capacity_events = 100});
   const std::string header = memory->header();
-  EXPECT_EQ(make({.capacity_events = 200})->load_begin(header).code(), Code::kFailedPrecondition);
-  EXPECT_EQ(make({.policy = "sliding_window", .capacity_events = 100})->load_begin(header).code(),
-            Code::kFailedPrecondition);
-  EXPECT_EQ(memory->load_begin(std::string_view(header).substr(0, header.size() - 1)).code(), Code::kDataLoss);
-  EXPECT_EQ(memory->load_begin("").code(), Code::kDataLoss);
+  const auto code = [&](const ReplayOptions& options, std::string_view bytes) {
+    return load_memory(*make_memory(options), bytes, {}).code();
+  };
+  EXPECT_EQ(code({.capacity_events = 100}, header), Code::kOk);
+  EXPECT_EQ(code({.capacity_events = 200}, header), Code::kFailedPrecondition);
+  EXPECT_EQ(code({.policy = "sliding_window", .capacity_events = 100}, header), Code::kFailedPrecondition);
+  EXPECT_EQ(code({.capacity_events = 100, .sampling = "recency"}, header), Code::kFailedPrecondition);
+  EXPECT_EQ(code({.capacity_events = 100}, std::string_view(header).substr(0, header.size() - 1)), Code::kDataLoss);
+  EXPECT_EQ(code({.capacity_events = 100}, ""), Code::kDataLoss);
+  std::string newer = header;
+  newer[0] = 99;
+  EXPECT_EQ(code({.capacity_events = 100}, newer), Code::kFailedPrecondition);
   EXPECT_EQ(ReplayMemory::create({.policy = "best"}).code(), Code::kInvalidArgument);
-  EXPECT_EQ(ReplayMemory::create({.capacity_events = 0}).code(), Code::kInvalidArgument);
+}
+
+TEST(ReplayMemory, WithoutRoomReleasesWhatItIsOffered) {
+  StoppableMemory memory({.capacity_events = 0});
+  std::vector<std::uint64_t> released;
+  for (std::uint64_t seq = 1; seq <= 3; ++seq) memory->insert({.seq = seq}, released);
+  EXPECT_EQ(released, (std::vector<std::uint64_t>{1, 2, 3}));
+  std::vector<std::uint64_t> drawn;
+  Rng rng(1);
+  memory->sample(4, rng, drawn);
+  EXPECT_TRUE(drawn.empty());
+  memory.checkpoint();
+  memory.restart();
+  EXPECT_EQ(memory->seen(), 3U);
+}
+
+// A checkpoint from before there were samplers and metadata.
+TEST(ReplayMemory, TakesOverAHeaderOfFormat1) {
+  StoppableMemory memory({.capacity_events = 1000, .ttl_ms = 500'000, .seed = 3});
+  std::vector<std::uint64_t> released;
+  for (std::uint64_t seq = 1; seq <= 3000; ++seq) {
+    memory->insert({.seq = seq, .time_ms = static_cast<std::int64_t>(seq) * 100}, released);
+  }
+  memory.checkpoint();
+  const std::string now = memory.header();
+  ByteWriter before;
+  before.put<std::uint32_t>(1);
+  before.put_text("reservoir");
+  before.put<std::uint64_t>(1000);
+  before.put<std::int64_t>(500'000);
+  const std::size_t size_at = 4 + 8 + 9 + 8 + 8;
+  before.append(now.data() + size_at, 16);  // size, seen
+  const std::size_t added = 8 + 8 + (8 + 7) + 8 + 8;
+  before.append(now.data() + size_at + 16 + added, now.size() - size_at - 16 - added);
+  Pages pages = memory.pages();
+  std::erase_if(pages, [](const auto& page) { return page.first.first != kReplaySpace; });
+  const auto old = make_memory({.capacity_events = 1000, .ttl_ms = 500'000, .seed = 1});
+  const Status loaded = load_memory(*old, before.buffer(), pages);
+  ASSERT_TRUE(loaded.is_ok()) << loaded.to_string();
+  EXPECT_EQ(held_seqs(*old), held_seqs(*memory));
+  EXPECT_EQ(old->header(), now);
+  EXPECT_TRUE(std::isnan(old->metadata().loss(17)));
+  std::uint64_t metadata_pages = 0;
+  old->dirty_pages([&](std::uint32_t space, std::uint64_t, std::string_view) {
+    metadata_pages += space == kReplayMetadataSpace ? 1 : 0;
+  });
+  EXPECT_EQ(metadata_pages, 2U) << "the next checkpoint must write what this one lacks";
+  const auto summary = ReplayMemory::summary(before.buffer());
+  ASSERT_TRUE(summary.is_ok());
+  EXPECT_EQ(summary->sampling, "uniform");
+  EXPECT_EQ(summary->metadata_bytes, 0U);
 }
 
 TEST(ReplayMemory, NoticesMissingAndTornPages) {
   const ReplayOptions options{.capacity_events = 2000};
-  const auto memory = make(options);
+  StoppableMemory memory(options);
   std::vector<std::uint64_t> released;
   for (std::uint64_t seq = 1; seq <= 1500; ++seq) memory->insert({.seq = seq}, released);
-  Pages pages;
-  memory->dirty_pages([&](std::uint64_t index, std::string_view bytes) { pages[index] = std::string(bytes); });
-  ASSERT_EQ(pages.size(), 3U);
-  const auto copy = make(options);
-  ASSERT_TRUE(copy->load_begin(memory->header()).is_ok());
-  ASSERT_TRUE(copy->load_page(0, pages[0]).is_ok());
-  EXPECT_EQ(copy->load_end().code(), Code::kDataLoss);
-  EXPECT_EQ(copy->load_page(2, pages[2]).code(), Code::kDataLoss);
-  EXPECT_EQ(copy->load_page(1, std::string_view(pages[1]).substr(8)).code(), Code::kDataLoss);
+  memory.checkpoint();
+  ASSERT_EQ(memory.pages().size(), 6U);
+  for (const std::uint64_t page : {0U, 1U, 2U}) {
+    Pages pages = memory.pages();
+    std::string& bytes = pages.at({kReplaySpace, page});
+    bytes = bytes.substr(8);
+    EXPECT_EQ(load_memory(*make_memory(options), memory.header(), pages).code(), Code::kDataLoss);
+    pages.erase({kReplaySpace, page});
+    EXPECT_EQ(load_memory(*make_memory(options), memory.header(), pages).code(), Code::kDataLoss);
+  }
 }
 
 TEST(ReplayMemory, MarksOnlyChangedPages) {
-  const auto memory = make({.capacity_events = 5120});
+  const auto memory = make_memory({.capacity_events = 5120});
   std::vector<std::uint64_t> released;
   for (std::uint64_t seq = 1; seq <= 5120; ++seq) memory->insert({.seq = seq}, released);
   EXPECT_EQ(memory->slots().dirty_count(), 10U);

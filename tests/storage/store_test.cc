@@ -204,7 +204,8 @@ TEST(StoreInspect, ReportsPartitionsOrderCheckpointsAndMemory) {
   Opened opened;
   ASSERT_OK(open_into(opened, options_for(folder.store()), identity_of(flights_spec())));
   ASSERT_OK(opened.store->append(Batch(1).events(0, 5, 10).skip({0, 20}, SkipReason::kMalformed).cut(1).view()));
-  auto memory = ReplayMemory::create({.capacity_events = 4});
+  auto memory =
+      ReplayMemory::create({.capacity_events = 4, .capacity_bytes = 1000, .record_bytes = 100, .sampling = "recency"});
   ASSERT_OK(memory.status());
   std::vector<std::uint64_t> released;
   for (std::uint64_t seq = 1; seq <= 10; ++seq) (*memory)->insert({.seq = seq}, released);
@@ -227,7 +228,9 @@ TEST(StoreInspect, ReportsPartitionsOrderCheckpointsAndMemory) {
   for (const char* part :
        {R"("partition":0,"first_offset":5,"last_offset":20,"next_offset":21,"learnt":10,"skipped":1)",
         R"("skipped_by_reason":{"malformed":1})", R"("gaps":1,"missing":5,"hash":")", R"("last_seq":10)",
-        R"("round_cuts":1)", R"("memory":{"policy":"reservoir","events":4,"capacity_events":4)", R"("time_ms":1234)"}) {
+        R"("round_cuts":1)", R"("memory":{"policy":"reservoir","events":4,"capacity_events":4)",
+        R"("seen":10,"bytes":400,"capacity_bytes":1000,"sampling":"recency","metadata_bytes":40})",
+        R"("time_ms":1234)"}) {
     EXPECT_NE(json.find(part), std::string::npos) << part << "\n" << json;
   }
   EXPECT_GT(report->bytes_on_disk, 0U);

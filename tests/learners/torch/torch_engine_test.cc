@@ -217,5 +217,25 @@ TEST(TorchEngine, FailsInWordsWhereItsDeviceIsNotThere) {
   EXPECT_EQ(Learner::create(native, engine_layout(), absent).code(), Code::kInvalidArgument);
 }
 
+// Replay priorities live on these: of each replayed row, before the step that trains on it, unweighted.
+TEST(TrainingEngines, TellTheLossOfEachReplayedRow) {
+  for (const EngineKind engine : {EngineKind::kNative, EngineKind::kTorch}) {
+    for (const Task task : {Task::kBinary, Task::kMulticlass, Task::kRegression}) {
+      const auto learner = make_learner(engine_options(Architecture::kWideDeep, task), engine);
+      const auto fresh = synthetic_events(engine_layout(), 4, kEngineSeed, task);
+      auto replay = synthetic_events(engine_layout(), 3, kEngineSeed + 1, task);
+      replay.weights[1] = 5.0F;
+      const auto want = learner->losses(replay).value();
+      std::vector<float> losses(3, -1.0F);
+      ASSERT_EQ(learner->train_round({&fresh, &replay, 0, losses})->steps, 1U);
+      expect_near_all(losses, want, 1e-5);
+      losses.resize(2);  // too little room: none
+      losses.assign(2, -1.0F);
+      ASSERT_TRUE(learner->train_round({&fresh, &replay, 1, losses}).is_ok());
+      EXPECT_EQ(losses, std::vector<float>(2, -1.0F));
+    }
+  }
+}
+
 }  // namespace
 }  // namespace freshet
