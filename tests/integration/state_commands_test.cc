@@ -190,7 +190,7 @@ TEST_F(StateOfARunningDaemon, IsBackedUpCompactedAndProvedWhilePredictionsGoOn) 
       ++predictions;
     }
     ASSERT_EQ(backup.wait(kPatience).value_or(-1), 0) << backup.errors();
-    EXPECT_NE(backup.output().find("\"id\": " + std::to_string(i + 1)), std::string::npos) << backup.output();
+    EXPECT_NE(backup.output().find("\"id\":" + std::to_string(i + 1)), std::string::npos) << backup.output();
   }
   EXPECT_GT(predictions, 3);
   const double before = daemon().status("events");
