@@ -20,7 +20,7 @@ constexpr std::uint64_t kMappedStep = std::uint64_t{64} << 20;
 
 MappedBytes::~MappedBytes() {
   if (file_ < 0) {
-    std::free(data_);  // NOLINT(cppcoreguidelines-no-malloc): realloc moves large arrays without a copy
+    std::free(data_);  // from realloc, which moves large arrays without a copy
     return;
   }
   if (data_ != nullptr) ::munmap(data_, capacity_);
@@ -73,7 +73,7 @@ bool MappedBytes::grow_mapping(std::uint64_t capacity) {
 void MappedBytes::grow_plain(std::uint64_t capacity) {
   if (capacity <= capacity_) return;
   const std::uint64_t wanted = std::max({capacity, capacity_ + capacity_ / 2, kPlainStep});
-  void* place = std::realloc(data_, wanted);  // NOLINT(cppcoreguidelines-no-malloc)
+  void* place = std::realloc(data_, wanted);
   if (place == nullptr) abort_with("out of memory");
   data_ = static_cast<std::byte*>(place);
   capacity_ = wanted;
@@ -81,7 +81,7 @@ void MappedBytes::grow_plain(std::uint64_t capacity) {
 
 // Back to plain memory, for good.
 void MappedBytes::leave_mapping() {
-  void* place = std::malloc(std::max<std::uint64_t>(size_, 1));  // NOLINT(cppcoreguidelines-no-malloc)
+  void* place = std::malloc(std::max<std::uint64_t>(size_, 1));
   if (place == nullptr) abort_with("out of memory");
   if (size_ != 0) std::memcpy(place, data_, size_);
   ::munmap(data_, capacity_);
