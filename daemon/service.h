@@ -87,7 +87,7 @@ class Service {
   std::unique_ptr<HttpServer> server_;
 
   std::atomic<bool> stopping_{false};
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable ended_;
   std::optional<Status> outcome_;  // of the pipeline
   bool stopped_ = false;

@@ -35,8 +35,8 @@ void write_partition(const PartitionLedger& ledger, std::string& json) {
                    ledger.skipped[reason]);
     first = false;
   }
-  fmt::format_to(out, "}},\"duplicates\":{},\"gaps\":{},\"missing\":{},\"hash\":\"{:016x}\"}}", ledger.duplicates(),
-                 ledger.gaps, ledger.missing, ledger.hash);
+  fmt::format_to(out, "}},\"duplicates\":{},\"gaps\":{},\"missing\":{},\"restarts\":{},\"hash\":\"{:016x}\"}}",
+                 ledger.duplicates(), ledger.gaps, ledger.missing, ledger.restarts, ledger.hash);
 }
 
 }  // namespace

@@ -181,7 +181,9 @@ Result<std::optional<Checkpoint>> Store::latest_checkpoint() {
     Result<Checkpoint> loaded = data_loss(fmt::format("the manifest of checkpoint {} is damaged", entry.id));
     if (entry.manifest.has_value()) loaded = self.load_checkpoint(*entry.manifest);
     if (loaded.is_ok()) {
-      if (i + 1 < self.kept.size() && !self.options.read_only) TRY(self.discard_after(i));
+      if (!self.options.read_only && (i + 1 < self.kept.size() || TRY(self.damaged_before(i)))) {
+        TRY(self.discard_after(i));
+      }
       return std::optional<Checkpoint>(std::move(loaded).value());
     }
     if (loaded.code() != Code::kDataLoss) return loaded.status();
@@ -195,6 +197,21 @@ Result<std::optional<Checkpoint>> Store::latest_checkpoint() {
       fmt::format("no checkpoint in {} is whole ({}); restore the folder from a backup, or move it away to "
                   "begin anew from what the broker still has",
                   self.options.path, reasons));
+}
+
+// Whether one before kept[good] is damaged: nobody would read it, but the next compaction would stop at its block.
+Result<bool> Store::Impl::damaged_before(std::size_t good) const {
+  for (std::size_t i = 0; i < good; ++i) {
+    if (!kept[i].manifest.has_value()) return true;
+    const auto loaded = load_checkpoint(*kept[i].manifest);
+    if (loaded.code() == Code::kDataLoss) {
+      log->warning("checkpoint_damaged", "an older checkpoint cannot be used; it is dropped, the newest one is whole",
+                   {{"checkpoint", kept[i].id}, {"error", loaded.status().to_string()}, {"path", options.path}});
+      return true;
+    }
+    if (!loaded.is_ok()) return loaded.status();
+  }
+  return false;
 }
 
 // Drops the damaged checkpoints after kept[good] with the page versions they wrote. The good ones move to a new family:
@@ -270,8 +287,10 @@ Status Store::Impl::discard_after(std::size_t good) {
   TRY(convert(db->DropColumnFamily(fresh), "repairing the checkpoints", options.path));
   db->DestroyColumnFamilyHandle(fresh).PermitUncheckedError();
   page_versions = std::move(versions);
-  log->warning("checkpoint_fallback", "went back to an older checkpoint; the log after it is redone",
-               {{"checkpoint", good_id}, {"dropped", static_cast<std::uint64_t>(kept.size() - good - 1)}});
+  if (good + 1 < kept.size()) {
+    log->warning("checkpoint_fallback", "went back to an older checkpoint; the log after it is redone",
+                 {{"checkpoint", good_id}, {"dropped", static_cast<std::uint64_t>(kept.size() - good - 1)}});
+  }
   const std::lock_guard lock(mutex);
   kept = std::move(whole);
   return Status::ok();
@@ -319,7 +338,7 @@ Status Store::read_pages(std::uint64_t id, std::uint32_t space,
     index = at;
     found = true;
   }
-  TRY(convert(rows->status(), "reading the slot table", path()));
+  TRY(convert(rows->status(), "reading the slot table (family memory)", path()));
   return show();
 }
 

@@ -115,6 +115,7 @@ struct Store::Impl {
   Result<Checkpoint> load_checkpoint(const Manifest& manifest) const;
   Status retire_oldest();
   Status discard_after(std::size_t good);
+  Result<bool> damaged_before(std::size_t good) const;
   std::string checkpoints_family_name(std::uint8_t which) const { return which == 0 ? "checkpoints" : "checkpoints.b"; }
 };
 

@@ -42,6 +42,13 @@ class ResumeOnWrite final : public rocksdb::EventListener {
   }
 };
 
+// RocksDB has one code for both: somebody holds the lock, and the lock file cannot be opened (a read-only volume).
+bool held_by_another(const rocksdb::Status& status) {
+  const std::string text = status.ToString();
+  return status.IsIOError() && (text.find("While lock file") != std::string::npos ||
+                                text.find("lock hold by current process") != std::string::npos);
+}
+
 rocksdb::DBOptions database_options(const StoreOptions& options) {
   rocksdb::DBOptions db;
   db.create_if_missing = options.create_if_missing;
@@ -171,7 +178,7 @@ Status Store::Impl::open_database() {
     status = rocksdb::DB::Open(db_options, options.path, descriptors, &handles, &opened);
   }
   if (!status.ok()) {
-    if (status.IsIOError() && status.ToString().find("lock") != std::string::npos) {
+    if (held_by_another(status)) {
       return failed_precondition(
           fmt::format("another process has the store at {} open; one daemon owns a store: stop the "
                       "other one or name another folder ({})",
@@ -270,7 +277,7 @@ Status Store::Impl::load() {
     const auto partition = static_cast<std::int32_t>(read_big_endian<std::uint32_t>(view(rows->key()), 0));
     ledger.set(TRY(decode_ledger(partition, view(rows->value()))));
   }
-  if (!rows->status().ok()) return convert(rows->status(), "reading the ledger", options.path);
+  if (!rows->status().ok()) return convert(rows->status(), "reading the ledger (family positions)", options.path);
   if (!options.read_only) {
     TRY(load_page_versions());
     // Deleting twice does no harm, and what the last run had deleted of it is not recorded.
@@ -291,7 +298,7 @@ Status Store::Impl::load_page_versions() {
     page_versions[{read_big_endian<std::uint32_t>(key, 0), read_big_endian<std::uint64_t>(key, 4)}] =
         read_big_endian<std::uint64_t>(key, 12);
   }
-  return convert(pages->status(), "reading the slot table", options.path);
+  return convert(pages->status(), "reading the slot table (family memory)", options.path);
 }
 
 Result<std::unique_ptr<Store>> Store::open(StoreOptions options, const std::optional<StoreIdentity>& identity, Log& log,

@@ -1,0 +1,106 @@
+#include "tests/integration/kill_nine.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdlib>
+#include <random>
+
+namespace freshet::test {
+namespace {
+
+std::uint64_t choose_seed() {
+  const char* const given = std::getenv("FRESHET_KILL_SEED");
+  const std::uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
+  fmt::print("seed {}; FRESHET_KILL_SEED={} chooses the same moments again\n", seed, seed);
+  return seed;
+}
+
+std::chrono::milliseconds up_to_ms(Rng& rng, std::uint64_t most) {
+  return std::chrono::milliseconds(static_cast<std::int64_t>(rng.below(most + 1)));
+}
+
+}  // namespace
+
+std::vector<std::string> KillNineTest::sets_for(const KillPlan& plan, const std::string& store) const {
+  auto sets = daemon_sets();
+  sets.push_back("memory.path=" + path(store));
+  // The same member each time, so that the group does not wait for the one that was killed.
+  sets.push_back("stream.group=" + store + "-" + topic);
+  sets.push_back("stream.properties.group.instance.id=" + store);
+  sets.emplace_back("checkpoint.every=100ms");
+  sets.emplace_back("memory.write_buffer=1MiB");  // tables are written and merged all the time
+  if (plan.counted_rounds) {
+    sets.emplace_back("learning.round.every=none");
+    sets.emplace_back("learning.round.go_live=next_cut");
+  } else {
+    sets.emplace_back("learning.round.every=150ms");
+    sets.emplace_back("learning.round.go_live=when_ready");
+  }
+  return sets;
+}
+
+void KillNineTest::live_and_die(const std::vector<std::string>& sets, Rng& rng) {
+  std::vector<std::string> words = {freshet_binary(), "run", "--config", example_config()};
+  auto all = sets;
+  all.emplace_back("serving.listen=127.0.0.1:0");
+  ChildProcess daemon(with_sets(std::move(words), all), {FRESHET_SOURCE_DIR, false});
+  const auto says = [&](const char* text) { return daemon.errors().find(text) != std::string::npos; };
+  const std::uint64_t moment = rng.below(4);
+  std::chrono::milliseconds wait{};
+  if (moment == 0) {
+    wait = up_to_ms(rng, 400);  // from its start: opening, recovering
+  } else if (moment == 1) {
+    wait = up_to_ms(rng, 250);
+    ASSERT_TRUE(daemon.wait_until([&] { return says("redo_begins") || says("partitions_assigned"); }, kPatience))
+        << daemon.errors();
+  } else {
+    wait = up_to_ms(rng, 1500);
+    ASSERT_TRUE(daemon.wait_until([&] { return says("partitions_assigned"); }, kPatience)) << daemon.errors();
+  }
+  const auto ended = daemon.wait(wait);
+  ASSERT_FALSE(ended.has_value()) << "it ended by itself with " << *ended << '\n' << daemon.errors();
+  daemon.signal(SIGKILL);
+  ASSERT_EQ(daemon.wait(kPatience), 128 + SIGKILL);
+}
+
+void KillNineTest::live(const std::vector<std::string>& sets, std::size_t events) {
+  Daemon daemon(example_config(), sets);
+  ASSERT_TRUE(daemon.up());
+  ASSERT_TRUE(daemon.wait_for_events(static_cast<double>(events))) << daemon.log();
+  ASSERT_EQ(daemon.end(SIGTERM), 0) << daemon.log();
+}
+
+void KillNineTest::run(const KillPlan& plan) {
+  const std::uint64_t seed = choose_seed();
+  SCOPED_TRACE(fmt::format("FRESHET_KILL_SEED={}", seed));
+  Rng rng(seed);
+  ASSERT_NO_FATAL_FAILURE(create_topic(plan.partitions));
+  const auto sets = sets_for(plan, "state");
+  ChildProcess producer(produce_command(write("flights.jsonl", plan.lines), plan.events_per_second));
+  for (int kill = 1; kill <= plan.kills; ++kill) {
+    SCOPED_TRACE(fmt::format("kill {}", kill));
+    ASSERT_NO_FATAL_FAILURE(live_and_die(sets, rng));
+  }
+  ASSERT_EQ(producer.wait(std::chrono::minutes(30)), 0) << producer.errors();
+  ASSERT_NO_FATAL_FAILURE(live(sets, plan.lines.size()));
+  expect_exactly(path("state"), plan.lines, plan.partitions);
+  if (plan.counted_rounds) compare_with_uninterrupted(plan);
+}
+
+void KillNineTest::compare_with_uninterrupted(const KillPlan& plan) {
+  const auto whole_sets = sets_for(plan, "whole");
+  ASSERT_NO_FATAL_FAILURE(live(whole_sets, plan.lines.size()));
+  expect_exactly(path("whole"), plan.lines, plan.partitions);
+  const auto killed = finish_stored(sets_for(plan, "state"));
+  ASSERT_TRUE(killed.is_ok()) << killed.status().to_string();
+  const auto whole = finish_stored(whole_sets);
+  ASSERT_TRUE(whole.is_ok()) << whole.status().to_string();
+  EXPECT_EQ(killed->learner_hash, whole->learner_hash);
+  EXPECT_EQ(killed->snapshot.rounds, whole->snapshot.rounds);
+  EXPECT_EQ(killed->snapshot.swaps, whole->snapshot.swaps);
+  EXPECT_EQ(killed->snapshot.memory_events, whole->snapshot.memory_events);
+}
+
+}  // namespace freshet::test
