@@ -202,8 +202,8 @@ Result<std::optional<Checkpoint>> Store::latest_checkpoint() {
 // Whether one before kept[good] is damaged: nobody would read it, but the next compaction would stop at its block.
 Result<bool> Store::Impl::damaged_before(std::size_t good) const {
   for (std::size_t i = 0; i < good; ++i) {
-    if (!kept[i].manifest.has_value()) return true;
-    const auto loaded = load_checkpoint(*kept[i].manifest);
+    Result<Checkpoint> loaded = data_loss(fmt::format("the manifest of checkpoint {} is damaged", kept[i].id));
+    if (kept[i].manifest.has_value()) loaded = load_checkpoint(*kept[i].manifest);
     if (loaded.code() == Code::kDataLoss) {
       log->warning("checkpoint_damaged", "an older checkpoint cannot be used; it is dropped, the newest one is whole",
                    {{"checkpoint", kept[i].id}, {"error", loaded.status().to_string()}, {"path", options.path}});
