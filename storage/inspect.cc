@@ -4,6 +4,8 @@
 
 #include <iterator>
 
+#include "storage/state_hash.h"
+
 namespace freshet {
 namespace {
 
@@ -21,6 +23,16 @@ std::string quoted(std::string_view text) {
   }
   out += '"';
   return out;
+}
+
+Result<std::string> stored_state_hash(const Store& store, std::uint64_t id) {
+  const auto read = store.read_checkpoint(id, kStateHashBlob);
+  if (read.code() == Code::kDataLoss) return std::string();
+  if (!read.is_ok()) return read.status();
+  const auto blob = read->blobs.find(kStateHashBlob);
+  if (blob == read->blobs.end()) return std::string();
+  const auto hash = decode_state_hash(blob->second);
+  return hash.is_ok() ? hash_text_of(hash->whole) : std::string();
 }
 
 void write_partition(const PartitionLedger& ledger, std::string& json) {
@@ -57,6 +69,9 @@ Result<StoreReport> inspect_store(Store& store) {
   }
   const auto checkpoint = TRY(store.latest_checkpoint());
   report.checkpoints = store.checkpoints();
+  for (const CheckpointInfo& info : report.checkpoints) {
+    report.state_hashes.push_back(TRY(stored_state_hash(store, info.id)));
+  }
   if (checkpoint.has_value()) {
     const auto header = checkpoint->blobs.find(kReplayBlob);
     if (header != checkpoint->blobs.end()) report.memory = TRY(ReplayMemory::summary(header->second));
@@ -96,9 +111,10 @@ std::string to_json(const StoreReport& report) {
     const CheckpointInfo& info = report.checkpoints[i];
     fmt::format_to(
         out,
-        "{}{{\"id\":{},\"time_ms\":{},\"seq\":{},\"order_index\":{},\"round\":{},\"model_version\":{},\"bytes\":{}}}",
+        "{}{{\"id\":{},\"time_ms\":{},\"seq\":{},\"order_index\":{},\"round\":{},\"model_version\":{},\"bytes\":{},"
+        "\"state_hash\":{}}}",
         i == 0 ? "" : ",", info.id, info.wall_ms, info.seq, info.order_index, info.round, info.model_version,
-        info.bytes);
+        info.bytes, report.state_hashes[i].empty() ? "null" : quoted(report.state_hashes[i]));
   }
   fmt::format_to(out, "],\"bytes_on_disk\":{}}}", report.bytes_on_disk);
   return json;

@@ -28,6 +28,8 @@ struct StoreReport {
   std::uint64_t round_cuts = 0;
   std::uint64_t go_lives = 0;
   std::vector<CheckpointInfo> checkpoints;  // oldest first
+  // Of each of them, hexadecimal; empty for one that is damaged or was written before there were state hashes.
+  std::vector<std::string> state_hashes;
   std::optional<ReplaySummary> memory;      // as of the newest checkpoint that is whole
   std::uint64_t bytes_on_disk = 0;
 };

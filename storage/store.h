@@ -175,6 +175,10 @@ class Store {
   Result<std::optional<Checkpoint>> latest_checkpoint();
   std::vector<CheckpointInfo> checkpoints() const;  // oldest first
 
+  // A kept checkpoint, or of its blobs the one named `only`. kNotFound when it is not kept (any more), kDataLoss when
+  // it is damaged. From the writer's thread, or on a store that is open for reading.
+  Result<Checkpoint> read_checkpoint(std::uint64_t id, std::string_view only = {}) const;
+
   // Calls visitor(index, bytes) for each page of `space` as of checkpoint `id`, by ascending index.
   Status read_pages(std::uint64_t id, std::uint32_t space,
                     const std::function<Status(std::uint64_t, std::string_view)>& visitor) const;

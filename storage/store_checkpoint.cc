@@ -142,12 +142,13 @@ Status Store::Impl::retire_oldest() {
   return Status::ok();
 }
 
-Result<Checkpoint> Store::Impl::load_checkpoint(const Manifest& manifest) const {
+Result<Checkpoint> Store::Impl::load_checkpoint(const Manifest& manifest, std::string_view only) const {
   Checkpoint loaded;
   loaded.info = manifest.info;
   const rocksdb::ReadOptions read;
   for (std::size_t number = 0; number < manifest.blobs.size(); ++number) {
     const ManifestBlob& blob = manifest.blobs[number];
+    if (!only.empty() && blob.name != only) continue;
     std::string& bytes = loaded.blobs[blob.name];
     const auto damaged = [&](std::string_view why) {
       return data_loss(fmt::format("checkpoint {}, {}: {}", manifest.info.id, blob.name, why));
@@ -169,6 +170,21 @@ Result<Checkpoint> Store::Impl::load_checkpoint(const Manifest& manifest) const 
     if (bytes.size() != blob.bytes) return damaged("its length is wrong");
   }
   return loaded;
+}
+
+Result<Checkpoint> Store::read_checkpoint(std::uint64_t id, std::string_view only) const {
+  const std::shared_lock shared(impl_->database_mutex);
+  TRY(impl_->usable());
+  std::optional<Manifest> manifest;
+  {
+    const std::lock_guard lock(impl_->mutex);
+    const auto found =
+        std::find_if(impl_->kept.begin(), impl_->kept.end(), [id](const Kept& entry) { return entry.id == id; });
+    if (found == impl_->kept.end()) return not_found(fmt::format("checkpoint {} is not kept in {}", id, path()));
+    manifest = found->manifest;
+  }
+  if (!manifest.has_value()) return data_loss(fmt::format("the manifest of checkpoint {} is damaged", id));
+  return impl_->load_checkpoint(*manifest, only);
 }
 
 Result<std::optional<Checkpoint>> Store::latest_checkpoint() {

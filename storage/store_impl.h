@@ -112,7 +112,7 @@ struct Store::Impl {
 
   // store_checkpoint.cc
   std::string encode_kept(const std::vector<std::uint64_t>& ids) const;
-  Result<Checkpoint> load_checkpoint(const Manifest& manifest) const;
+  Result<Checkpoint> load_checkpoint(const Manifest& manifest, std::string_view only = {}) const;
   Status retire_oldest();
   Status discard_after(std::size_t good);
   Result<bool> damaged_before(std::size_t good) const;

@@ -76,6 +76,7 @@ struct BacktestRun {
   PipelineSnapshot snapshot;
   double seconds = 0;
   std::uint64_t model_hash = 0;
+  std::uint64_t state_hash = 0;
 };
 
 Result<BacktestRun> backtest(const BacktestArguments& arguments, Config config) {
@@ -116,6 +117,8 @@ Result<BacktestRun> backtest(const BacktestArguments& arguments, Config config) 
   run.seconds = static_cast<double>(clock.monotonic_ns() - begin) * 1e-9;
   run.snapshot = pipeline->snapshot();
   run.model_hash = hash_text(pipeline->learner_bytes());
+  const StateHash state = TRY(pipeline->state_hash());
+  run.state_hash = state.whole;
   return run;
 }
 
@@ -132,7 +135,8 @@ std::string to_json(const BacktestRun& run) {
   json.field("memory_events", run.snapshot.memory_events);
   write_baseline(json, run.snapshot);
   write_forgetting(json, run.snapshot);
-  json.field("model_hash", fmt::format("{:016x}", run.model_hash));
+  json.field("model_hash", hash_text_of(run.model_hash));
+  json.field("state_hash", hash_text_of(run.state_hash));
   json.field("peak_rss_bytes", peak_rss_bytes());
   json.end_object();
   return json.take();

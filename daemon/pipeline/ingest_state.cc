@@ -81,6 +81,13 @@ std::map<std::string, std::string, std::less<>> IngestState::save() const {
   return blobs;
 }
 
+void IngestState::hash_pages(StateHash& hash) {
+  memory->dirty_pages(
+      [&](std::uint64_t page, std::string_view bytes) { page_hashes_.set(kReplaySpace, page, bytes); });
+  page_hashes_.resize(kReplaySpace, (memory->size() + kSlotsPerPage - 1) / kSlotsPerPage);
+  page_hashes_.add_to(hash);
+}
+
 Status IngestState::load(const Checkpoint& checkpoint, const Store& store) {
   ByteReader in(TRY(blob(checkpoint, "run")));
   if (in.get<std::uint32_t>() != kCountersFormat) return data_loss("the checkpoint's run counters have another format");
@@ -100,8 +107,11 @@ Status IngestState::load(const Checkpoint& checkpoint, const Store& store) {
   TRY(load_part(checkpoint, "encoder", *encoder));
   const std::string_view memory_header = TRY(blob(checkpoint, kReplayBlob));
   TRY(memory->load_begin(memory_header));
-  TRY(store.read_pages(checkpoint.info.id, kReplaySpace,
-                       [&](std::uint64_t page, std::string_view bytes) { return memory->load_page(page, bytes); }));
+  page_hashes_.clear();
+  TRY(store.read_pages(checkpoint.info.id, kReplaySpace, [&](std::uint64_t page, std::string_view bytes) {
+    page_hashes_.set(kReplaySpace, page, bytes);
+    return memory->load_page(page, bytes);
+  }));
   TRY(memory->load_end());
   const std::string_view waiting_garbage = TRY(blob(checkpoint, kGarbageBlob));
   TRY(garbage.load(waiting_garbage));

@@ -19,6 +19,7 @@
 #include "storage/held_out.h"
 #include "storage/payload_garbage.h"
 #include "storage/replay_memory.h"
+#include "storage/state_hash.h"
 #include "storage/store.h"
 
 namespace freshet {
@@ -43,6 +44,8 @@ class IngestState {
 
   // Everything but the memory's slot table, which goes into a checkpoint by pages; garbage as it is after collecting.
   std::map<std::string, std::string, std::less<>> save() const;
+  // Adds the parts of the state hash that are ours, but for the blobs: of the paged tables.
+  void hash_pages(StateHash& hash);
   // Reads the slot table from the store as well.
   Status load(const Checkpoint& checkpoint, const Store& store);
 
@@ -58,6 +61,7 @@ class IngestState {
   std::unique_ptr<Forgetting> forgetting;
 
  private:
+  PageHashes page_hashes_;
   explicit IngestState(std::uint64_t seed) : replay_rng(seed) {}
 };
 

@@ -96,6 +96,9 @@ class Pipeline {
   const FeatureEncoding& encoding() const { return *state_->encoder; }
   // Exact bytes of the learner's state, for comparing two runs. Not while `run` is going on.
   std::string learner_bytes() const;
+  // Of all that recovery must bring back, as of now; waits for the round in training, whose model does not go live by
+  // that. Not while `run` is going on.
+  Result<StateHash> state_hash();
 
  private:
   Pipeline(const Config& config, const Schema& schema, const PipelineOptions& options, PipelineParts parts);
@@ -120,6 +123,9 @@ class Pipeline {
   Status record_order(OrderKind kind, std::uint64_t round, std::uint64_t version);
   bool checkpoint_due() const;
   Status checkpoint();
+  using Blobs = std::map<std::string, std::string, std::less<>>;
+  Result<Blobs> saved_parts() const;
+  StateHash hash_of(const Blobs& parts);
   void expire_old_events();
   void start_round();
   Status score_slices(const Predictor& model, std::uint64_t round);

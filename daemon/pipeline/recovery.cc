@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "core/hash.h"
 #include "daemon/pipeline/pipeline.h"
 #include "daemon/room_options.h"
 #include "learners/device.h"
@@ -147,15 +148,37 @@ void Pipeline::compare_machine(const Checkpoint& checkpoint) const {
                   found->second, now));
 }
 
+Result<Pipeline::Blobs> Pipeline::saved_parts() const {
+  Blobs parts = state_->save();
+  ByteWriter learner;
+  TRY(learner_->save(learner).with_context("saving the model"));
+  parts["learner"] = learner.take();
+  return parts;
+}
+
+// Which payloads wait to be deleted depends on when checkpoints were written, and on nothing else does their state.
+StateHash Pipeline::hash_of(const Blobs& parts) {
+  StateHash hash;
+  for (const auto& [name, bytes] : parts) {
+    if (name != kGarbageBlob) hash.set(name, hash_text(bytes));
+  }
+  state_->hash_pages(hash);
+  return hash;
+}
+
+Result<StateHash> Pipeline::state_hash() {
+  trainer_->wait_done();
+  const Blobs parts = TRY(saved_parts());
+  return hash_of(parts);
+}
+
 // The trainer is idle; the last round is cut but not started, so its rows must stay in the log.
 Status Pipeline::checkpoint() {
   const std::int64_t begin = parts_.clock.monotonic_ns();
   const RunCounters& counters = state_->counters;
   const auto garbage = state_->garbage.collect(counters.round_begin_seq - 1);
-  auto parts = state_->save();
-  ByteWriter learner;
-  TRY(learner_->save(learner).with_context("saving the model"));
-  parts["learner"] = learner.take();
+  Blobs parts = TRY(saved_parts());
+  parts[std::string(kStateHashBlob)] = encode_state_hash(hash_of(parts));
   parts["machine"] = machine_description(config_);
   std::vector<CheckpointBlob> blobs;
   for (const auto& [name, bytes] : parts) blobs.push_back({name, bytes});

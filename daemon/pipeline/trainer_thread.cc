@@ -39,6 +39,11 @@ bool TrainerThread::done() const {
   return result_.has_value();
 }
 
+void TrainerThread::wait_done() const {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return !busy_ || result_.has_value(); });
+}
+
 RoundResult TrainerThread::wait() {
   std::unique_lock lock(mutex_);
   if (!busy_) abort_with("waited for a training round that was never started");

@@ -54,6 +54,8 @@ class TrainerThread {
   void start(RoundJob job);
   bool busy() const;  // a round was started and its result not collected
   bool done() const;  // its result is there
+  // Returns once no round is running; the result stays to be collected.
+  void wait_done() const;
   // Waits for the round's result; the trainer must be busy.
   RoundResult wait();
 
@@ -70,7 +72,7 @@ class TrainerThread {
   EncodedBatch replay_;
 
   mutable std::mutex mutex_;
-  std::condition_variable changed_;
+  mutable std::condition_variable changed_;
   std::optional<RoundJob> job_;
   std::optional<RoundResult> result_;
   bool busy_ = false;

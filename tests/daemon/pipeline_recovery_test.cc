@@ -72,6 +72,8 @@ struct Outcome {
   std::string learner;
   PipelineSnapshot snapshot;
   std::vector<PartitionLedger> ledger;
+  StateHash state;
+  std::map<std::uint64_t, StateHash> checkpoints;  // by the last event that each has seen
 };
 
 class PipelineRecovery : public ::testing::Test {
@@ -120,6 +122,11 @@ class PipelineRecovery : public ::testing::Test {
     if (!stop) outcome.learner = pipeline->learner_bytes();  // a stopped one may still be training
     outcome.snapshot = pipeline->snapshot();
     outcome.ledger = store->ledger();
+    outcome.state = TRY(pipeline->state_hash());
+    for (const CheckpointInfo& info : store->checkpoints()) {
+      const Checkpoint checkpoint = TRY(store->read_checkpoint(info.id, kStateHashBlob));
+      outcome.checkpoints[info.seq] = TRY(decode_state_hash(checkpoint.blobs.at(std::string(kStateHashBlob))));
+    }
     return outcome;
   }
 
@@ -176,6 +183,49 @@ TEST_F(PipelineRecovery, ContinuesToTheBitAfterStopsAnywhere) {
     ASSERT_GT(stop_after, kEvents);
     expect_same(*outcome, *uninterrupted);
   }
+}
+
+// The state at each checkpoint of a run with stops, whose checkpoints fall elsewhere, is that of an uninterrupted one.
+TEST_F(PipelineRecovery, HasTheSameStateHashWhereverItStoppedAndCheckpointed) {
+  config_.checkpoint.keep = 100;
+  config_.checkpoint.every_events = 1;  // at each cut: every position is there to compare with
+  const auto whole = TemporaryFolder::create("freshet-test");
+  const auto uninterrupted = live(whole->path(), 1, kEvents + 1);
+  ASSERT_TRUE(uninterrupted.is_ok()) << uninterrupted.status().to_string();
+  ASSERT_GT(uninterrupted->checkpoints.size(), 35U);
+  EXPECT_EQ(uninterrupted->checkpoints.rbegin()->second, uninterrupted->state) << "what finish() wrote";
+  for (std::uint64_t seed = 1; seed <= 4; ++seed) {
+    SCOPED_TRACE(fmt::format("stops and checkpoints chosen by seed {}", seed));
+    Rng stops(seed);
+    config_.checkpoint.every_events = 130 + stops.below(700);
+    const auto folder = TemporaryFolder::create("freshet-test");
+    std::int64_t stop_after = 0;
+    Result<Outcome> outcome = unavailable("not run");
+    while (stop_after <= kEvents) {
+      stop_after += 1 + static_cast<std::int64_t>(stops.below(1500));
+      outcome = live(folder->path(), seed * 100 + static_cast<std::uint64_t>(stop_after), stop_after);
+      ASSERT_TRUE(outcome.is_ok()) << outcome.status().to_string();
+    }
+    EXPECT_EQ(differing_parts(outcome->state, uninterrupted->state), std::vector<std::string>());
+    EXPECT_EQ(outcome->state.whole, uninterrupted->state.whole);
+    EXPECT_GT(outcome->checkpoints.size(), 3U);
+    for (const auto& [seq, hash] : outcome->checkpoints) {
+      const auto same = uninterrupted->checkpoints.find(seq);
+      ASSERT_NE(same, uninterrupted->checkpoints.end()) << "no round was cut at " << seq << " without stops";
+      EXPECT_EQ(differing_parts(hash, same->second), std::vector<std::string>()) << "at event " << seq;
+    }
+  }
+}
+
+TEST_F(PipelineRecovery, StateHashDependsOnTheSeed) {
+  const auto first = TemporaryFolder::create("freshet-test");
+  const auto one = live(first->path(), 1, kEvents + 1);
+  config_.model.seed = 2;
+  const auto second = TemporaryFolder::create("freshet-test");
+  const auto other = live(second->path(), 1, kEvents + 1);
+  ASSERT_TRUE(one.is_ok() && other.is_ok());
+  EXPECT_NE(one->state.whole, other->state.whole);
+  EXPECT_EQ(one->state.parts.at("encoder"), other->state.parts.at("encoder"));
 }
 
 TEST_F(PipelineRecovery, AFinishedRunGoesOnFromItsEnd) {
