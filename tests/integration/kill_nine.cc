@@ -98,6 +98,8 @@ void KillNineTest::compare_with_uninterrupted(const KillPlan& plan) {
   const auto whole = finish_stored(whole_sets);
   ASSERT_TRUE(whole.is_ok()) << whole.status().to_string();
   EXPECT_EQ(killed->learner_hash, whole->learner_hash);
+  EXPECT_EQ(hash_text_of(killed->state.whole), hash_text_of(whole->state.whole))
+      << "these differ: " << fmt::format("{}", fmt::join(differing_parts(killed->state, whole->state), " "));
   EXPECT_EQ(killed->snapshot.rounds, whole->snapshot.rounds);
   EXPECT_EQ(killed->snapshot.swaps, whole->snapshot.swaps);
   EXPECT_EQ(killed->snapshot.memory_events, whole->snapshot.memory_events);

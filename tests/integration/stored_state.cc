@@ -46,7 +46,11 @@ Result<FinalState> finish_stored(const std::vector<std::string>& sets) {
   const std::atomic<bool> stop{false};
   TRY(pipeline->run(stop));
   TRY(pipeline->finish());
-  return FinalState{fmt::format("{:016x}", hash_text(pipeline->learner_bytes())), pipeline->snapshot()};
+  FinalState final;
+  final.learner_hash = fmt::format("{:016x}", hash_text(pipeline->learner_bytes()));
+  final.state = TRY(pipeline->state_hash());
+  final.snapshot = pipeline->snapshot();
+  return final;
 }
 
 }  // namespace freshet::test

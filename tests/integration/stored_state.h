@@ -12,6 +12,7 @@ namespace freshet::test {
 
 struct FinalState {
   std::string learner_hash;
+  StateHash state;
   PipelineSnapshot snapshot;
 };
 
