@@ -190,7 +190,10 @@ Result<Checkpoint> Store::read_checkpoint(std::uint64_t id, std::string_view onl
 Result<std::optional<Checkpoint>> Store::latest_checkpoint() {
   Impl& self = *impl_;
   TRY(self.usable());
-  if (self.kept.empty()) return std::optional<Checkpoint>();
+  if (self.kept.empty()) {
+    TRY(self.allow_compaction());
+    return std::optional<Checkpoint>();
+  }
   std::string reasons;
   for (std::size_t i = self.kept.size(); i-- > 0;) {
     const Kept& entry = self.kept[i];
@@ -200,6 +203,7 @@ Result<std::optional<Checkpoint>> Store::latest_checkpoint() {
       if (!self.options.read_only && (i + 1 < self.kept.size() || TRY(self.damaged_before(i)))) {
         TRY(self.discard_after(i));
       }
+      TRY(self.allow_compaction());
       return std::optional<Checkpoint>(std::move(loaded).value());
     }
     if (loaded.code() != Code::kDataLoss) return loaded.status();
@@ -228,6 +232,13 @@ Result<bool> Store::Impl::damaged_before(std::size_t good) const {
     if (!loaded.is_ok()) return loaded.status();
   }
   return false;
+}
+
+Status Store::Impl::allow_compaction() {
+  if (options.read_only || checkpoints_verified) return Status::ok();
+  TRY(convert(db->EnableAutoCompaction({families[kCheckpoints]}), "compacting the checkpoints", options.path));
+  checkpoints_verified = true;
+  return Status::ok();
 }
 
 // Drops the damaged checkpoints after kept[good] with the page versions they wrote. The good ones move to a new family:

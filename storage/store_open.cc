@@ -74,6 +74,20 @@ rocksdb::DBOptions database_options(const StoreOptions& options) {
   return db;
 }
 
+// Whether a database has nothing in it, as one whose creation was cut short; another program's has something.
+Result<bool> holds_nothing(const StoreOptions& options, const std::vector<std::string>& names) {
+  if (names.size() != 1) return false;
+  rocksdb::Options open;
+  if (options.env != nullptr) open.env = options.env;
+  rocksdb::DB* opened = nullptr;
+  const rocksdb::Status status = rocksdb::DB::OpenForReadOnly(open, options.path, &opened);
+  if (!status.ok()) return convert(status, "opening the store", options.path);
+  const std::unique_ptr<rocksdb::DB> db(opened);
+  const std::unique_ptr<rocksdb::Iterator> rows(db->NewIterator({}));
+  rows->SeekToFirst();
+  return !rows->Valid() && rows->status().ok();
+}
+
 }  // namespace
 
 rocksdb::ColumnFamilyOptions family_options(const StoreOptions& options, std::string_view name) {
@@ -157,14 +171,23 @@ Status Store::Impl::open_database() {
     std::filesystem::create_directories(options.path, error);
     if (error) return unavailable(fmt::format("cannot create {}: {}", options.path, error.message()));
     names = {rocksdb::kDefaultColumnFamilyName};
-    for (const auto name : kFamilyNames) names.emplace_back(name);
-  } else if (std::find(names.begin(), names.end(), "meta") == names.end()) {
+  } else if (std::find(names.begin(), names.end(), "meta") == names.end() && !TRY(holds_nothing(options, names))) {
     return failed_precondition(
         fmt::format("{} holds a database that is not Freshet's; name another folder", options.path));
   }
+  // A process that was killed while it created the store has made some of the families, or none.
+  for (const auto name : kFamilyNames) {
+    if (std::find(names.begin(), names.end(), name) != names.end()) continue;
+    if (options.read_only) return not_found(fmt::format("the store at {} is empty", options.path));
+    names.emplace_back(name);
+  }
   std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
   descriptors.reserve(names.size());
-  for (const std::string& name : names) descriptors.emplace_back(name, family_options(options, name));
+  for (const std::string& name : names) {
+    descriptors.emplace_back(name, family_options(options, name));
+    // A compaction that meets a damaged block stops all writing, the repair of checkpoints included.
+    if (name.starts_with("checkpoints")) descriptors.back().options.disable_auto_compactions = !checkpoints_verified;
+  }
 
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* opened = nullptr;

@@ -1,4 +1,5 @@
 // Damage on the disk, and disks that take nothing: what the store still has, and what it says.
+#include <rocksdb/db.h>
 #include <rocksdb/env.h>
 #include <rocksdb/file_system.h>
 #include <sys/stat.h>
@@ -261,6 +262,30 @@ TEST(StoreDamage, VolumeThatBecameReadOnlyIsWaitedOutAndNothingIsHalfWritten) {
   ASSERT_OK(open_into(opened, options));
   EXPECT_EQ(opened.store->last_seq(), 110U);
   expect_whole(*opened.store);
+}
+
+TEST(StoreDamage, CreationThatWasCutShortIsFinishedByTheNextStart) {
+  for (const std::vector<std::string>& made : {std::vector<std::string>{}, {"meta"}, {"meta", "events", "order"}}) {
+    const Folder folder;
+    fs::create_directories(folder.store());
+    rocksdb::Options create;
+    create.create_if_missing = true;
+    rocksdb::DB* db = nullptr;
+    ASSERT_TRUE(rocksdb::DB::Open(create, folder.store(), &db).ok());
+    for (const std::string& name : made) {
+      rocksdb::ColumnFamilyHandle* family = nullptr;
+      ASSERT_TRUE(db->CreateColumnFamily({}, name, &family).ok());
+      ASSERT_TRUE(db->DestroyColumnFamilyHandle(family).ok());
+    }
+    delete db;
+    Opened opened;
+    StoreOptions reading = options_for(folder.store());
+    reading.read_only = true;
+    EXPECT_EQ(open_into(opened, reading).code(), Code::kNotFound);
+    ASSERT_OK(open_into(opened, options_for(folder.store())));
+    ASSERT_NO_FATAL_FAILURE(append_tens(*opened.store, 2));
+    expect_whole(*opened.store);
+  }
 }
 
 TEST(StoreDamage, ReadOnlyVolumeIsNotMistakenForASecondDaemon) {
