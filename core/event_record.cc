@@ -99,6 +99,13 @@ Result<std::uint32_t> EventRecordCodec::slice_of(std::string_view record) const 
   return header.slice;
 }
 
+Result<RecordOrigin> EventRecordCodec::origin_of(std::string_view record) const {
+  TRY(check(record));
+  Header header;
+  std::memcpy(&header, record.data(), sizeof header);
+  return RecordOrigin{{header.partition, header.offset}, header.time_ms, header.key_hash, header.value_hash};
+}
+
 Status EventRecordCodec::decode_raw(std::string_view record, EventBatch& events) const {
   TRY(check(record));
   const std::size_t row = events.begin_row();

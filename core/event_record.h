@@ -21,6 +21,13 @@ namespace freshet {
 
 inline constexpr std::uint32_t kNoSlice = 0xFFFFFFFF;
 
+struct RecordOrigin {
+  Position position;
+  std::int64_t time_ms = 0;
+  std::uint64_t key_hash = 0;
+  std::uint64_t value_hash = 0;
+};
+
 class EventRecordCodec {
  public:
   EventRecordCodec(const Schema& schema, const EncodedLayout& layout);
@@ -36,6 +43,9 @@ class EventRecordCodec {
 
   // The slice that the event was given when it was recorded, or kNoSlice.
   Result<std::uint32_t> slice_of(std::string_view record) const;
+
+  // Where the event came from and what it was, without decoding its columns.
+  Result<RecordOrigin> origin_of(std::string_view record) const;
 
   // Appends the raw columns and attributes as a row of `events`, which must have room.
   Status decode_raw(std::string_view record, EventBatch& events) const;

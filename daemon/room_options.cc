@@ -45,6 +45,7 @@ StoreOptions store_options(const Config& config) {
   options.block_cache_bytes = static_cast<std::uint64_t>(config.memory.block_cache_bytes);
   options.write_buffer_bytes = static_cast<std::uint64_t>(config.memory.write_buffer_bytes);
   options.checkpoints_kept = config.checkpoint.keep;
+  options.keep_all_events = config.memory.keep_events == setting::KeepEvents::kAll;
   return options;
 }
 

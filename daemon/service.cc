@@ -8,7 +8,7 @@
 #include "daemon/room_options.h"
 #include "daemon/status_json.h"
 #include "learners/device.h"
-#include "serving/router.h"
+#include "serving/admin_routes.h"
 #include "serving/status_routes.h"
 #include "stream/kafka_dead_letters.h"
 #include "stream/kafka_source.h"
@@ -82,6 +82,9 @@ Status Service::open_server() {
   protocol_->add_routes(router);
   add_status_routes(router, {[this] { return metrics_->exposition(); }, [this] { return status_json(); }});
 
+  const std::string token = TRY(make_control_token());
+  add_control(router, token);
+
   const HostPort listen = TRY(parse_host_port(config_.serving.listen));
   HttpServerOptions options;
   options.address = listen.host;
@@ -94,8 +97,51 @@ Status Service::open_server() {
   server_ = TRY(HttpServer::start(
       options, [router = std::move(router)](const Request& request) { return router.handle(request); }, *metrics_, log_,
       clock_));
+  write_control_file(listen.host, token);
   log_.info("serving", fmt::format("HTTP on {}:{}", listen.host, server_->port()));
   return Status::ok();
+}
+
+// What an operator may ask of the state while the daemon runs.
+void Service::add_control(Router& router, const std::string& token) {
+  state_operations_ = store_operations(*store_);
+  AdminCallbacks callbacks;
+  callbacks.start = [this](std::string_view name, const JsonObject& arguments) -> AdminAnswer {
+    const auto refused = [](int status, const std::string& why) {
+      return AdminAnswer{status, error_response(status, why).body};
+    };
+    const auto operation = state_operations_.find(name);
+    if (operation == state_operations_.end()) return refused(404, fmt::format("there is no operation '{}'", name));
+    const auto id = operations_.start(std::string(name), operation->second.unit,
+                                      [this, operation, arguments](Progress& progress) {
+                                        auto result = operation->second.work(arguments, progress);
+                                        const Status& status = result.status();
+                                        if (!result.is_ok()) log_.error("operation_failed", status.to_string());
+                                        return result;
+                                      });
+    if (!id.is_ok()) return refused(409, id.status().message());
+    log_.info("operation_started", fmt::format("{}, asked for through the control channel", name), {{"id", *id}});
+    return {202, operations_.report()};
+  };
+  callbacks.current = [this] { return AdminAnswer{200, operations_.report()}; };
+  add_admin_routes(router, token, callbacks);
+}
+
+// Without it the daemon does all but take commands, so a full disk does not keep it from starting.
+void Service::write_control_file(const std::string& host, const std::string& token) {
+  auto file = ControlFile::create(config_.memory.path, host, server_->port(), token);
+  if (file.is_ok()) {
+    control_file_.emplace(std::move(file).value());
+  } else {
+    log_.warning("no_control_file", fmt::format("{}; `freshet state` cannot reach this daemon", file.status().message()));
+  }
+}
+
+// Comparable with what `freshet state replay` finds at the end of the log.
+void Service::log_state_hash() {
+  if (pipeline_->snapshot().redoing) return;
+  const auto hash = pipeline_->state_hash();
+  if (hash.is_ok()) log_.info("state_hash", hash_text_of(hash->whole), {{"seq", store_->last_seq()}});
 }
 
 void Service::start_learning() {
@@ -126,12 +172,16 @@ Status Service::stop() {
   if (stopped_) return Status::ok();
   stopped_ = true;
   stopping_ = true;
+  control_file_.reset();
   if (server_) {
     const bool all_answered = server_->drain(std::chrono::milliseconds(config_.serving.drain_timeout_ms));
     if (!all_answered) log_.warning("drain_incomplete", "some requests were cut off when the drain time was over");
   }
-  if (ingest_.joinable()) ingest_.join();
+  operations_.stop();
+  const bool learnt = ingest_.joinable();
+  if (learnt) ingest_.join();
   if (!store_) return Status::ok();
+  if (learnt) log_state_hash();
   TRY(store_->sync().with_context("syncing the store"));
   if (source_) {
     source_->committed(store_->synced_positions());

@@ -19,9 +19,13 @@
 #include "core/clock.h"
 #include "daemon/adapters/prometheus_metrics.h"
 #include "daemon/config/config.h"
+#include "daemon/control/control_file.h"
+#include "daemon/control/operations.h"
+#include "daemon/control/state_operations.h"
 #include "daemon/pipeline/pipeline.h"
 #include "serving/http_server.h"
 #include "serving/model_slot.h"
+#include "serving/router.h"
 #include "serving/v2_protocol.h"
 #include "storage/store.h"
 #include "stream/dead_letters.h"
@@ -70,6 +74,9 @@ class Service {
   Status open_store();
   Status open_source(const Options& options);
   Status open_server();
+  void add_control(Router& router, const std::string& token);
+  void write_control_file(const std::string& host, const std::string& token);
+  void log_state_hash();
 
   Config config_;
   const Clock& clock_;
@@ -84,7 +91,10 @@ class Service {
   std::unique_ptr<ModelSlot> slot_;
   std::unique_ptr<Pipeline> pipeline_;
   std::unique_ptr<V2Protocol> protocol_;
+  StateOperations state_operations_;
+  Operations operations_;  // runs one of them at a time; ended before the store goes
   std::unique_ptr<HttpServer> server_;
+  std::optional<ControlFile> control_file_;
 
   std::atomic<bool> stopping_{false};
   mutable std::mutex mutex_;

@@ -365,7 +365,7 @@ std::uint64_t Store::bytes_on_disk() const {
   return total;
 }
 
-std::uint32_t Store::format() const { return kStoreFormat; }
+std::uint32_t Store::format() const { return impl_->format; }
 const std::string& Store::path() const { return impl_->options.path; }
 
 }  // namespace freshet

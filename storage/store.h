@@ -35,7 +35,7 @@ class Env;
 
 namespace freshet {
 
-inline constexpr std::uint32_t kStoreFormat = 1;
+inline constexpr std::uint32_t kStoreFormat = 2;
 
 enum class Compression : std::uint8_t { kNone, kLz4, kZstd };
 enum class SyncPolicy : std::uint8_t {
@@ -58,8 +58,10 @@ struct StoreOptions {
   Compression compression = Compression::kNone;  // of event records: kLz4 costs a tenth of the append rate
   SyncPolicy sync = SyncPolicy::kCheckpoints;
   std::uint32_t checkpoints_kept = 2;  // at least 1
+  bool keep_all_events = false;        // deletes neither events nor order entries: the log can be redone from event 1
   bool read_only = false;              // beside a running daemon: shows the state at the time of opening, takes no lock
   bool create_if_missing = true;
+  bool migrate = true;          // an older format becomes this build's; false: it stays, for a backup of it
   rocksdb::Env* env = nullptr;  // not owned; tests inject faults through it
 };
 
@@ -132,6 +134,30 @@ struct CheckpointInfo {
   std::uint64_t bytes = 0;
 };
 
+// How far long work has come, `total` 0 when it is not known; false asks it to end, with kCancelled.
+using WorkStep = std::function<bool(std::uint64_t done, std::uint64_t total)>;
+
+struct BackupInfo {
+  std::uint64_t id = 0;
+  std::int64_t wall_ms = 0;
+  std::uint64_t bytes = 0;  // of all its files, also those that it shares with other backups
+  std::uint64_t files = 0;
+  std::uint64_t last_seq = 0;
+  std::uint64_t checkpoint = 0;  // the newest one in it; 0: none
+};
+
+struct Compaction {
+  std::uint64_t bytes_before = 0;
+  std::uint64_t bytes_after = 0;
+};
+
+// A table file of the database.
+struct TableFile {
+  std::string name;
+  std::string family;
+  std::uint64_t bytes = 0;
+};
+
 struct Checkpoint {
   CheckpointInfo info;
   std::map<std::string, std::string, std::less<>> blobs;
@@ -186,13 +212,25 @@ class Store {
   Status sync();   // everything appended so far survives a power cut
   Status flush();  // memory to table files, so that the next open has no log to replay
 
+  // A backup in `folder` beside the ones already there, as of now; files that those have already are not copied again.
+  // Then all but the newest `keep` go (0: none does). Beside the writer; one at a time.
+  Result<BackupInfo> backup(const std::string& folder, std::uint32_t keep, const WorkStep& step) const;
+
+  // Rewrites the tables so that what was deleted no longer takes room. Beside the writer.
+  Result<Compaction> compact(const WorkStep& step) const;
+
+  std::vector<TableFile> table_files() const;
+  // Reads every block of a table file and compares checksums; kNotFound when a compaction has replaced it meanwhile.
+  Status verify_table(const TableFile& file) const;
+  std::vector<std::uint32_t> page_spaces() const;  // the tables that have pages, ascending
+
   std::vector<PartitionLedger> ledger() const;                    // by partition
   std::map<std::int32_t, std::int64_t> synced_positions() const;  // partition -> next offset, as of the last sync
   std::uint64_t last_seq() const;
   std::uint64_t next_order_index() const;
   std::uint64_t stored_events_estimate() const;
   std::uint64_t bytes_on_disk() const;
-  std::uint32_t format() const;
+  std::uint32_t format() const;  // as stored: an older one only while open for reading
   const std::string& path() const;
 
  private:

@@ -95,7 +95,7 @@ Result<std::uint64_t> Store::checkpoint(const CheckpointWrite& in) {
     self.last_checkpoint = id;
     self.kept.push_back({id, std::move(manifest)});
     self.mark_synced();
-    if (self.kept.size() == 1) {
+    if (self.kept.size() == 1 && !self.options.keep_all_events) {
       const auto& garbage = self.kept.front().manifest->garbage;
       self.doomed.assign(garbage.begin(), garbage.end());
     }
@@ -127,7 +127,7 @@ Status Store::Impl::retire_oldest() {
       batch.Delete(families[kMemory], slice(page_key(page.space, page.index, page.superseded).view()))
           .PermitUncheckedError();
     }
-    if (heir->order_keep_from != 0) {
+    if (heir->order_keep_from != 0 && !options.keep_all_events) {
       batch.DeleteRange(families[kOrder], slice(seq_key(0).view()), slice(seq_key(heir->order_keep_from).view()))
           .PermitUncheckedError();
     }
@@ -136,7 +136,7 @@ Status Store::Impl::retire_oldest() {
   for (std::size_t i = 1; i < kept.size(); ++i) ids.push_back(kept[i].id);
   batch.Put(families[kMeta], slice(kMetaCheckpoints), encode_kept(ids)).PermitUncheckedError();
   TRY(write(/*sync=*/false, "deleting an old checkpoint"));
-  if (heir.has_value()) doomed.assign(heir->garbage.begin(), heir->garbage.end());
+  if (heir.has_value() && !options.keep_all_events) doomed.assign(heir->garbage.begin(), heir->garbage.end());
   const std::lock_guard lock(mutex);
   kept.erase(kept.begin());
   return Status::ok();

@@ -90,6 +90,7 @@ struct Store::Impl {
   std::uint64_t last_seq = 0;
   std::uint64_t next_order = 0;
   std::uint64_t last_checkpoint = 0;
+  std::uint32_t format = kStoreFormat;
   std::vector<Kept> kept;  // oldest first
 
   ~Impl();
@@ -99,6 +100,7 @@ struct Store::Impl {
   void close_database();
   Status load();
   Status load_page_versions();
+  Status migrate();
 
   // store.cc
   Status ready(std::string_view what);  // to write: recovers when the last write failed

@@ -238,18 +238,20 @@ Status Store::Impl::load() {
   std::string value;
   if (!TRY(meta(kMetaFormat, value))) {
     if (options.read_only) return not_found(fmt::format("the store at {} is empty", options.path));
-    ByteWriter format;
-    format.put(kStoreFormat);
-    batch.Put(families[kMeta], slice(kMetaFormat), format.buffer()).PermitUncheckedError();
+    ByteWriter newest;
+    newest.put(kStoreFormat);
+    format = kStoreFormat;
+    batch.Put(families[kMeta], slice(kMetaFormat), newest.buffer()).PermitUncheckedError();
     TRY(write(/*sync=*/true, "creating the store"));
   } else {
     ByteReader reader(value);
-    const auto format = reader.get<std::uint32_t>();
+    format = reader.get<std::uint32_t>();
     if (!reader.at_end()) return data_loss(fmt::format("the format of the store at {} cannot be read", options.path));
     if (format > kStoreFormat) {
       return failed_precondition(
           fmt::format("the store at {} has format {}, written by a newer Freshet; this build reads "
-                      "up to {}: run that newer version, or restore a backup made before the upgrade",
+                      "up to {}: run that newer version, or restore the backup that was made before the upgrade "
+                      "(freshet state restore) into another folder",
                       options.path, format, kStoreFormat));
     }
   }
@@ -304,10 +306,29 @@ Status Store::Impl::load() {
   if (!options.read_only) {
     TRY(load_page_versions());
     // Deleting twice does no harm, and what the last run had deleted of it is not recorded.
-    if (!kept.empty() && kept.front().manifest) {
+    if (!kept.empty() && kept.front().manifest && !options.keep_all_events) {
       doomed.assign(kept.front().manifest->garbage.begin(), kept.front().manifest->garbage.end());
     }
   }
+  return Status::ok();
+}
+
+// Brings an older store to this build's format, in one synced write. What format 2 adds to format 1 (state hashes and
+// configurations in checkpoints, new kinds of order entries and blobs) need not be there, so the number is all that
+// changes; it keeps an older build from reading what it would not understand.
+Status Store::Impl::migrate() {
+  if (options.read_only || !options.migrate || format == kStoreFormat) return Status::ok();
+  const std::uint32_t before = format;
+  ByteWriter newest;
+  newest.put(kStoreFormat);
+  batch.Clear();
+  batch.Put(families[kMeta], slice(kMetaFormat), newest.buffer()).PermitUncheckedError();
+  TRY(write(/*sync=*/true, "migrating the store"));
+  format = kStoreFormat;
+  log->warning("store_migrated",
+               fmt::format("the store had format {} and has format {} now; an older Freshet no longer opens it", before,
+                           kStoreFormat),
+               {{"path", options.path}});
   return Status::ok();
 }
 
@@ -341,6 +362,7 @@ Result<std::unique_ptr<Store>> Store::open(StoreOptions options, const std::opti
   impl->checkpoint_bytes = &metrics.gauge("freshet_checkpoint_bytes", "Size of the newest checkpoint.");
   TRY(impl->open_database());
   TRY(impl->load());
+  TRY(impl->migrate());
   std::unique_ptr<Store> store(new Store(std::move(impl)));
   if (!store->impl_->options.read_only) TRY(store->sync());
   if (identity.has_value()) TRY(store->bind(*identity));

@@ -87,15 +87,71 @@ void add_consume(CLI::App& app, std::function<int()>& chosen) {
   command->callback([&chosen, arguments] { chosen = [arguments] { return run_consume(*arguments); }; });
 }
 
+void add_store(CLI::App& command, StateArguments& arguments, bool progress = true) {
+  add_config(command, arguments.config, false);
+  command.add_option("--path", arguments.path, "folder of the store (default: memory.path of --config)");
+  command.add_flag("--json", arguments.json, "as JSON");
+  if (progress) command.add_flag("--quiet", arguments.quiet, "no progress bar");
+}
+
+void add_looking(CLI::App& state, std::function<int()>& chosen) {
+  auto* inspect = state.add_subcommand("inspect", "partitions, offsets, counts, checkpoints, sizes");
+  auto inspected = std::make_shared<StateArguments>();
+  add_store(*inspect, *inspected, false);
+  inspect->callback([&chosen, inspected] { chosen = [inspected] { return run_inspect(*inspected); }; });
+
+  auto* verify = state.add_subcommand(
+      "verify",
+      "check that all is whole: checksums, checkpoints, event log, order, ledger, replay memory; beside a running "
+      "daemon too. Exit code 0: sound, 1: not");
+  auto verified = std::make_shared<StateArguments>();
+  add_store(*verify, *verified);
+  verify->callback([&chosen, verified] { chosen = [verified] { return run_verify(*verified); }; });
+
+  auto* replay = state.add_subcommand(
+      "replay",
+      "redo the recorded order in memory, write nothing, and compare the state at every kept checkpoint; beside a "
+      "running daemon too. Exit code 0: the same, 1: not, with the parts that differ");
+  auto replayed = std::make_shared<ReplayArguments>();
+  add_store(*replay, replayed->state);
+  replay
+      ->add_option("--from", replayed->from,
+                   "oldest: the oldest kept checkpoint; start: event 1, which needs memory.keep_events: all; or the id "
+                   "of a checkpoint")
+      ->capture_default_str();
+  replay->callback([&chosen, replayed] { chosen = [replayed] { return run_replay(*replayed); }; });
+}
+
+void add_copying(CLI::App& state, std::function<int()>& chosen) {
+  auto* backup = state.add_subcommand(
+      "backup", "add a backup to a folder of backups, copying only what is new; a running daemon goes on meanwhile");
+  auto backed_up = std::make_shared<BackupArguments>();
+  add_store(*backup, backed_up->state);
+  backup->add_option("--to", backed_up->to, "folder of the backups; made if need be")->required();
+  backup->add_option("--keep", backed_up->keep, "then delete all but the newest so many (default: delete none)");
+  backup->callback([&chosen, backed_up] { chosen = [backed_up] { return run_backup(*backed_up); }; });
+
+  auto* restore = state.add_subcommand(
+      "restore", "put a backup into an empty folder; a daemon started there goes on exactly where the backup was made");
+  auto restored = std::make_shared<RestoreArguments>();
+  add_store(*restore, restored->state);
+  restore->add_option("--from", restored->from, "folder of the backups")->required();
+  restore->add_option("--backup", restored->backup, "which one, by id (default: the newest)");
+  restore->add_flag("--list", restored->list, "list the backups, restore nothing");
+  restore->callback([&chosen, restored] { chosen = [restored] { return run_restore(*restored); }; });
+
+  auto* compact = state.add_subcommand(
+      "compact", "rewrite the files so that what was deleted takes no room; a running daemon goes on meanwhile");
+  auto compacted = std::make_shared<StateArguments>();
+  add_store(*compact, *compacted);
+  compact->callback([&chosen, compacted] { chosen = [compacted] { return run_compact(*compacted); }; });
+}
+
 void add_state(CLI::App& app, std::function<int()>& chosen) {
-  auto* state = app.add_subcommand("state", "look at what is stored");
+  auto* state = app.add_subcommand("state", "look at what is stored, prove it, copy it");
   state->require_subcommand(1);
-  auto* command = state->add_subcommand("inspect", "partitions, offsets, counts, checkpoints, sizes");
-  auto arguments = std::make_shared<InspectArguments>();
-  add_config(*command, arguments->config, false);
-  command->add_option("--path", arguments->path, "folder of the store (default: memory.path of --config)");
-  command->add_flag("--json", arguments->json, "as JSON");
-  command->callback([&chosen, arguments] { chosen = [arguments] { return run_inspect(*arguments); }; });
+  add_looking(*state, chosen);
+  add_copying(*state, chosen);
 }
 
 }  // namespace

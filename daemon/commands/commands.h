@@ -62,10 +62,30 @@ struct ConsumeArguments {
   bool headers = false;
 };
 
-struct InspectArguments {
+// Of the commands on a store.
+struct StateArguments {
   ConfigArguments config;
   std::string path;  // instead of the configuration's memory.path
   bool json = false;
+  bool quiet = false;  // no progress bar
+};
+
+struct ReplayArguments {
+  StateArguments state;
+  std::string from = "oldest";  // or "start", or a checkpoint's id
+};
+
+struct BackupArguments {
+  StateArguments state;
+  std::string to;
+  std::uint32_t keep = 0;  // 0: all
+};
+
+struct RestoreArguments {
+  StateArguments state;
+  std::string from;
+  std::uint64_t backup = 0;  // 0: the newest
+  bool list = false;
 };
 
 int run_daemon(const ConfigArguments& arguments);
@@ -73,6 +93,11 @@ int run_backtest(const BacktestArguments& arguments);
 int run_demo(const DemoArguments& arguments);
 int run_produce(const ProduceArguments& arguments);
 int run_consume(const ConsumeArguments& arguments);
-int run_inspect(const InspectArguments& arguments);
+int run_inspect(const StateArguments& arguments);
+int run_replay(const ReplayArguments& arguments);
+int run_verify(const StateArguments& arguments);
+int run_backup(const BackupArguments& arguments);
+int run_restore(const RestoreArguments& arguments);
+int run_compact(const StateArguments& arguments);
 
 }  // namespace freshet

@@ -2,27 +2,17 @@
 #include <fmt/format.h>
 
 #include "daemon/commands/commands.h"
-#include "daemon/config/config_loader.h"
-#include "daemon/room_options.h"
+#include "daemon/commands/state_access.h"
 #include "storage/inspect.h"
 
 namespace freshet {
 namespace {
 
-Result<StoreReport> inspect(const InspectArguments& arguments) {
-  StoreOptions options;
-  options.path = arguments.path;
-  if (arguments.path.empty()) {
-    if (arguments.config.file.empty()) return invalid_argument("name the store: --path FOLDER, or --config FILE");
-    const Config config =
-        TRY(load_config({arguments.config.file, std::nullopt, arguments.config.sets, process_environment()}));
-    options.path = config.memory.path;
-  }
-  options.read_only = true;
-  options.create_if_missing = false;
+Result<StoreReport> inspect(const StateArguments& arguments) {
   NullLog log;
   LocalMetrics metrics;
-  const auto store = TRY(Store::open(options, std::nullopt, log, metrics));
+  const std::string folder = TRY(state_folder(arguments));
+  const auto store = TRY(open_to_read(folder, log, metrics));
   return inspect_store(*store);
 }
 
@@ -35,10 +25,12 @@ void print_for_people(const StoreReport& report) {
     fmt::print("  {:>9}  {:>12}  {:>12}  {:>10}  {:>8}  {:>7}  {:016x}\n", partition.partition, partition.first_offset,
                partition.last_offset, partition.learnt, partition.skipped_total(), partition.gaps, partition.hash);
   }
-  for (const CheckpointInfo& checkpoint : report.checkpoints) {
-    fmt::print("  checkpoint {}: up to event {}, round {}, model version {}, {:.1f} MB\n", checkpoint.id,
+  for (std::size_t i = 0; i < report.checkpoints.size(); ++i) {
+    const CheckpointInfo& checkpoint = report.checkpoints[i];
+    fmt::print("  checkpoint {}: up to event {}, round {}, model version {}, {:.1f} MB, state {}\n", checkpoint.id,
                checkpoint.seq, checkpoint.round, checkpoint.model_version,
-               static_cast<double>(checkpoint.bytes) * 1e-6);
+               static_cast<double>(checkpoint.bytes) * 1e-6,
+               report.state_hashes[i].empty() ? "unknown" : report.state_hashes[i]);
   }
   if (report.memory) {
     fmt::print("  replay memory: {} of {} events ({}), {} seen\n", report.memory->size, report.memory->capacity,
@@ -48,7 +40,7 @@ void print_for_people(const StoreReport& report) {
 
 }  // namespace
 
-int run_inspect(const InspectArguments& arguments) {
+int run_inspect(const StateArguments& arguments) {
   const auto report = inspect(arguments);
   if (!report.is_ok()) {
     fmt::print(stderr, "freshet state inspect: {}\n", report.status().message());

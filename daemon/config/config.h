@@ -25,6 +25,7 @@ enum class Format : std::uint8_t { kJson };
 enum class Start : std::uint8_t { kEarliest, kLatest };
 enum class LostOffsets : std::uint8_t { kFail, kEarliest, kLatest };
 enum class Policy : std::uint8_t { kReservoir };
+enum class KeepEvents : std::uint8_t { kNeeded, kAll };
 enum class Strategy : std::uint8_t { kEr, kFinetune };
 enum class Optimizer : std::uint8_t { kSgd, kAdamw, kAdagrad };
 enum class Loss : std::uint8_t { kAuto, kCrossEntropy, kMse, kMae, kHuber };
@@ -82,6 +83,7 @@ struct MemoryConfig {
   setting::Policy policy = setting::Policy::kReservoir;
   std::uint64_t capacity_events = 1'000'000;
   std::int64_t ttl_ms = 0;  // 0: none; event time
+  setting::KeepEvents keep_events = setting::KeepEvents::kNeeded;
   std::int64_t block_cache_bytes = std::int64_t{64} << 20;
   std::int64_t write_buffer_bytes = std::int64_t{32} << 20;  // up to three of them are in memory
 };

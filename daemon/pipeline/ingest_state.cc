@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "daemon/room_options.h"
 
 namespace freshet {
@@ -34,6 +36,15 @@ Status load_part(const Checkpoint& checkpoint, std::string_view name, Part& part
 }
 
 }  // namespace
+
+Result<std::uint64_t> first_event_needed(const Checkpoint& checkpoint) {
+  ByteReader in(TRY(blob(checkpoint, "run")));
+  const auto format = in.get<std::uint32_t>();
+  const auto next_seq = in.get<std::uint64_t>();
+  const auto round_begin_seq = in.get<std::uint64_t>();
+  if (!in.ok() || format != kCountersFormat) return data_loss("the checkpoint's run counters cannot be read");
+  return std::min(next_seq, round_begin_seq);
+}
 
 Result<std::unique_ptr<IngestState>> IngestState::create(const Config& config, const Schema& schema) {
   const std::uint64_t seed = config.model.seed;

@@ -38,6 +38,9 @@ struct RunCounters {
   bool round_waits = false;  // the round that was cut last has not been trained yet
 };
 
+// The first event that a checkpoint's state still takes from the log: that of the round which waits to be trained.
+Result<std::uint64_t> first_event_needed(const Checkpoint& checkpoint);
+
 class IngestState {
  public:
   static Result<std::unique_ptr<IngestState>> create(const Config& config, const Schema& schema);

@@ -207,6 +207,7 @@ Status Pipeline::cut(bool record) {
   training_slices_ = std::exchange(gathering_slices_, 0);
   expire_old_events();
   if (record && checkpoint_due()) TRY(checkpoint());
+  if (!record) TRY(rest());
   start_round();
   const std::uint64_t events = counters.next_seq - 1;
   if (options_.history_every_events > 0 &&

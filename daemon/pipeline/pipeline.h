@@ -16,8 +16,11 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,11 +40,24 @@
 
 namespace freshet {
 
+class Pipeline;
+
+// Redoes what is recorded in memory alone, for comparing: nothing is written, the source is not asked.
+struct RedoOnly {
+  // Where to begin: after this checkpoint; 0: at event 1 with an untrained model.
+  std::uint64_t from_checkpoint = 0;
+  // Called wherever a checkpoint may stand: after the cut of a round and before its training, and when a round's model
+  // went live while the trainer rests.
+  std::function<Status(Pipeline&, std::uint64_t seq, std::uint64_t order_index)> at_rest;
+  std::function<void(std::uint64_t seq)> redone;  // now and then: up to which event
+};
+
 struct PipelineOptions {
   // Above 0: the model served after this many events is kept and scored beside the live one.
   std::uint64_t baseline_after_events = 0;
   // Above 0: the windowed measures are kept every so many events, for curves.
   std::uint64_t history_every_events = 0;
+  std::optional<RedoOnly> redo_only;  // then `redo_log` instead of `run`
 };
 
 struct HistoryPoint {
@@ -86,6 +102,9 @@ class Pipeline {
   // Redoes the log, then learns from the source until it ends or `stop` turns true.
   Status run(const std::atomic<bool>& stop);
 
+  // With PipelineOptions::redo_only: redoes the log to its end.
+  Status redo_log(const std::atomic<bool>& stop);
+
   // Trains on what is left of the last round, makes it live and checkpoints: the end of a backtest.
   Status finish();
 
@@ -107,6 +126,10 @@ class Pipeline {
   Status redo_events(std::uint64_t last_seq);
   void compare_machine(const Checkpoint& checkpoint) const;
   Status reload_last_round();
+  Result<std::optional<Checkpoint>> starting_point();
+  void compare_options(const Checkpoint& checkpoint) const;
+  void make_room_for_rounds(const std::vector<IndexedOrderEntry>& entries);
+  Status rest();
 
   Status learn_from_source();
   Status ingest(const EventBatch& batch);

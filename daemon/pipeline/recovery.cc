@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/hash.h"
+#include "daemon/config/learning_config.h"
 #include "daemon/pipeline/pipeline.h"
 #include "daemon/room_options.h"
 #include "learners/device.h"
@@ -34,13 +35,14 @@ Status Pipeline::restore() {
     baseline_ =
         std::make_unique<FrozenBaseline>(options_.baseline_after_events, evaluation_options(config_, schema_.spec()));
   }
-  if (const auto checkpoint = TRY(parts_.store.latest_checkpoint())) {
+  if (const auto checkpoint = TRY(starting_point())) {
     TRY(state_->load(*checkpoint, parts_.store).with_context("reading the checkpoint"));
     const auto found = checkpoint->blobs.find("learner");
     if (found == checkpoint->blobs.end()) return data_loss("the checkpoint has no model");
     ByteReader learner(found->second);
     TRY(learner_->load(learner).with_context("reading the checkpoint's model"));
     compare_machine(*checkpoint);
+    compare_options(*checkpoint);
     parts_.log.info("checkpoint_loaded", fmt::format("resuming after event {} with model version {}",
                                                      state_->counters.next_seq - 1, state_->counters.served_version));
   }
@@ -77,6 +79,7 @@ Status Pipeline::redo() {
   const std::uint64_t last_seq = parts_.store.last_seq();
   const auto entries = TRY(parts_.store.order_since(state_->counters.order_next));
   if (last_seq == 0) return Status::ok();
+  make_room_for_rounds(entries);
   redoing_ = true;
   metrics_.redoing.set(1);
   const std::uint64_t begin_seq = state_->counters.next_seq;
@@ -98,6 +101,7 @@ Status Pipeline::redo() {
         TRY(cut(false));
         break;
     }
+    if (!trainer_->busy()) TRY(rest());
   }
   TRY(redo_events(last_seq));
   if (stopping()) return Status::ok();
@@ -126,14 +130,66 @@ Status Pipeline::redo_events(std::uint64_t last_seq) {
     const std::size_t base = gathering_.size();
     TRY(learn_rows(batch_));
     remember(batch_, base);
+    if (options_.redo_only && options_.redo_only->redone) options_.redo_only->redone(end);
   }
   return Status::ok();
+}
+
+Status Pipeline::redo_log(const std::atomic<bool>& stop) {
+  if (!options_.redo_only) abort_with("redo_log of a pipeline that was opened to learn");
+  stop_ = &stop;
+  TRY(rest());
+  TRY(redo());
+  return stop ? cancelled("interrupted") : Status::ok();
+}
+
+// A checkpoint could stand here.
+Status Pipeline::rest() {
+  if (!options_.redo_only || !options_.redo_only->at_rest) return Status::ok();
+  return options_.redo_only->at_rest(*this, state_->counters.next_seq - 1, state_->counters.order_next);
+}
+
+// Rounds that were recorded under another learning.round.every_events may be longer than those to come.
+void Pipeline::make_room_for_rounds(const std::vector<IndexedOrderEntry>& entries) {
+  const RunCounters& counters = state_->counters;
+  std::uint64_t longest = counters.cut_seq - counters.round_begin_seq;
+  std::uint64_t begin = counters.cut_seq;
+  for (const auto& [index, entry] : entries) {
+    if (entry.kind != OrderKind::kRoundCut) continue;
+    longest = std::max(longest, entry.seq + 1 - begin);
+    begin = entry.seq + 1;
+  }
+  longest = std::max(longest, parts_.store.last_seq() + 1 - begin);
+  if (longest <= gathering_.capacity()) return;
+  const EncodedLayout& layout = state_->encoder->layout();
+  gathering_ = EncodedBatch(layout.dense(), layout.categorical(), longest);
+  training_ = EncodedBatch(layout.dense(), layout.categorical(), longest);
 }
 
 bool Pipeline::checkpoint_due() const {
   const std::int64_t every_ms = checkpoint_every_ms_;
   if (every_ms > 0) return parts_.clock.monotonic_ns() - last_checkpoint_ns_ >= every_ms * 1'000'000;
   return state_->counters.next_seq - last_checkpoint_seq_ >= config_.checkpoint.every_events;
+}
+
+Result<std::optional<Checkpoint>> Pipeline::starting_point() {
+  if (!options_.redo_only) return parts_.store.latest_checkpoint();
+  if (options_.redo_only->from_checkpoint == 0) return std::optional<Checkpoint>();
+  return std::optional<Checkpoint>(TRY(parts_.store.read_checkpoint(options_.redo_only->from_checkpoint)));
+}
+
+// A changed option is taken up where the checkpoint stands: what was learnt after it is redone with the new value.
+void Pipeline::compare_options(const Checkpoint& checkpoint) const {
+  const auto found = checkpoint.blobs.find(kConfigBlob);
+  if (found == checkpoint.blobs.end() || options_.redo_only) return;
+  const auto before = parse_learning_config(found->second);
+  if (!before.is_ok()) return;  // options of another version
+  const std::string changes = learning_differences(*before, config_);
+  if (changes.empty()) return;
+  parts_.log.warning("options_changed",
+                     fmt::format("since the checkpoint these options changed: {}; the model goes on with the new ones, "
+                                 "from event {}",
+                                 changes, checkpoint.info.seq + 1));
 }
 
 // Bit-identical continuation needs the same kernels and thread count; other machines continue, but say so.
@@ -180,6 +236,7 @@ Status Pipeline::checkpoint() {
   Blobs parts = TRY(saved_parts());
   parts[std::string(kStateHashBlob)] = encode_state_hash(hash_of(parts));
   parts["machine"] = machine_description(config_);
+  parts[std::string(kConfigBlob)] = learning_config_text(config_);
   std::vector<CheckpointBlob> blobs;
   for (const auto& [name, bytes] : parts) blobs.push_back({name, bytes});
   std::vector<std::pair<std::uint64_t, std::string>> page_bytes;

@@ -12,6 +12,7 @@
 #include "daemon/cli/temporary_folder.h"
 #include "daemon/pipeline/pipeline.h"
 #include "daemon/room_options.h"
+#include "storage/backup.h"
 
 namespace freshet {
 namespace {
@@ -130,6 +131,40 @@ class PipelineRecovery : public ::testing::Test {
     return outcome;
   }
 
+  // Redoes what is recorded in `folder` from checkpoint `from` (0: event 1) and writes nothing: the state at the end,
+  // and how many of the kept checkpoints after it were passed with the same state.
+  Result<StateHash> redo(const std::string& folder, std::uint64_t from, std::size_t& same) {
+    const std::atomic<bool> stop{false};
+    std::atomic<bool> unused{false};
+    SystemClock clock;
+    LocalMetrics metrics;
+    const Schema schema(spec_);
+    Config config = config_;
+    config.memory.path = folder;
+    StoreOptions store_settings = store_options(config);
+    store_settings.read_only = true;
+    auto store = TRY(Store::open(store_settings, std::nullopt, log_, metrics));
+    SyntheticSource source(1, 1, unused);
+    ModelSlot slot(clock);
+    PipelineOptions options;
+    options.redo_only.emplace();
+    options.redo_only->from_checkpoint = from;
+    options.redo_only->at_rest = [&](Pipeline& pipeline, std::uint64_t seq, std::uint64_t order_index) -> Status {
+      for (const CheckpointInfo& info : store->checkpoints()) {
+        if (info.seq != seq || info.order_index != order_index || info.id <= from) continue;
+        const Checkpoint stored = TRY(store->read_checkpoint(info.id, kStateHashBlob));
+        const StateHash hash = TRY(decode_state_hash(stored.blobs.at(std::string(kStateHashBlob))));
+        const StateHash now = TRY(pipeline.state_hash());
+        EXPECT_EQ(differing_parts(hash, now), std::vector<std::string>()) << "at event " << seq;
+        if (hash == now) ++same;
+      }
+      return Status::ok();
+    };
+    auto pipeline = TRY(Pipeline::open(config, schema, options, {*store, source, slot, clock, log_, metrics}));
+    TRY(pipeline->redo_log(stop));
+    return pipeline->state_hash();
+  }
+
   EventSpec spec_;
   Config config_;
   MemoryLog log_;
@@ -215,6 +250,71 @@ TEST_F(PipelineRecovery, HasTheSameStateHashWhereverItStoppedAndCheckpointed) {
       EXPECT_EQ(differing_parts(hash, same->second), std::vector<std::string>()) << "at event " << seq;
     }
   }
+}
+
+TEST_F(PipelineRecovery, RedoingTheLogAloneComesByEveryCheckpoint) {
+  config_.checkpoint.keep = 5;
+  config_.memory.keep_events = setting::KeepEvents::kAll;
+  const auto folder = TemporaryFolder::create("freshet-test");
+  Result<Outcome> outcome = unavailable("not run");
+  for (const std::int64_t stop_after : {900L, 2300L, 3100L, kEvents + 1}) {
+    outcome = live(folder->path(), static_cast<std::uint64_t>(stop_after), stop_after);
+    ASSERT_TRUE(outcome.is_ok()) << outcome.status().to_string();
+  }
+  const std::uint64_t newest = outcome->checkpoints.size();
+  ASSERT_EQ(newest, 5U);
+  for (const bool from_start : {true, false}) {
+    std::size_t same = 0;
+    LocalMetrics metrics;
+    StoreOptions options = store_options(config_);
+    options.path = folder->path();
+    options.read_only = true;
+    const std::uint64_t oldest = (*Store::open(options, std::nullopt, log_, metrics))->checkpoints().front().id;
+    const auto end = redo(folder->path(), from_start ? 0 : oldest, same);
+    ASSERT_TRUE(end.is_ok()) << end.status().to_string();
+    EXPECT_EQ(same, from_start ? 5U : 4U);
+    EXPECT_EQ(differing_parts(*end, outcome->state), std::vector<std::string>());
+  }
+}
+
+TEST_F(PipelineRecovery, RestoredBackupGoesOnToTheSameState) {
+  const auto whole = TemporaryFolder::create("freshet-test");
+  const auto uninterrupted = live(whole->path(), 1, kEvents + 1);
+  ASSERT_TRUE(uninterrupted.is_ok());
+  const auto folder = TemporaryFolder::create("freshet-test");
+  const auto backups = TemporaryFolder::create("freshet-test");
+  for (const std::int64_t stop_after : {700L, 2600L}) {  // the second one copies only what is new
+    ASSERT_TRUE(live(folder->path(), 2, stop_after).is_ok());
+    LocalMetrics metrics;
+    StoreOptions options = store_options(config_);
+    options.path = folder->path();
+    const auto store = Store::open(options, std::nullopt, log_, metrics);
+    ASSERT_TRUE(store.is_ok());
+    const auto made = (*store)->backup(backups->path(), 0, {});
+    ASSERT_TRUE(made.is_ok()) << made.status().to_string();
+  }
+  for (const std::uint64_t id : {1U, 2U}) {
+    const auto restored = TemporaryFolder::create("freshet-test");
+    const auto back = restore_backup(backups->path(), id, restored->path());
+    ASSERT_TRUE(back.is_ok()) << back.status().to_string();
+    const auto outcome = live(restored->path(), 3, kEvents + 1);
+    ASSERT_TRUE(outcome.is_ok()) << outcome.status().to_string();
+    EXPECT_EQ(differing_parts(outcome->state, uninterrupted->state), std::vector<std::string>());
+    EXPECT_EQ(outcome->ledger, uninterrupted->ledger);
+  }
+}
+
+TEST_F(PipelineRecovery, SaysWhichOptionsChangedSinceTheCheckpoint) {
+  const auto folder = TemporaryFolder::create("freshet-test");
+  ASSERT_TRUE(live(folder->path(), 1, 2000).is_ok());
+  ASSERT_TRUE(live(folder->path(), 1, 2500).is_ok());
+  EXPECT_FALSE(log_.contains("options_changed"));
+  config_.learning.learning_rate = 0.5;
+  config_.learning.round.every_events = 50;  // shorter than the rounds that are redone
+  const auto outcome = live(folder->path(), 1, 3000);
+  ASSERT_TRUE(outcome.is_ok()) << outcome.status().to_string();
+  EXPECT_TRUE(log_.contains("learning.learning_rate 0.02 -> 0.5")) << "not said";
+  EXPECT_TRUE(log_.contains("learning.round.every_events 128 -> 50")) << "not said";
 }
 
 TEST_F(PipelineRecovery, StateHashDependsOnTheSeed) {

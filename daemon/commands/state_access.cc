@@ -1,0 +1,104 @@
+#include "daemon/commands/state_access.h"
+
+#include <fmt/format.h>
+
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "daemon/cli/signals.h"
+#include "daemon/config/config_loader.h"
+#include "daemon/control/state_operations.h"
+
+namespace freshet {
+namespace {
+
+constexpr std::chrono::milliseconds kLookEvery{100};
+
+Result<std::string> work_here(Store& store, const std::string& operation, const ControlClient::Arguments& arguments,
+                              CommandProgress& bar) {
+  JsonObject members;
+  for (const auto& [name, value] : arguments) members[name] = value;
+  const StateOperations operations = store_operations(store);
+  const auto found = operations.find(operation);
+  if (found == operations.end()) return invalid_argument(fmt::format("there is no operation '{}'", operation));
+  Progress progress;
+  const StopOnSignal stop;
+  const std::jthread watch([&](const std::stop_token& over) {
+    std::mutex mutex;
+    std::condition_variable_any wake;
+    std::unique_lock lock(mutex);
+    while (!over.stop_requested()) {
+      if (stop.flag()) progress.cancel();
+      bar.show(progress.done(), progress.total());
+      wake.wait_for(lock, over, kLookEvery, [] { return false; });
+    }
+  });
+  return found->second.work(members, progress);
+}
+
+}  // namespace
+
+Result<std::string> state_folder(const StateArguments& arguments) {
+  if (!arguments.path.empty()) return arguments.path;
+  if (arguments.config.file.empty()) return invalid_argument("name the store: --path FOLDER, or --config FILE");
+  const Config config =
+      TRY(load_config({arguments.config.file, std::nullopt, arguments.config.sets, process_environment()}));
+  return config.memory.path;
+}
+
+Result<std::unique_ptr<Store>> open_to_read(const std::string& folder, Log& log, MetricsRegistry& metrics) {
+  StoreOptions options;
+  options.path = folder;
+  options.read_only = true;
+  options.create_if_missing = false;
+  return Store::open(options, std::nullopt, log, metrics);
+}
+
+CommandProgress::CommandProgress(std::string title, std::string unit, bool quiet)
+    : title_(std::move(title)), unit_(std::move(unit)), quiet_(quiet) {}
+
+void CommandProgress::show(std::uint64_t done, std::uint64_t total) {
+  if (quiet_ || total == 0) return;
+  if (!bar_) {
+    ProgressOptions options;
+    options.title = title_;
+    options.unit = unit_;
+    options.total = total;
+    options.terminal = is_terminal(stderr);
+    options.columns = terminal_columns(stderr);
+    bar_ = std::make_unique<ProgressBar>(options, clock_, write_to_stderr);
+  }
+  done_ = done;
+  bar_->update(done);
+}
+
+void CommandProgress::finish() {
+  if (bar_) bar_->finish(done_);
+}
+
+Result<std::string> work_on_state(const std::string& folder, const std::string& operation,
+                                  const ControlClient::Arguments& arguments, CommandProgress& progress) {
+  NullLog log;
+  LocalMetrics metrics;
+  StoreOptions options;
+  options.path = folder;
+  options.create_if_missing = false;
+  options.migrate = false;
+  auto store = Store::open(options, std::nullopt, log, metrics);
+  Result<std::string> result = internal_error("not run");
+  if (store.is_ok()) {
+    result = work_here(**store, operation, arguments, progress);
+  } else {
+    if (store.code() != Code::kFailedPrecondition) return store.status();
+    const auto daemon = ControlClient::for_folder(folder);
+    if (daemon.code() == Code::kNotFound) return store.status();  // nobody to ask: why it cannot be opened
+    if (!daemon.is_ok()) return daemon.status();
+    result = daemon->run(operation, arguments,
+                         [&](std::uint64_t done, std::uint64_t total) { progress.show(done, total); });
+  }
+  progress.finish();
+  return result;
+}
+
+}  // namespace freshet

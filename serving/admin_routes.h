@@ -1,0 +1,36 @@
+// Routes by which an operator works on the state of a running daemon. What is possible, and what it does, comes from
+// callbacks, so that this room knows nothing of the daemon.
+//
+//   POST /admin/v1/operations/{name}   starts one; the body is a JSON object of its arguments
+//   GET  /admin/v1/operations/current  how far the running one is, or how the last one ended
+//
+// Every request carries `Authorization: Bearer TOKEN`; one without, or with another, is answered 401 and nothing else
+// is said. The token is compared in a time that does not depend on where it differs.
+//
+// Threads: the callbacks are called from any server thread, several at a time, and must return soon.
+// Failure: a body that is no JSON object: 400.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "serving/json_object.h"
+#include "serving/router.h"
+
+namespace freshet {
+
+struct AdminAnswer {
+  int status = 200;
+  std::string json;  // an object
+};
+
+struct AdminCallbacks {
+  std::function<AdminAnswer(std::string_view name, const JsonObject& arguments)> start;
+  std::function<AdminAnswer()> current;
+};
+
+// An empty token would let everybody in: it aborts.
+void add_admin_routes(Router& router, const std::string& token, const AdminCallbacks& callbacks);
+
+}  // namespace freshet

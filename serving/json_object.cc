@@ -1,0 +1,29 @@
+#include "serving/json_object.h"
+
+#include <fmt/format.h>
+#include <simdjson.h>
+
+namespace freshet {
+
+Result<JsonObject> parse_json_object(std::string_view text) {
+  simdjson::dom::parser parser;
+  simdjson::dom::object object;
+  const auto error = parser.parse(simdjson::padded_string(text)).get(object);
+  if (error != simdjson::SUCCESS) {
+    return invalid_argument(fmt::format("this is no JSON object: {}", simdjson::error_message(error)));
+  }
+  JsonObject members;
+  for (const auto& [name, value] : object) {
+    std::string_view words;
+    members[std::string(name)] =
+        value.get(words) == simdjson::SUCCESS ? std::string(words) : simdjson::minify(value);
+  }
+  return members;
+}
+
+std::string member(const JsonObject& object, std::string_view name) {
+  const auto found = object.find(name);
+  return found == object.end() ? std::string() : found->second;
+}
+
+}  // namespace freshet
