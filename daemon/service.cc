@@ -197,9 +197,7 @@ void Service::reload(const Config& wanted) {
   pipeline_->adopt(config_);
   for (const OptionChange& change : plan.applied) log_.info("option_changed", describe(change));
   for (const OptionChange& change : plan.pending) {
-    log_.warning("option_waits", describe(change) + (change.change == Change::kNewState
-                                                         ? " waits for a fresh memory.path: what is stored depends on it"
-                                                         : " waits for a restart"));
+    log_.warning("option_waits", describe(change));
   }
   if (plan.applied.empty() && plan.pending.empty()) log_.info("reload", "the configuration has not changed");
 }

@@ -26,7 +26,7 @@ struct ReloadPlan {
 
 ReloadPlan plan_reload(const Config& running, const Config& wanted);
 
-// "learning.learning_rate 0.02 -> 0.01"
+// "learning.learning_rate 0.02 -> 0.01"; of one that cannot be applied, what it waits for as well.
 std::string describe(const OptionChange& change);
 
 }  // namespace freshet

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -35,7 +36,12 @@ class KillNineTest : public KafkaIntegrationTest {
   // The rest of the stream, to an orderly end.
   void live(const std::vector<std::string>& sets, std::size_t events);
   std::vector<std::string> sets_for(const KillPlan& plan, const std::string& store) const;
-  void compare_with_uninterrupted(const KillPlan& plan);
+  // `freshet state WORDS`, under way.
+  std::unique_ptr<ChildProcess> state_command(std::vector<std::string> words) const;
+  void expect_ok(std::vector<std::string> words) const;
+  static void expect_equal(const FinalState& found, const FinalState& wanted);
+  void expect_replayed(const FinalState& wanted) const;
+  void compare_with_uninterrupted(const KillPlan& plan, const FinalState& killed);
 };
 
 }  // namespace freshet::test
