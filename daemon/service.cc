@@ -196,9 +196,7 @@ void Service::reload(const Config& wanted) {
   config_ = plan.next;
   pipeline_->adopt(config_);
   for (const OptionChange& change : plan.applied) log_.info("option_changed", describe(change));
-  for (const OptionChange& change : plan.pending) {
-    log_.warning("option_waits", describe(change));
-  }
+  for (const OptionChange& change : plan.pending) log_.warning("option_waits", describe_waiting(change));
   if (plan.applied.empty() && plan.pending.empty()) log_.info("reload", "the configuration has not changed");
 }
 

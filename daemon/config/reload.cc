@@ -23,10 +23,13 @@ ReloadPlan plan_reload(const Config& running, const Config& wanted) {
 }
 
 std::string describe(const OptionChange& change) {
-  std::string_view waits;
-  if (change.change == Change::kRestart) waits = " waits for a restart";
-  if (change.change == Change::kNewState) waits = " waits for a fresh memory.path: what is stored depends on it";
-  return fmt::format("{} {} -> {}{}", change.name, change.from, change.to, waits);
+  return fmt::format("{} {} -> {}", change.name, change.from, change.to);
+}
+
+std::string describe_waiting(const OptionChange& change) {
+  return describe(change) + (change.change == Change::kNewState
+                                 ? " waits for a fresh memory.path: what is stored depends on it"
+                                 : " waits for a restart");
 }
 
 }  // namespace freshet
