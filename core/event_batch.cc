@@ -30,6 +30,7 @@ EventBatch::EventBatch(const Schema& schema, std::size_t capacity)
 
 void EventBatch::clear() {
   size_ = 0;
+  resets.clear();
   skipped.clear();
   dead_letter_ticket = 0;
 }

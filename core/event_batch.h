@@ -45,6 +45,14 @@ struct SkippedRecord {
   SkipReason reason = SkipReason::kMalformed;
 };
 
+// A partition whose reading goes on at `next_offset`, whatever was expected there: further on, because the broker had
+// deleted what stood between, or further back, because the topic was made anew.
+struct OffsetReset {
+  std::int32_t partition = 0;
+  std::int64_t next_offset = 0;
+  friend bool operator==(const OffsetReset&, const OffsetReset&) = default;
+};
+
 class EventBatch {
  public:
   EventBatch(const Schema& schema, std::size_t capacity);
@@ -52,7 +60,7 @@ class EventBatch {
   std::size_t size() const { return size_; }
   std::size_t capacity() const { return capacity_; }
   bool full() const { return size_ == capacity_; }
-  bool empty() const { return size_ == 0 && skipped.empty(); }
+  bool empty() const { return size_ == 0 && skipped.empty() && resets.empty(); }
   void clear();
 
   // Sets row size() to missing everywhere and returns its index.
@@ -81,6 +89,8 @@ class EventBatch {
   std::vector<std::uint64_t> value_hashes;  // of the record's value bytes, for the ledger of what was learnt from
   std::vector<std::int64_t> arrival_ns;     // Clock::monotonic_ns when the record was received
 
+  // Before the first row.
+  std::vector<OffsetReset> resets;
   // Records seen between the rows that did not become events, in order.
   std::vector<SkippedRecord> skipped;
   // The dead letters among them must be acknowledged up to this ticket before the batch's positions are committed.

@@ -147,9 +147,12 @@ void Service::log_state_hash() {
 
 void Service::start_learning() {
   if (ingest_.joinable()) abort_with("Service::start_learning called twice");
-  ingest_ = std::thread([this] {
+  Gauge& stopped = metrics_->gauge("freshet_learning_stopped", "1 once learning has stopped for good, with an error.");
+  stopped.set(0);
+  ingest_ = std::thread([this, &stopped] {
     Status status = pipeline_->run(stopping_);
     if (!status.is_ok()) {
+      stopped.set(1);
       log_.error("pipeline_ended", fmt::format("{}; learning has stopped, serving goes on", status.to_string()));
     }
     {
@@ -194,14 +197,19 @@ void Service::reload(const Config& wanted) {
   config_ = plan.next;
   pipeline_->adopt(config_);
   for (const OptionChange& change : plan.applied) log_.info("option_changed", describe(change));
-  for (const OptionChange& change : plan.pending) {
-    log_.warning("option_waits", describe(change) + " waits for a restart");
-  }
+  for (const OptionChange& change : plan.pending) log_.warning("option_waits", describe_waiting(change));
   if (plan.applied.empty() && plan.pending.empty()) log_.info("reload", "the configuration has not changed");
 }
 
 std::int64_t Service::next_offset(std::int32_t partition) const { return kafka_->next_offset(partition); }
 
-std::string Service::status_json() const { return to_status_json(config_, pipeline_->snapshot()); }
+std::string Service::status_json() const {
+  std::string stopped;
+  {
+    const std::lock_guard lock(mutex_);
+    if (outcome_ && !outcome_->is_ok()) stopped = outcome_->message();
+  }
+  return to_status_json(config_, pipeline_->snapshot(), stopped);
+}
 
 }  // namespace freshet

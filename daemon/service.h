@@ -97,7 +97,7 @@ class Service {
   std::optional<ControlFile> control_file_;
 
   std::atomic<bool> stopping_{false};
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable ended_;
   std::optional<Status> outcome_;  // of the pipeline
   bool stopped_ = false;

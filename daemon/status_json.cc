@@ -1,5 +1,7 @@
 #include "daemon/status_json.h"
 
+#include <fmt/format.h>
+
 namespace freshet {
 namespace {
 
@@ -53,12 +55,16 @@ void write_forgetting(JsonWriter& json, const PipelineSnapshot& snapshot) {
   json.end_object();
 }
 
-std::string to_status_json(const Config& config, const PipelineSnapshot& snapshot) {
+std::string to_status_json(const Config& config, const PipelineSnapshot& snapshot, std::string_view stopped) {
   JsonWriter json;
   json.begin_object();
   json.field("model", config.model.name);
   json.field("served_version", snapshot.served_version);
-  json.field("state", snapshot.redoing ? "redoing the log after a restart" : "learning");
+  if (stopped.empty()) {
+    json.field("state", snapshot.redoing ? "redoing the log after a restart" : "learning");
+  } else {
+    json.field("state", fmt::format("learning has stopped: {}", stopped));
+  }
   json.field("events", snapshot.events);
   json.field("records_skipped", snapshot.skipped);
   json.field("rounds", snapshot.rounds);

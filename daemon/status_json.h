@@ -12,7 +12,8 @@
 
 namespace freshet {
 
-std::string to_status_json(const Config& config, const PipelineSnapshot& snapshot);
+// `stopped`: why learning has stopped; empty while it has not.
+std::string to_status_json(const Config& config, const PipelineSnapshot& snapshot, std::string_view stopped);
 
 // Parts that the backtest's JSON has too; each writes one member of the open object, or none.
 void write_metrics(JsonWriter& json, std::string_view name, std::span<const MetricValue> metrics);

@@ -25,6 +25,20 @@ bool advance(PartitionLedger& ledger, std::int64_t offset) {
   return true;
 }
 
+void reset(PartitionLedger& ledger, std::int64_t offset) {
+  if (ledger.first_offset < 0) {
+    ledger.first_offset = offset;
+  } else if (offset > ledger.next_offset) {
+    ++ledger.gaps;
+    ledger.missing += static_cast<std::uint64_t>(offset - ledger.next_offset);
+  } else if (offset < ledger.next_offset) {
+    ++ledger.restarts;
+    ledger.first_offset = offset;
+    ledger.last_offset = offset - 1;
+  }
+  ledger.next_offset = offset;
+}
+
 }  // namespace
 
 std::uint64_t PartitionLedger::skipped_total() const {
@@ -47,6 +61,7 @@ std::string encode_ledger(const PartitionLedger& ledger) {
   writer.put(ledger.missing);
   writer.put(ledger.hash);
   writer.put_span(std::span<const std::uint64_t>(ledger.skipped));
+  writer.put(ledger.restarts);
   return writer.take();
 }
 
@@ -62,6 +77,7 @@ Result<PartitionLedger> decode_ledger(std::int32_t partition, std::string_view b
   ledger.missing = reader.get<std::uint64_t>();
   ledger.hash = reader.get<std::uint64_t>();
   const auto skipped = reader.get_vector<std::uint64_t>();
+  if (!reader.at_end()) ledger.restarts = reader.get<std::uint64_t>();  // an older build wrote none
   // Fewer reasons than this build knows: written by an older one. More: refused, their meaning is unknown here.
   if (!reader.at_end() || skipped.size() > kSkipReasons) {
     return data_loss(fmt::format("the ledger of partition {} cannot be read ({} bytes)", partition, bytes.size()));
@@ -81,7 +97,7 @@ PartitionLedger& Ledger::staged_for(std::int32_t partition) {
 }
 
 Status Ledger::stage(std::span<const Position> positions, std::span<const std::uint64_t> value_hashes,
-                     std::span<const SkippedRecord> skipped) {
+                     std::span<const SkippedRecord> skipped, std::span<const OffsetReset> resets) {
   staged_.clear();
   staged_index_.clear();
   items_.clear();
@@ -97,6 +113,10 @@ Status Ledger::stage(std::span<const Position> positions, std::span<const std::u
   const auto by_position = [](const Item& a, const Item& b) { return a.position < b.position; };
   if (!std::is_sorted(items_.begin(), items_.end(), by_position)) {
     std::stable_sort(items_.begin(), items_.end(), by_position);
+  }
+  for (const OffsetReset& entry : resets) {
+    if (entry.next_offset < 0) return invalid_argument(fmt::format("partition {}: negative offset", entry.partition));
+    reset(staged_for(entry.partition), entry.next_offset);
   }
   PartitionLedger* ledger = nullptr;
   for (const Item& item : items_) {

@@ -2,6 +2,7 @@
 // how many were skipped and why, and where offsets are missing.
 //
 // first_offset .. next_offset - 1 are accounted for: learnt + skipped (duplicates aside) + missing, each offset once.
+// Where a topic was made anew, that holds since the last of `restarts`, and the counts go on.
 // `hash` is a sum over the learnt records, so that it does not depend on how they came in batches: two stores that
 // learnt from the same records of a partition have the same hash.
 //
@@ -33,6 +34,7 @@ struct PartitionLedger {
   std::uint64_t missing = 0;  // offsets jumped over
   std::uint64_t hash = 0;
   std::array<std::uint64_t, kSkipReasons> skipped{};  // by SkipReason
+  std::uint64_t restarts = 0;  // times that the partition went on below its next offset: the topic was made anew
 
   std::uint64_t skipped_total() const;  // duplicates aside: their offsets are accounted for elsewhere
   std::uint64_t duplicates() const { return skipped[static_cast<std::size_t>(SkipReason::kDuplicate)]; }
@@ -48,8 +50,9 @@ Result<PartitionLedger> decode_ledger(std::int32_t partition, std::string_view b
 class Ledger {
  public:
   // Works out what the partitions touched by a batch will look like; staged() shows them, commit() makes them current.
+  // The resets take effect first; one to the offset that is the next one anyway changes nothing.
   Status stage(std::span<const Position> positions, std::span<const std::uint64_t> value_hashes,
-               std::span<const SkippedRecord> skipped);
+               std::span<const SkippedRecord> skipped, std::span<const OffsetReset> resets = {});
   const std::vector<PartitionLedger>& staged() const { return staged_; }
   void commit();
 

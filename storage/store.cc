@@ -189,7 +189,7 @@ Status Store::append(const AppendBatch& in) {
   if (count != 0 && in.first_seq != self.last_seq + 1) {
     return invalid_argument(fmt::format("append at seq {}, the next one is {}", in.first_seq, self.last_seq + 1));
   }
-  TRY(self.ledger.stage(in.positions, in.value_hashes, in.skipped));
+  TRY(self.ledger.stage(in.positions, in.value_hashes, in.skipped, in.resets));
 
   rocksdb::WriteBatch& batch = self.batch;
   batch.Clear();
@@ -257,7 +257,7 @@ Status Store::read(std::span<const std::uint64_t> seqs,
     for (std::size_t i = 0; i < count; ++i) {
       const std::uint64_t seq = seqs[missed[start + i]];
       if (statuses[i].IsNotFound()) return data_loss(fmt::format("event {} is not in {}", seq, path()));
-      if (!statuses[i].ok()) return convert(statuses[i], fmt::format("reading event {}", seq), path());
+      if (!statuses[i].ok()) return convert(statuses[i], fmt::format("reading event {} (family events)", seq), path());
       impl_->cache->put(seq, view(values[i]), values[i].size());
       visitor(missed[start + i], view(values[i]));
       values[i].Reset();
@@ -278,7 +278,7 @@ Status Store::scan(std::uint64_t first, std::uint64_t last,
     if (seq > last) break;
     TRY(visitor(seq, view(rows->value())));
   }
-  return convert(rows->status(), "reading the event log", path());
+  return convert(rows->status(), "reading the event log (family events)", path());
 }
 
 Result<std::vector<IndexedOrderEntry>> Store::order_since(std::uint64_t index) const {
@@ -290,7 +290,7 @@ Result<std::vector<IndexedOrderEntry>> Store::order_since(std::uint64_t index) c
     const auto at = read_big_endian<std::uint64_t>(view(rows->key()), 0);
     entries.push_back({at, TRY(decode_order(at, view(rows->value())))});
   }
-  TRY(convert(rows->status(), "reading the order", path()));
+  TRY(convert(rows->status(), "reading the order of rounds (family order)", path()));
   return entries;
 }
 

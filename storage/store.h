@@ -90,6 +90,7 @@ struct AppendBatch {
   std::span<const Position> positions;
   std::span<const std::uint64_t> value_hashes;
   std::span<const SkippedRecord> skipped;
+  std::span<const OffsetReset> resets;  // take effect before the records
   std::span<const OrderEntry> order;
 };
 

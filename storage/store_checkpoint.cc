@@ -190,14 +190,20 @@ Result<Checkpoint> Store::read_checkpoint(std::uint64_t id, std::string_view onl
 Result<std::optional<Checkpoint>> Store::latest_checkpoint() {
   Impl& self = *impl_;
   TRY(self.usable());
-  if (self.kept.empty()) return std::optional<Checkpoint>();
+  if (self.kept.empty()) {
+    TRY(self.allow_compaction());
+    return std::optional<Checkpoint>();
+  }
   std::string reasons;
   for (std::size_t i = self.kept.size(); i-- > 0;) {
     const Kept& entry = self.kept[i];
     Result<Checkpoint> loaded = data_loss(fmt::format("the manifest of checkpoint {} is damaged", entry.id));
     if (entry.manifest.has_value()) loaded = self.load_checkpoint(*entry.manifest);
     if (loaded.is_ok()) {
-      if (i + 1 < self.kept.size() && !self.options.read_only) TRY(self.discard_after(i));
+      if (!self.options.read_only && (i + 1 < self.kept.size() || TRY(self.damaged_before(i)))) {
+        TRY(self.discard_after(i));
+      }
+      TRY(self.allow_compaction());
       return std::optional<Checkpoint>(std::move(loaded).value());
     }
     if (loaded.code() != Code::kDataLoss) return loaded.status();
@@ -211,6 +217,28 @@ Result<std::optional<Checkpoint>> Store::latest_checkpoint() {
       fmt::format("no checkpoint in {} is whole ({}); restore the folder from a backup, or move it away to "
                   "begin anew from what the broker still has",
                   self.options.path, reasons));
+}
+
+// Whether one before kept[good] is damaged: nobody would read it, but the next compaction would stop at its block.
+Result<bool> Store::Impl::damaged_before(std::size_t good) const {
+  for (std::size_t i = 0; i < good; ++i) {
+    Result<Checkpoint> loaded = data_loss(fmt::format("the manifest of checkpoint {} is damaged", kept[i].id));
+    if (kept[i].manifest.has_value()) loaded = load_checkpoint(*kept[i].manifest);
+    if (loaded.code() == Code::kDataLoss) {
+      log->warning("checkpoint_damaged", "an older checkpoint cannot be used; it is dropped, the newest one is whole",
+                   {{"checkpoint", kept[i].id}, {"error", loaded.status().to_string()}, {"path", options.path}});
+      return true;
+    }
+    if (!loaded.is_ok()) return loaded.status();
+  }
+  return false;
+}
+
+Status Store::Impl::allow_compaction() {
+  if (options.read_only || checkpoints_verified) return Status::ok();
+  TRY(convert(db->EnableAutoCompaction({families[kCheckpoints]}), "compacting the checkpoints", options.path));
+  checkpoints_verified = true;
+  return Status::ok();
 }
 
 // Drops the damaged checkpoints after kept[good] with the page versions they wrote. The good ones move to a new family:
@@ -286,8 +314,10 @@ Status Store::Impl::discard_after(std::size_t good) {
   TRY(convert(db->DropColumnFamily(fresh), "repairing the checkpoints", options.path));
   db->DestroyColumnFamilyHandle(fresh).PermitUncheckedError();
   page_versions = std::move(versions);
-  log->warning("checkpoint_fallback", "went back to an older checkpoint; the log after it is redone",
-               {{"checkpoint", good_id}, {"dropped", static_cast<std::uint64_t>(kept.size() - good - 1)}});
+  if (good + 1 < kept.size()) {
+    log->warning("checkpoint_fallback", "went back to an older checkpoint; the log after it is redone",
+                 {{"checkpoint", good_id}, {"dropped", static_cast<std::uint64_t>(kept.size() - good - 1)}});
+  }
   const std::lock_guard lock(mutex);
   kept = std::move(whole);
   return Status::ok();
@@ -335,7 +365,7 @@ Status Store::read_pages(std::uint64_t id, std::uint32_t space,
     index = at;
     found = true;
   }
-  TRY(convert(rows->status(), "reading the slot table", path()));
+  TRY(convert(rows->status(), "reading the slot table (family memory)", path()));
   return show();
 }
 

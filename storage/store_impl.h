@@ -77,6 +77,7 @@ struct Store::Impl {
 
   std::unique_ptr<RecordCache> cache;
   rocksdb::WriteBatch batch;
+  bool checkpoints_verified = false;  // until then their family is not compacted
   bool stalled = false;  // the last write failed: recover() before the next
   std::optional<Landed> landed;
   std::deque<SeqRange> doomed;  // garbage of the oldest kept checkpoint, deleted bit by bit with the appends
@@ -117,6 +118,8 @@ struct Store::Impl {
   Result<Checkpoint> load_checkpoint(const Manifest& manifest, std::string_view only = {}) const;
   Status retire_oldest();
   Status discard_after(std::size_t good);
+  Status allow_compaction();  // of the checkpoints, which are whole
+  Result<bool> damaged_before(std::size_t good) const;
   std::string checkpoints_family_name(std::uint8_t which) const { return which == 0 ? "checkpoints" : "checkpoints.b"; }
 };
 

@@ -59,6 +59,13 @@ std::string log_files(const std::string& path) {
   return fmt::format("{}", fmt::join(names, "\n"));
 }
 
+// RocksDB has one code for both: somebody holds the lock, and the lock file cannot be opened (a read-only volume).
+bool held_by_another(const rocksdb::Status& status) {
+  const std::string text = status.ToString();
+  return status.IsIOError() && (text.find("While lock file") != std::string::npos ||
+                                text.find("lock hold by current process") != std::string::npos);
+}
+
 rocksdb::DBOptions database_options(const StoreOptions& options) {
   rocksdb::DBOptions db;
   db.create_if_missing = options.create_if_missing;
@@ -82,6 +89,20 @@ rocksdb::DBOptions database_options(const StoreOptions& options) {
   db.stats_dump_period_sec = 0;
   db.stats_persist_period_sec = 0;
   return db;
+}
+
+// Whether a database has nothing in it, as one whose creation was cut short; another program's has something.
+Result<bool> holds_nothing(const StoreOptions& options, const std::vector<std::string>& names) {
+  if (names.size() != 1) return false;
+  rocksdb::Options open;
+  if (options.env != nullptr) open.env = options.env;
+  rocksdb::DB* opened = nullptr;
+  const rocksdb::Status status = rocksdb::DB::OpenForReadOnly(open, options.path, &opened);
+  if (!status.ok()) return convert(status, "opening the store", options.path);
+  const std::unique_ptr<rocksdb::DB> db(opened);
+  const std::unique_ptr<rocksdb::Iterator> rows(db->NewIterator({}));
+  rows->SeekToFirst();
+  return !rows->Valid() && rows->status().ok();
 }
 
 }  // namespace
@@ -167,14 +188,23 @@ Status Store::Impl::open_database() {
     std::filesystem::create_directories(options.path, error);
     if (error) return unavailable(fmt::format("cannot create {}: {}", options.path, error.message()));
     names = {rocksdb::kDefaultColumnFamilyName};
-    for (const auto name : kFamilyNames) names.emplace_back(name);
-  } else if (std::find(names.begin(), names.end(), "meta") == names.end()) {
+  } else if (std::find(names.begin(), names.end(), "meta") == names.end() && !TRY(holds_nothing(options, names))) {
     return failed_precondition(
         fmt::format("{} holds a database that is not Freshet's; name another folder", options.path));
   }
+  // A process that was killed while it created the store has made some of the families, or none.
+  for (const auto name : kFamilyNames) {
+    if (std::find(names.begin(), names.end(), name) != names.end()) continue;
+    if (options.read_only) return not_found(fmt::format("the store at {} is empty", options.path));
+    names.emplace_back(name);
+  }
   std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
   descriptors.reserve(names.size());
-  for (const std::string& name : names) descriptors.emplace_back(name, family_options(options, name));
+  for (const std::string& name : names) {
+    descriptors.emplace_back(name, family_options(options, name));
+    // A compaction that meets a damaged block stops all writing, the repair of checkpoints included.
+    if (name.starts_with("checkpoints")) descriptors.back().options.disable_auto_compactions = !checkpoints_verified;
+  }
 
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* opened = nullptr;
@@ -196,7 +226,7 @@ Status Store::Impl::open_database() {
     status = rocksdb::DB::Open(db_options, options.path, descriptors, &handles, &opened);
   }
   if (!status.ok()) {
-    if (status.IsIOError() && status.ToString().find("lock") != std::string::npos) {
+    if (held_by_another(status)) {
       return failed_precondition(
           fmt::format("another process has the store at {} open; one daemon owns a store: stop the "
                       "other one or name another folder ({})",
@@ -297,7 +327,7 @@ Status Store::Impl::load() {
     const auto partition = static_cast<std::int32_t>(read_big_endian<std::uint32_t>(view(rows->key()), 0));
     ledger.set(TRY(decode_ledger(partition, view(rows->value()))));
   }
-  if (!rows->status().ok()) return convert(rows->status(), "reading the ledger", options.path);
+  if (!rows->status().ok()) return convert(rows->status(), "reading the ledger (family positions)", options.path);
   if (!options.read_only) {
     TRY(load_page_versions());
     // Deleting twice does no harm, and what the last run had deleted of it is not recorded.
@@ -337,7 +367,7 @@ Status Store::Impl::load_page_versions() {
     page_versions[{read_big_endian<std::uint32_t>(key, 0), read_big_endian<std::uint64_t>(key, 4)}] =
         read_big_endian<std::uint64_t>(key, 12);
   }
-  return convert(pages->status(), "reading the slot table", options.path);
+  return convert(pages->status(), "reading the slot table (family memory)", options.path);
 }
 
 Result<std::unique_ptr<Store>> Store::open(StoreOptions options, const std::optional<StoreIdentity>& identity, Log& log,

@@ -57,6 +57,7 @@ Status KafkaPoller::create() {
   TRY(config.set("isolation.level", "read_committed"));
   TRY(config.set("fetch.error.backoff.ms", "100"));
   TRY(config.set("queued.max.messages.kbytes", "16384"));
+  TRY(config.set("topic.metadata.refresh.interval.ms", "30000"));  // how soon new partitions are noticed
   TRY(config.apply(options_.connection, kReserved));
   TRY(config.set("group.id", options_.group));
   TRY(config.set("enable.auto.commit", "false"));
@@ -79,6 +80,7 @@ Status KafkaPoller::create() {
 Status KafkaPoller::start(const NextOffsets& next_offsets) {
   if (thread_.joinable() || stopping_) return failed_precondition("a Kafka source is started once");
   next_offsets_ = next_offsets;
+  topic_is_new_ = next_offsets.empty();
   batch_ = std::make_unique<PolledBatch>(schema_, options_.batch_events);
   const KafkaPartitions topics(rd_kafka_topic_partition_list_new(1));
   rd_kafka_topic_partition_list_add(topics.get(), options_.topic.c_str(), RD_KAFKA_PARTITION_UA);

@@ -49,11 +49,14 @@ class KafkaPoller {
   void run();
   void assign(rd_kafka_topic_partition_list_t& partitions);
   void revoke(rd_kafka_topic_partition_list_t& partitions);
+  void meet_topic(const rd_kafka_topic_partition_list_t& assigned);
   std::int64_t first_offset(std::int32_t partition);
+  void note_reset(std::int32_t partition, std::int64_t next_offset);
   void handle(const rd_kafka_message_t& message);
   void handle_record(const rd_kafka_message_t& message);
   void handle_error(const rd_kafka_message_t& message);
   void handle_lost_offset(std::int32_t partition);
+  void read_from(std::int32_t partition, std::int64_t offset);
   void skip(const rd_kafka_message_t& message, SkipReason reason, std::string_view detail);
   void hand_over(bool wait);
   void steer_flow();
@@ -97,6 +100,7 @@ class KafkaPoller {
   std::unique_ptr<PolledBatch> batch_;
   std::int64_t batch_begun_ns_ = 0;
   bool paused_ = false;
+  bool topic_is_new_ = false;  // to our store: `start` counts for the partitions that it has now
 };
 
 }  // namespace freshet

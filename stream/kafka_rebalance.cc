@@ -40,6 +40,7 @@ void KafkaPoller::on_rebalance(rd_kafka_t* client, rd_kafka_resp_err_t code,
 
 void KafkaPoller::assign(rd_kafka_topic_partition_list_t& partitions) {
   rebalances_.increment();
+  meet_topic(partitions);
   for (int i = 0; i < partitions.cnt; ++i) {
     partitions.elems[i].offset = first_offset(partitions.elems[i].partition);
   }
@@ -69,32 +70,47 @@ void KafkaPoller::assign(rd_kafka_topic_partition_list_t& partitions) {
             {{"topic", options_.topic}, {"added", list_partitions(partitions)}, {"assigned", std::uint64_t{assigned}}});
 }
 
-// Where to read a partition: after what was handed over or stored, else as the options say.
-std::int64_t KafkaPoller::first_offset(std::int32_t partition) {
-  {
-    const std::lock_guard lock(mutex_);
-    const auto found = next_offsets_.find(partition);
-    if (found != next_offsets_.end()) return found->second;
-  }
-  if (options_.start == StartAt::kEarliest) {
-    if (options_.fail_on_gap) {
-      const std::lock_guard lock(mutex_);
-      next_offsets_[partition] = 0;  // the first record is expected too
+// The first partitions that a new store is given: with `start: latest` it learns from here on, in every partition that
+// the topic has now, those of other members of the group included. Each gets a number, durably, rather than "the end":
+// what comes while another member holds it, or while nobody does, is not missed. Partitions added later are read from
+// their beginning.
+void KafkaPoller::meet_topic(const rd_kafka_topic_partition_list_t& assigned) {
+  if (!topic_is_new_ || assigned.cnt == 0) return;
+  topic_is_new_ = false;
+  if (options_.start == StartAt::kEarliest) return;
+  std::set<std::int32_t> partitions;
+  for (int i = 0; i < assigned.cnt; ++i) partitions.insert(assigned.elems[i].partition);
+  const auto count = partition_count(client_.get(), options_.topic, std::chrono::milliseconds(kQueryTimeoutMs));
+  for (std::int32_t partition = 0; count.is_ok() && partition < *count; ++partition) partitions.insert(partition);
+  if (!count.is_ok()) log_.warning("topic_metadata", count.status().message());
+  for (const std::int32_t partition : partitions) {
+    std::int64_t low = 0;
+    std::int64_t high = 0;
+    const auto code = rd_kafka_query_watermark_offsets(client_.get(), options_.topic.c_str(), partition, &low, &high,
+                                                       kQueryTimeoutMs);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+      note_reset(partition, high);
+    } else {
+      events_.error(code, "cannot ask for the end of a partition; it is read from its beginning");
     }
-    return RD_KAFKA_OFFSET_BEGINNING;
   }
-  // A number rather than "the end": if another member holds the partition before a record comes, none is missed.
-  std::int64_t low = 0;
-  std::int64_t high = 0;
-  const auto code =
-      rd_kafka_query_watermark_offsets(client_.get(), options_.topic.c_str(), partition, &low, &high, kQueryTimeoutMs);
-  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-    events_.error(code, "cannot ask for the end of a partition");
-    return RD_KAFKA_OFFSET_END;
-  }
+}
+
+// From now on `next_offset` is what the partition is to give; the store hears of it before any record that follows.
+void KafkaPoller::note_reset(std::int32_t partition, std::int64_t next_offset) {
+  if (batch_->events.size() > 0 || !batch_->events.skipped.empty()) hand_over(true);
+  batch_->reset({partition, next_offset});
   const std::lock_guard lock(mutex_);
-  next_offsets_[partition] = high;
-  return high;
+  next_offsets_[partition] = next_offset;
+}
+
+// Where to read a partition: after what was handed over or stored, else from its beginning.
+std::int64_t KafkaPoller::first_offset(std::int32_t partition) {
+  const std::lock_guard lock(mutex_);
+  const auto found = next_offsets_.find(partition);
+  if (found != next_offsets_.end()) return found->second;
+  if (options_.fail_on_gap) next_offsets_[partition] = 0;  // the first record is expected too
+  return RD_KAFKA_OFFSET_BEGINNING;
 }
 
 void KafkaPoller::revoke(rd_kafka_topic_partition_list_t& partitions) {
@@ -127,12 +143,13 @@ void KafkaPoller::handle_error(const rd_kafka_message_t& message) {
   }
 }
 
-// The broker no longer has (or never had) the offset that we want to read next.
+// The broker no longer has (or never had) the offset that we want to read next. A broker that cannot say what it has is
+// asked again: reading goes back to the same offset, and comes here once more.
 void KafkaPoller::handle_lost_offset(std::int32_t partition) {
   std::int64_t wanted = 0;
   {
     const std::lock_guard lock(mutex_);
-    if (!assigned_.contains(partition)) return;
+    if (!assigned_.contains(partition) || !failure_.is_ok()) return;
     const auto found = next_offsets_.find(partition);
     if (found != next_offsets_.end()) wanted = found->second;
   }
@@ -140,27 +157,41 @@ void KafkaPoller::handle_lost_offset(std::int32_t partition) {
   std::int64_t high = 0;
   const auto code =
       rd_kafka_query_watermark_offsets(client_.get(), options_.topic.c_str(), partition, &low, &high, kQueryTimeoutMs);
-  if (options_.on_lost_offsets == LostOffsets::kFail || code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-    const std::string held = code == RD_KAFKA_RESP_ERR_NO_ERROR ? fmt::format("holds offsets {} to {}", low, high)
-                                                                : std::string(rd_kafka_err2str(code));
-    fail(data_loss(
-        fmt::format("topic '{}' partition {}: offset {} is to be read next, but the broker {}. Records were deleted "
-                    "before they were "
-                    "read, or the topic was made anew. Set on_lost_offsets to earliest or latest to go on all the same",
-                    options_.topic, partition, wanted, held)));
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    events_.error(code, "cannot ask the broker which offsets it holds; asking again");
+    read_from(partition, wanted);
+    return;
+  }
+  const bool anew = wanted > high;
+  if (options_.on_lost_offsets == LostOffsets::kFail) {
+    fail(data_loss(fmt::format(
+        "topic '{}' partition {}: offset {} is to be read next, but the broker holds offsets {} to {}. {}. Set "
+        "stream.on_lost_offsets to earliest or latest to go on all the same",
+        options_.topic, partition, wanted, low, high,
+        anew ? "The topic was made anew, or the store belongs to another one" : "Records were deleted before they were read")));
     return;
   }
   const std::int64_t next = options_.on_lost_offsets == LostOffsets::kEarliest ? low : high;
   lost_.add(static_cast<double>(std::max<std::int64_t>(0, next - wanted)));
-  log_.warning("offsets_lost", "the broker deleted records before they were read",
-               {{"partition", static_cast<std::int64_t>(partition)}, {"wanted", wanted}, {"continues_at", next}});
-  {
-    const std::lock_guard lock(mutex_);
-    next_offsets_[partition] = next;
+  if (anew) {
+    log_.warning("topic_anew", "the topic was made anew with fewer records; what the old one still had is lost",
+                 {{"partition", static_cast<std::int64_t>(partition)}, {"wanted", wanted}, {"continues_at", next}});
+  } else {
+    log_.warning("offsets_lost", "the broker deleted records before they were read",
+                 {{"partition", static_cast<std::int64_t>(partition)},
+                  {"wanted", wanted},
+                  {"continues_at", next},
+                  {"lost", next - wanted}});
   }
+  note_reset(partition, next);
+  read_from(partition, next);
+}
+
+// Moves an assigned partition to another offset.
+void KafkaPoller::read_from(std::int32_t partition, std::int64_t offset) {
   const KafkaPartitions list(rd_kafka_topic_partition_list_new(1));
   auto* const entry = rd_kafka_topic_partition_list_add(list.get(), options_.topic.c_str(), partition);
-  entry->offset = next;
+  entry->offset = offset;
   Status status = kafka_status(KafkaOwned<rd_kafka_error_t>(rd_kafka_incremental_unassign(client_.get(), list.get())),
                                "cannot leave a lost offset");
   if (status.is_ok()) {

@@ -52,6 +52,7 @@ bool PolledBatch::take(EventBatch& out, std::size_t events_max) {
     return true;
   }
   out.clear();
+  std::swap(out.resets, events.resets);
   const std::size_t end = std::min(events.size(), rows_taken_ + room);
   append_rows(events, rows_taken_, end, out);
   rows_taken_ = end;

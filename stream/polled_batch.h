@@ -18,6 +18,8 @@ class PolledBatch {
 
   void clear();
   bool full() const { return events.full() || events.skipped.size() >= events.capacity(); }
+  // Only while nothing else is in the batch.
+  void reset(const OffsetReset& reset) { events.resets.push_back(reset); }
   void skip(const SkippedRecord& record, std::uint64_t dead_letter_ticket);  // ticket 0: none
 
   // Moves at most `events_max` of the rows not yet taken, and what was skipped among and after them, to `out`, which

@@ -1,6 +1,8 @@
 // freshet run: the daemon.
 #include <fmt/format.h>
 
+#include <thread>
+
 #include "daemon/adapters/spdlog_log.h"
 #include "daemon/cli/signals.h"
 #include "daemon/commands/commands.h"
@@ -38,6 +40,15 @@ Status serve(const ConfigArguments& arguments) {
   while (!signals.flag() && !ended) {
     ended = service->wait(kLookAtSignalsEvery);
     if (signals.take_reload()) reload(arguments, *service, log);
+  }
+  if (ended && ended->code() == Code::kDataLoss) {
+    // A restart would meet the same damage: the last good model is worth more than a process that starts in vain.
+    log.error("serving_without_learning", "the last good model is served until the process is asked to stop");
+    while (!signals.flag()) {
+      std::this_thread::sleep_for(kLookAtSignalsEvery);
+      if (signals.take_reload()) reload(arguments, *service, log);
+    }
+    static_cast<void>(service->stop());  // what ended learning is what there is to say
   }
   if (ended) TRY(std::move(*ended));
   log.info("stopping", "asked to stop; draining");

@@ -26,4 +26,10 @@ std::string describe(const OptionChange& change) {
   return fmt::format("{} {} -> {}", change.name, change.from, change.to);
 }
 
+std::string describe_waiting(const OptionChange& change) {
+  return describe(change) + (change.change == Change::kNewState
+                                 ? " waits for a fresh memory.path: what is stored depends on it"
+                                 : " waits for a restart");
+}
+
 }  // namespace freshet

@@ -28,5 +28,7 @@ ReloadPlan plan_reload(const Config& running, const Config& wanted);
 
 // "learning.learning_rate 0.02 -> 0.01"
 std::string describe(const OptionChange& change);
+// Of a pending one, with what it waits for.
+std::string describe_waiting(const OptionChange& change);
 
 }  // namespace freshet

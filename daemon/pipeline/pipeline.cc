@@ -101,6 +101,7 @@ Status Pipeline::ingest(const EventBatch& batch) {
   append.positions = {batch.positions.data(), rows};
   append.value_hashes = {batch.value_hashes.data(), rows};
   append.skipped = batch.skipped;
+  append.resets = batch.resets;
   TRY(append_waiting_for_room(append));
   remember(batch, base);
   metrics_.events.add(static_cast<double>(rows));

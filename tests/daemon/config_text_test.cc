@@ -119,6 +119,8 @@ TEST(Reload, AppliesWhatCanChangeAndNamesTheRest) {
   EXPECT_EQ(plan.pending[0].change, Change::kNewState);
   EXPECT_EQ(describe(plan.pending[1]), "stream.features auto -> {a: number}");
   EXPECT_EQ(plan.pending[2].change, Change::kRestart);
+  EXPECT_NE(describe_waiting(plan.pending[0]).find("fresh memory.path"), std::string::npos);
+  EXPECT_NE(describe_waiting(plan.pending[2]).find("waits for a restart"), std::string::npos);
   EXPECT_EQ(plan.next.log.level, LogLevel::kDebug);
   EXPECT_EQ(plan.next.serving.listen, running.serving.listen);
   EXPECT_TRUE(plan_reload(plan.next, wanted).applied.empty());

@@ -185,6 +185,7 @@ std::vector<InspectedPartition> inspect(const std::string& store) {
     partition.duplicates = node["duplicates"].as<std::int64_t>();
     partition.gaps = node["gaps"].as<std::int64_t>();
     partition.missing = node["missing"].as<std::int64_t>();
+    partition.restarts = node["restarts"].as<std::int64_t>();
     partition.hash = node["hash"].as<std::string>();
     partitions.push_back(partition);
   }
@@ -259,6 +260,7 @@ void KafkaIntegrationTest::expect_exactly(const std::string& store, std::span<co
     EXPECT_EQ(found[i].duplicates, 0);
     EXPECT_EQ(found[i].gaps, 0);
     EXPECT_EQ(found[i].missing, 0);
+    EXPECT_EQ(found[i].restarts, 0);
     EXPECT_EQ(found[i].hash, wanted[i].hash);
   }
 }

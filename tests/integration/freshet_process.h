@@ -106,6 +106,7 @@ struct InspectedPartition {
   std::int64_t duplicates = 0;
   std::int64_t gaps = 0;
   std::int64_t missing = 0;
+  std::int64_t restarts = 0;
   std::string hash;
 };
 std::vector<InspectedPartition> inspect(const std::string& store);

@@ -1,61 +1,15 @@
 // After kills, the learner stands where it would have stood without them: bit for bit, and equal to a backtest of the
 // same events. Rounds are counted in events here, so nothing depends on time.
-#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <yaml-cpp/yaml.h>
 
-#include <atomic>
 #include <csignal>
 
-#include "core/hash.h"
-#include "daemon/config/config_loader.h"
-#include "daemon/event_spec_choice.h"
-#include "daemon/pipeline/pipeline.h"
-#include "daemon/room_options.h"
-#include "learners/device.h"
 #include "tests/integration/freshet_process.h"
+#include "tests/integration/stored_state.h"
 
 namespace freshet::test {
 namespace {
-
-// Nothing more comes: a pipeline on it redoes the log, and ends.
-class EndedSource final : public EventSource {
- public:
-  Status start(const NextOffsets&) override { return Status::ok(); }
-  Result<SourceState> next(EventBatch& batch, std::size_t, std::chrono::milliseconds) override {
-    batch.clear();
-    return SourceState::kEnd;
-  }
-  void committed(const NextOffsets&) override {}
-  Status acknowledge_dead_letters(std::uint64_t, std::chrono::milliseconds) override { return Status::ok(); }
-  void stop() override {}
-  SourceProgress progress() const override { return {}; }
-};
-
-struct FinalState {
-  std::string learner_hash;
-  PipelineSnapshot snapshot;
-};
-
-// What the stored state comes to once its log is redone and the last round trained.
-Result<FinalState> finish_stored(const std::vector<std::string>& sets) {
-  Config config = TRY(load_config({example_config(), std::nullopt, sets, {}}));
-  config.checkpoint.every_ms = 0;
-  TRY(set_threads(static_cast<int>(config.learning.threads)));
-  const SystemClock clock;
-  MemoryLog log;
-  LocalMetrics metrics;
-  auto store = TRY(Store::open(store_options(config), std::nullopt, log, metrics));
-  const Schema schema(TRY(choose_event_spec(config, *store, log)));
-  TRY(store->bind(store_identity(schema)));
-  EndedSource source;
-  ModelSlot slot(clock);
-  auto pipeline = TRY(Pipeline::open(config, schema, {}, {*store, source, slot, clock, log, metrics}));
-  const std::atomic<bool> stop{false};
-  TRY(pipeline->run(stop));
-  TRY(pipeline->finish());
-  return FinalState{fmt::format("{:016x}", hash_text(pipeline->learner_bytes())), pipeline->snapshot()};
-}
 
 class RestartExactness : public KafkaIntegrationTest {
  protected:

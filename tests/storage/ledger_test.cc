@@ -77,6 +77,43 @@ TEST(Ledger, CountsDuplicatesWithoutMovingOffsets) {
   EXPECT_EQ(only(ledger, 0).next_offset, 5);
 }
 
+TEST(Ledger, ResetCountsWhatIsPassedOverAndBeginsAnewBelow) {
+  Ledger ledger;
+  const std::vector<Position> first = {{0, 4}, {0, 5}};
+  const std::vector<std::uint64_t> hashes = {1, 2};
+  ASSERT_TRUE(ledger.stage(first, hashes, {}).is_ok());
+  ledger.commit();
+  const std::vector<OffsetReset> further = {{0, 10}};
+  for (int repetition = 0; repetition < 2; ++repetition) {  // as after a write that had to be repeated
+    ASSERT_TRUE(ledger.stage({}, {}, {}, further).is_ok());
+    ledger.commit();
+    EXPECT_EQ(only(ledger, 0).missing, 4U);
+    EXPECT_EQ(only(ledger, 0).gaps, 1U);
+    EXPECT_EQ(only(ledger, 0).next_offset, 10);
+  }
+  const std::vector<OffsetReset> anew = {{0, 0}};
+  const std::vector<Position> again = {{0, 0}, {0, 4}};
+  ASSERT_TRUE(ledger.stage(again, hashes, {}, anew).is_ok());
+  ledger.commit();
+  EXPECT_EQ(only(ledger, 0).restarts, 1U);
+  EXPECT_EQ(only(ledger, 0).learnt, 4U);
+  EXPECT_EQ(only(ledger, 0).missing, 7U);
+  EXPECT_EQ(only(ledger, 0).first_offset, 0);
+  EXPECT_EQ(only(ledger, 0).next_offset, 5);
+  const std::vector<OffsetReset> negative = {{0, -1}};
+  EXPECT_EQ(ledger.stage({}, {}, {}, negative).code(), Code::kInvalidArgument);
+}
+
+TEST(Ledger, FormWithoutRestartsIsStillRead) {
+  PartitionLedger ledger;
+  ledger.partition = 2;
+  ledger.learnt = 3;
+  const std::string bytes = encode_ledger(ledger);
+  const auto decoded = decode_ledger(2, std::string_view(bytes).substr(0, bytes.size() - sizeof(std::uint64_t)));
+  ASSERT_TRUE(decoded.is_ok());
+  EXPECT_EQ(*decoded, ledger);
+}
+
 TEST(Ledger, EncodedFormIsReadBackAndChecked) {
   Ledger ledger;
   const std::vector<Position> positions = {{7, 1}, {7, 9}};

@@ -345,6 +345,7 @@ TEST(StoreFault, ForeignDatabaseIsRefused) {
   rocksdb::DB* db = nullptr;
   std::filesystem::create_directories(folder.store());
   ASSERT_TRUE(rocksdb::DB::Open(foreign, folder.store(), &db).ok());
+  ASSERT_TRUE(db->Put({}, "somebody", "else").ok());
   delete db;
   Opened opened;
   const Status status = open_into(opened, options_for(folder.store()));

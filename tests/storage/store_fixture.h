@@ -76,6 +76,7 @@ struct Batch {
   std::vector<Position> positions;
   std::vector<std::uint64_t> hashes;
   std::vector<SkippedRecord> skipped;
+  std::vector<OffsetReset> resets;
   std::vector<OrderEntry> order;
 
   explicit Batch(std::uint64_t seq) : first_seq(seq) {}
@@ -97,7 +98,7 @@ struct Batch {
     order.push_back({OrderKind::kRoundCut, first_seq + positions.size() - 1, round, 0});
     return *this;
   }
-  AppendBatch view() const { return {first_seq, records, kStride, positions, hashes, skipped, order}; }
+  AppendBatch view() const { return {first_seq, records, kStride, positions, hashes, skipped, resets, order}; }
 };
 
 struct Opened {

@@ -111,6 +111,8 @@ class KafkaTest : public ::testing::Test {
         return false;
       }
       EXPECT_LE(batch.size(), events_max);
+      if (!batch.resets.empty() && resets.empty()) events_before_reset = events;
+      resets.insert(resets.end(), batch.resets.begin(), batch.resets.end());
       for (std::size_t row = 0; row < batch.size(); ++row) {
         offsets[batch.positions[row].partition].push_back(batch.positions[row].offset);
         ++events;
@@ -153,6 +155,8 @@ class KafkaTest : public ::testing::Test {
   std::size_t events = 0;
   std::map<std::int32_t, std::vector<std::int64_t>> offsets;
   std::vector<SkippedRecord> skipped;
+  std::vector<OffsetReset> resets;
+  std::size_t events_before_reset = 0;  // the first of them
   std::uint64_t ticket = 0;
   Status failure;
 };

@@ -231,6 +231,90 @@ TEST_F(KafkaSourceTest, OffsetsThatTheBrokerDeletedAreNeverPassedOverInSilence) 
   EXPECT_EQ(failure.code(), Code::kDataLoss);
 }
 
+// The store hears of every jump, before the records behind it.
+TEST_F(KafkaSourceTest, JumpsOverLostOffsetsAreHandedOn) {
+  ASSERT_TRUE(broker->create_topic(topic, 1).is_ok());
+  TestProducer(broker->brokers()).send_events(topic, 1, 0, 100);
+  ASSERT_TRUE(broker->delete_records(topic, 0, 60).is_ok());
+  options.on_lost_offsets = LostOffsets::kEarliest;
+  const auto source = open({{0, 50}});
+  ASSERT_TRUE(read_events(*source, 40)) << failure.to_string();
+  EXPECT_EQ(resets, (std::vector<OffsetReset>{{0, 60}}));
+  EXPECT_EQ(events_before_reset, 0U);
+}
+
+TEST_F(KafkaSourceTest, TopicMadeAnewWithFewerRecordsIsNoticedWhileRunning) {
+  options.connection.properties["topic.metadata.refresh.interval.ms"] = "300";
+  ASSERT_TRUE(broker->create_topic(topic, 1).is_ok());
+  TestProducer(broker->brokers()).send_events(topic, 1, 0, 100);
+  const auto make_anew = [&] {
+    ASSERT_TRUE(broker->delete_topic(topic).is_ok());
+    ASSERT_TRUE(broker->create_topic(topic, 1).is_ok());
+    TestProducer(broker->brokers()).send_events(topic, 1, 0, 30);
+  };
+  {
+    options.on_lost_offsets = LostOffsets::kEarliest;
+    const auto source = open();
+    ASSERT_TRUE(read_events(*source, 100)) << failure.to_string();
+    ASSERT_NO_FATAL_FAILURE(make_anew());
+    ASSERT_TRUE(read_events(*source, 130)) << failure.to_string();
+    EXPECT_EQ(resets, (std::vector<OffsetReset>{{0, 0}}));
+    EXPECT_EQ(events_before_reset, 100U);
+    EXPECT_TRUE(log.contains("topic_anew"));
+    EXPECT_EQ(source->next_offset(0), 30);
+  }
+  options.on_lost_offsets = LostOffsets::kFail;
+  const auto source = open({{0, 100}});
+  EXPECT_FALSE(read_until(*source, [] { return false; }));
+  EXPECT_EQ(failure.code(), Code::kDataLoss);
+  EXPECT_NE(failure.message().find("made anew"), std::string::npos) << failure.message();
+}
+
+TEST_F(KafkaSourceTest, PartitionsAddedWhileRunningAreReadFromTheirBeginning) {
+  options.connection.properties["topic.metadata.refresh.interval.ms"] = "300";
+  options.start = StartAt::kLatest;  // of the partitions that were there
+  ASSERT_TRUE(broker->create_topic(topic, 1).is_ok());
+  TestProducer(broker->brokers()).send_events(topic, 1, 0, 20);
+  {
+    const auto source = open();
+    ASSERT_TRUE(read_until(*source, [&] { return assigned() == 1 && !resets.empty(); })) << failure.to_string();
+    EXPECT_EQ(resets, (std::vector<OffsetReset>{{0, 20}}));
+    ASSERT_TRUE(broker->add_partitions(topic, 3).is_ok());
+    // Before the group has heard of them.
+    TestProducer(broker->brokers()).send_events(topic, 3, 0, 50);
+    ASSERT_TRUE(read_events(*source, 150)) << failure.to_string();
+    expect_exactly(0, 20, 70);
+    expect_exactly(1, 0, 50);
+    expect_exactly(2, 0, 50);
+    EXPECT_EQ(assigned(), 3);
+    EXPECT_EQ(gaps(), 0);
+  }
+  // One that came while nobody was there is no different.
+  ASSERT_TRUE(broker->add_partitions(topic, 4).is_ok());
+  TestProducer(broker->brokers()).send_events(topic, 4, 0, 5);
+  events = 0;
+  const auto source = open({{0, 70}, {1, 50}, {2, 50}});
+  ASSERT_TRUE(read_events(*source, 20)) << failure.to_string();
+  expect_exactly(3, 0, 5);
+}
+
+TEST_F(KafkaSourceTest, LatestBeginsInEveryPartitionWhenTheTopicIsFirstMet) {
+  ASSERT_TRUE(broker->create_topic(topic, 2).is_ok());
+  TestProducer(broker->brokers()).send_events(topic, 2, 0, 10);
+  options.start = StartAt::kLatest;
+  {
+    const auto source = open();
+    ASSERT_TRUE(read_until(*source, [&] { return resets.size() == 2; })) << failure.to_string();
+    EXPECT_EQ(resets, (std::vector<OffsetReset>{{0, 10}, {1, 10}}));
+  }
+  // What came while it was away is not passed over, in a partition that never had an event either.
+  TestProducer(broker->brokers()).send_events(topic, 2, 10, 5);
+  const auto source = open({{0, 10}, {1, 10}});
+  ASSERT_TRUE(read_events(*source, 10)) << failure.to_string();
+  expect_exactly(0, 10, 15);
+  expect_exactly(1, 10, 15);
+}
+
 TEST_F(KafkaSourceTest, StartsAtTheEndWhereToldTo) {
   ASSERT_TRUE(broker->create_topic(topic, 1).is_ok());
   TestProducer producer(broker->brokers());

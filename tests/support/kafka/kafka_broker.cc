@@ -190,7 +190,12 @@ Status KafkaBroker::create_topic(const std::string& topic, std::int32_t partitio
   }
   rd_kafka_event_destroy(event);
   TRY(kafka_status(code, "create topic " + topic));
-  // Known to the broker is not yet known to every client: wait until its partitions can be asked for.
+  return wait_for_partitions(topic, partitions);
+}
+
+// Known to the broker is not yet known to every client: waits until the partitions can be asked for.
+Status KafkaBroker::wait_for_partitions(const std::string& topic, std::int32_t partitions) const {
+  const auto admin = TRY(make_admin(brokers_));
   const auto deadline = std::chrono::steady_clock::now() + kStopTimeout;
   for (std::int32_t partition = 0; partition < partitions;) {
     std::int64_t low = 0;
@@ -201,6 +206,41 @@ Status KafkaBroker::create_topic(const std::string& topic, std::int32_t partitio
     } else if (std::chrono::steady_clock::now() > deadline) {
       return unavailable("topic " + topic + " does not appear");
     }
+  }
+  return Status::ok();
+}
+
+Status KafkaBroker::add_partitions(const std::string& topic, std::int32_t partitions_in_all) {
+  const auto admin = TRY(make_admin(brokers_));
+  std::array<char, 256> why{};
+  rd_kafka_NewPartitions_t* request = rd_kafka_NewPartitions_new(
+      topic.c_str(), static_cast<std::size_t>(partitions_in_all), why.data(), why.size());
+  if (request == nullptr) return invalid_argument(why.data());
+  const KafkaOwned<rd_kafka_queue_t> queue(rd_kafka_queue_new(admin.get()));
+  rd_kafka_CreatePartitions(admin.get(), &request, 1, nullptr, queue.get());
+  rd_kafka_NewPartitions_destroy(request);
+  rd_kafka_event_t* const event = rd_kafka_queue_poll(queue.get(), kAdminTimeoutMs);
+  if (event == nullptr) return unavailable("no answer to the creation of partitions");
+  const auto code = rd_kafka_event_error(event);
+  rd_kafka_event_destroy(event);
+  TRY(kafka_status(code, "add partitions to " + topic));
+  return wait_for_partitions(topic, partitions_in_all);
+}
+
+Status KafkaBroker::delete_topic(const std::string& topic) {
+  const auto admin = TRY(make_admin(brokers_));
+  rd_kafka_DeleteTopic_t* request = rd_kafka_DeleteTopic_new(topic.c_str());
+  const KafkaOwned<rd_kafka_queue_t> queue(rd_kafka_queue_new(admin.get()));
+  rd_kafka_DeleteTopics(admin.get(), &request, 1, nullptr, queue.get());
+  rd_kafka_DeleteTopic_destroy(request);
+  rd_kafka_event_t* const event = rd_kafka_queue_poll(queue.get(), kAdminTimeoutMs);
+  if (event == nullptr) return unavailable("no answer to the deletion of a topic");
+  const auto code = rd_kafka_event_error(event);
+  rd_kafka_event_destroy(event);
+  TRY(kafka_status(code, "delete topic " + topic));
+  const auto deadline = std::chrono::steady_clock::now() + kStopTimeout;
+  while (partition_count(admin.get(), topic, kStopTimeout).is_ok()) {
+    if (std::chrono::steady_clock::now() > deadline) return unavailable("topic " + topic + " does not go away");
   }
   return Status::ok();
 }

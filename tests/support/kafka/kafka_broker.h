@@ -28,6 +28,8 @@ class KafkaBroker {
 
   Status create_topic(const std::string& topic, std::int32_t partitions,
                       const std::map<std::string, std::string>& config = {});
+  Status add_partitions(const std::string& topic, std::int32_t partitions_in_all);
+  Status delete_topic(const std::string& topic);  // returns once it is gone
   Status delete_records(const std::string& topic, std::int32_t partition, std::int64_t before_offset);
 
   Status stop();     // SIGTERM, and waits
@@ -42,6 +44,7 @@ class KafkaBroker {
   Status launch();
   Result<pid_t> spawn(const std::string& main_class, const std::string& arguments) const;
   Status wait_until_ready();
+  Status wait_for_partitions(const std::string& topic, std::int32_t partitions) const;
   std::string last_output() const;
 
   std::filesystem::path folder_;
