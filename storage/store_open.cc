@@ -67,6 +67,18 @@ rocksdb::DBOptions database_options(const StoreOptions& options) {
   return db;
 }
 
+// A database with nothing but RocksDB's own family, and nothing in that: a creation that was cut short left it.
+Result<bool> is_empty_database(const rocksdb::DBOptions& db_options, const std::string& path) {
+  rocksdb::DB* opened = nullptr;
+  TRY(convert(rocksdb::DB::OpenForReadOnly(rocksdb::Options(db_options, {}), path, &opened), "opening the store",
+              path));
+  const std::unique_ptr<rocksdb::DB> database(opened);
+  const std::unique_ptr<rocksdb::Iterator> rows(database->NewIterator({}));
+  rows->SeekToFirst();
+  TRY(convert(rows->status(), "opening the store", path));
+  return !rows->Valid();
+}
+
 }  // namespace
 
 rocksdb::ColumnFamilyOptions family_options(const StoreOptions& options, std::string_view name) {
@@ -152,8 +164,17 @@ Status Store::Impl::open_database() {
     names = {rocksdb::kDefaultColumnFamilyName};
     for (const auto name : kFamilyNames) names.emplace_back(name);
   } else if (std::find(names.begin(), names.end(), "meta") == names.end()) {
-    return failed_precondition(
-        fmt::format("{} holds a database that is not Freshet's; name another folder", options.path));
+    // `meta` is the first family that is made after RocksDB's own.
+    if (names.size() != 1 || !TRY(is_empty_database(db_options, options.path))) {
+      return failed_precondition(
+          fmt::format("{} holds a database that is not Freshet's; name another folder", options.path));
+    }
+    if (options.read_only) return not_found(fmt::format("the store at {} is empty", options.path));
+  }
+  // A creation that was cut short made some of the families; the others are made now, and nothing was in them yet.
+  // So is a family of checkpoints that a repair has replaced by the other one.
+  for (const std::string_view name : kFamilyNames) {
+    if (!options.read_only && std::find(names.begin(), names.end(), name) == names.end()) names.emplace_back(name);
   }
   std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
   descriptors.reserve(names.size());
@@ -187,6 +208,9 @@ Status Store::Impl::open_database() {
     } else {
       families[static_cast<std::size_t>(known - kFamilyNames.begin())] = handles[i];
     }
+  }
+  for (std::size_t family = 0; family < kCheckpoints; ++family) {  // can only be when read beside its creation
+    if (families[family] == nullptr) return not_found(fmt::format("the store at {} is empty", options.path));
   }
   return Status::ok();
 }
