@@ -52,12 +52,12 @@ void PlainModel::appended() {
   if (rules_.sync == SyncPolicy::kEveryAppend) synced();
 }
 
-void PlainModel::checkpointing(const CheckpointWrite& write) { checkpointing_ = Taken{0, write.seq, write.order_index}; }
+void PlainModel::checkpointing(const CheckpointWrite& write) { unsure_.push_back({0, write.seq, write.order_index}); }
 
 void PlainModel::checkpointed(std::uint64_t id) {
-  checkpointing_->id = id;
-  checkpoints_.push_back(*checkpointing_);
-  checkpointing_.reset();
+  unsure_.back().id = id;
+  checkpoints_.push_back(unsure_.back());
+  unsure_.clear();
   synced();
 }
 
@@ -107,11 +107,16 @@ std::string PlainModel::reopened(const Store& store, bool power_cut) {
       marks_[last].order);
 }
 
-std::string PlainModel::check_checkpoint(const std::optional<Checkpoint>& loaded) const {
+std::string PlainModel::check_checkpoint(const std::optional<Checkpoint>& loaded) {
   const auto is = [&](const Taken& taken) {
     return loaded && loaded->info.seq == taken.seq && loaded->info.order_index == taken.order;
   };
-  if (checkpointing_ && is(*checkpointing_)) return {};
+  if (const auto landed = std::find_if(unsure_.begin(), unsure_.end(), is); landed != unsure_.end()) {
+    checkpoints_.push_back({loaded->info.id, landed->seq, landed->order});
+    unsure_.clear();
+    return {};
+  }
+  unsure_.clear();
   if (checkpoints_.empty()) return loaded ? "a checkpoint is there that nobody took" : "";
   if (is(checkpoints_.back()) && loaded->info.id >= checkpoints_.back().id) return {};
   return fmt::format("the newest checkpoint is at event {}; the one that was acknowledged last is at event {}",

@@ -34,7 +34,7 @@ class PlainModel {
   // The store was opened after a crash: it must be at a moment that the crash may have left. Forgets what is gone.
   std::string reopened(const Store& store, bool power_cut);
   // The checkpoint that a restart loads.
-  std::string check_checkpoint(const std::optional<Checkpoint>& loaded) const;
+  std::string check_checkpoint(const std::optional<Checkpoint>& loaded);
   // The run's state, against that of a run without interruptions.
   std::string check_run(const ToyRun& run);
   // Ledger, order log, events; `tidy`: besides, garbage that the oldest checkpoint names must be gone.
@@ -76,7 +76,7 @@ class PlainModel {
   std::size_t synced_mark_ = 0;
   std::optional<Appending> appending_;
   std::vector<Taken> checkpoints_;
-  std::optional<Taken> checkpointing_;
+  std::vector<Taken> unsure_;  // tried since, and not acknowledged: they may be there
   std::vector<Erasure> erasures_;
   std::map<std::uint64_t, Needs> needs_;  // by order index after a cut
   std::string wrong_record_;
