@@ -3,6 +3,7 @@
 #include <rocksdb/file_system.h>
 #include <rocksdb/system_clock.h>
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <map>
@@ -53,8 +54,17 @@ class Disk::State {
   std::uint64_t crash_in = 0;
   std::uint64_t error_in = 0;
   std::map<std::string, std::uint64_t> synced;  // file -> bytes that a power cut leaves
+  std::map<std::string, std::vector<std::uint64_t>> ends;  // of the writes since the last sync
   std::condition_variable idle;
   std::size_t jobs = 0;
+
+  // What a power cut leaves of a file: often whole writes, else up to a random byte.
+  std::uint64_t left_of(const std::string& name, std::uint64_t from, std::uint64_t size) {
+    const std::vector<std::uint64_t>& whole = ends[name];
+    if (rng.below(4) == 0) return from;
+    if (!whole.empty() && rng.below(2) == 0) return std::max(from, std::min(size, whole[rng.below(whole.size())]));
+    return from + rng.below(size - from + 1);
+  }
 };
 
 namespace {
@@ -71,6 +81,10 @@ class SimFile final : public rocksdb::FSWritableFileOwnerWrapper {
     const Verdict verdict = state_->operation(/*takes_room=*/true);
     if (verdict == Verdict::kGo) {
       written_ += data.size();
+      {
+        const std::lock_guard lock(state_->mutex);
+        state_->ends[name_].push_back(written_);
+      }
       return FSWritableFileOwnerWrapper::Append(data, options, debug);
     }
     if (verdict != Verdict::kFrozen && data.size() > 0) {  // a part of it got through
@@ -90,6 +104,7 @@ class SimFile final : public rocksdb::FSWritableFileOwnerWrapper {
     if (verdict != Verdict::kGo) return State::refusal(verdict);
     const std::lock_guard lock(state_->mutex);
     state_->synced[name_] = bytes;
+    state_->ends.erase(name_);
     return FSWritableFileOwnerWrapper::Sync(options, debug);
   }
   IOStatus Fsync(const IOOptions& options, IODebugContext* debug) override { return Sync(options, debug); }
@@ -126,6 +141,7 @@ class SimFileSystem final : public rocksdb::FileSystemWrapper {
     if (verdict != Verdict::kGo) return State::refusal(verdict);
     const std::lock_guard lock(state_->mutex);
     state_->synced.erase(name);
+    state_->ends.erase(name);
     return FileSystemWrapper::DeleteFile(name, options, debug);
   }
   IOStatus RenameFile(const std::string& from, const std::string& to, const IOOptions& options,
@@ -272,7 +288,7 @@ void Disk::restart() {
     for (auto& [name, bytes] : state_->synced) {
       std::uint64_t size = 0;
       if (!memory_->GetFileSize(name, &size).ok() || size <= bytes) continue;
-      bytes += state_->rng.below(size - bytes + 1);
+      bytes = state_->left_of(name, bytes, size);
       memory_->GetFileSystem()->Truncate(name, bytes, {}, nullptr).PermitUncheckedError();
     }
   }
