@@ -27,6 +27,9 @@ class History final : public ToyRun::Observer {
         rules_.round_events, rules_.timer_cuts ? " or sooner" : "", rules_.when_ready ? ", live when ready" : "",
         rules_.checkpoint_every, rules_.checkpoints_kept, rules_.steps);
     if (!restart()) return std::move(outcome_);
+    while (model_.events() < rules_.warm_up) {
+      if (!finish_step(ingest())) return std::move(outcome_);
+    }
     for (std::uint64_t step = 0; step < rules_.steps; ++step) {
       plan_fault();
       if (!finish_step(random_step())) return std::move(outcome_);
@@ -64,9 +67,13 @@ class History final : public ToyRun::Observer {
     constexpr std::array<const char*, 3> kPolicies = {"reservoir", "sliding_window", "class_balanced"};
     rules.memory.policy = kPolicies[rng.below(kPolicies.size())];
     rules.memory.seed = rng.next();
-    const bool wide = rng.below(12) == 0;  // more slots than a page has
+    const bool wide = rng.below(16) == 0;  // more slots than a page has
     rules.memory.capacity_events = wide ? 600 + rng.below(600) : 4 + rng.below(80);
     if (rng.below(4) == 0) rules.memory.ttl_ms = static_cast<std::int64_t>(10'000 + rng.below(90'000));
+    if (wide) {
+      rules.memory.ttl_ms *= 20;
+      rules.warm_up = 500 + rng.below(700);
+    }
     rules.partitions = 1 + static_cast<std::int32_t>(rng.below(3));
     rules.round_events = wide ? 64 + rng.below(64) : 4 + rng.below(28);
     rules.checkpoint_every = rules.round_events * (1 + rng.below(4));
@@ -79,7 +86,7 @@ class History final : public ToyRun::Observer {
     rules.checkpoints_kept = 1 + static_cast<std::uint32_t>(rng.below(3));
     rules.sync = rng.below(8) == 0 ? SyncPolicy::kEveryAppend : SyncPolicy::kCheckpoints;
     rules.write_buffer_bytes = std::uint64_t{1} << (13 + rng.below(6));
-    rules.steps = 12 + rng.below(36);
+    rules.steps = 8 + rng.below(30);
     return rules;
   }
 

@@ -124,7 +124,7 @@ std::string PlainModel::check_checkpoint(const std::optional<Checkpoint>& loaded
 }
 
 // A run over the log from its beginning, in memory alone: nothing is saved, loaded, or read from a store.
-Fingerprint PlainModel::uninterrupted() {
+Fingerprint PlainModel::uninterrupted(const std::set<std::uint64_t>& wanted) {
   using Entry = std::pair<std::uint64_t, Row>;
   needs_.clear();
   wrong_record_.clear();
@@ -160,6 +160,7 @@ Fingerprint PlainModel::uninterrupted() {
     waits = true;
     drawn.clear();
     memory->sample(rules_.replay_rows, replay_rng, drawn);
+    if (!wanted.contains(now.order_next)) return;
     Needs& needs = needs_[now.order_next];
     for (std::uint64_t slot = 0; slot < memory->size(); ++slot) needs.memory.insert(memory->slots().seq(slot));
     needs.round_begin = now.round_begin;
@@ -222,20 +223,22 @@ Fingerprint PlainModel::uninterrupted() {
 }
 
 std::string PlainModel::check_run(const ToyRun& run) {
-  const Fingerprint expected = uninterrupted();
+  const Fingerprint expected = uninterrupted({});
   if (!wrong_record_.empty()) return wrong_record_;
   const Fingerprint found = run.fingerprint();
   if (const std::string text = difference(expected, found); !text.empty()) {
     return "the state is not that of an uninterrupted run:\n" + text;
   }
   // The memory, by its policy's definition; and nothing in it that was erased, or that is held out.
+  std::map<std::uint64_t, std::uint64_t> erased;  // key -> up to which event
+  for (const OrderEntry& entry : order_) {
+    if (entry.kind == kErase) erased[entry.round] = entry.seq;
+  }
   std::vector<std::uint64_t> alive;
   for (std::uint64_t seq = 1; seq <= rows_.size(); ++seq) {
-    if (held_out(rules_, rows_[seq - 1].event.key)) continue;
-    const auto erased = [&](const OrderEntry& entry) {
-      return entry.kind == kErase && entry.round == rows_[seq - 1].event.key && entry.seq >= seq;
-    };
-    if (std::none_of(order_.begin(), order_.end(), erased)) alive.push_back(seq);
+    const std::uint64_t key = rows_[seq - 1].event.key;
+    const auto gone = erased.find(key);
+    if (!held_out(rules_, key) && (gone == erased.end() || gone->second < seq)) alive.push_back(seq);
   }
   std::set<std::uint64_t> held;
   for (const std::uint64_t seq : found.memory) {
@@ -244,8 +247,7 @@ std::string PlainModel::check_run(const ToyRun& run) {
       return fmt::format("event {} is in the memory, but erased or held out", seq);
     }
   }
-  const bool plain = rules_.memory.ttl_ms == 0 &&
-                     std::none_of(order_.begin(), order_.end(), [](const auto& entry) { return entry.kind == kErase; });
+  const bool plain = rules_.memory.ttl_ms == 0 && erased.empty();
   const std::uint64_t capacity = rules_.memory.capacity_events;
   if (plain && held.size() != std::min<std::size_t>(capacity, alive.size())) {
     return fmt::format("the memory holds {} of {} events with room for {}", held.size(), alive.size(), capacity);
@@ -262,10 +264,8 @@ std::string PlainModel::check_run(const ToyRun& run) {
       if (seq == 0 || seq > rows_.size() || record != to_bytes(rows_[seq - 1])) {
         wrong = fmt::format("the held-out set has a wrong record for event {}", seq);
       }
-      for (const OrderEntry& entry : order_) {
-        if (entry.kind == kErase && entry.seq >= seq && entry.round == to_row(record).event.key) {
-          wrong = fmt::format("event {} is in the held-out set, but erased", seq);
-        }
+      if (const auto gone = erased.find(to_row(record).event.key); gone != erased.end() && gone->second >= seq) {
+        wrong = fmt::format("event {} is in the held-out set, but erased", seq);
       }
     });
   }
@@ -325,7 +325,6 @@ std::string PlainModel::check_counted_rounds() const {
 std::string PlainModel::check_store(const Store& store, bool tidy) {
   if (std::string text = check_ledger(store); !text.empty()) return text;
   if (std::string text = check_order(store); !text.empty()) return text;
-  uninterrupted();  // for needs_
   std::set<std::uint64_t> stored;
   std::string wrong;
   const Status scanned = store.scan(0, UINT64_MAX, [&](std::uint64_t seq, std::string_view record) {
@@ -341,6 +340,9 @@ std::string PlainModel::check_store(const Store& store, bool tidy) {
   if (checkpoints.empty()) {
     return stored.size() == rows_.size() ? "" : "events are gone before there is a checkpoint";
   }
+  std::set<std::uint64_t> wanted;
+  for (const CheckpointInfo& info : checkpoints) wanted.insert(info.order_index);
+  uninterrupted(wanted);
   for (const CheckpointInfo& info : checkpoints) {
     const Needs& needs = needs_.at(info.order_index);
     for (const std::uint64_t seq : needs.memory) {

@@ -66,7 +66,8 @@ class PlainModel {
   };
   std::string check_ledger(const Store& store) const;
   std::string check_order(const Store& store) const;
-  Fingerprint uninterrupted();
+  // The needs of checkpoints taken at these order entries go to needs_.
+  Fingerprint uninterrupted(const std::set<std::uint64_t>& wanted);
   std::string check_counted_rounds() const;
 
   const Rules rules_;

@@ -37,6 +37,7 @@ struct Rules {
   std::uint32_t checkpoints_kept = 2;
   SyncPolicy sync = SyncPolicy::kCheckpoints;
   std::uint64_t write_buffer_bytes = std::uint64_t{64} << 10;
+  std::uint64_t warm_up = 0;  // events before anything goes wrong
   std::uint64_t steps = 60;
 };
 
