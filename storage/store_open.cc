@@ -74,6 +74,7 @@ rocksdb::DBOptions database_options(const StoreOptions& options) {
   // One flush and one compaction at a time: ingest and training need the cores.
   db.max_background_jobs = 2;
   db.max_subcompactions = 1;
+  db.max_file_opening_threads = 2;  // started anew for each family that is opened
   db.bytes_per_sync = std::uint64_t{1} << 20;
   db.wal_bytes_per_sync = std::uint64_t{1} << 20;
   // All families flush together: the log to replay after a crash is never longer than the write buffers.
@@ -125,7 +126,8 @@ rocksdb::ColumnFamilyOptions family_options(const StoreOptions& options, std::st
     // No bloom filter: every seq that is asked for is there.
     family.optimize_filters_for_hits = true;
   } else {
-    family.write_buffer_size = name.starts_with("checkpoints") ? std::size_t{32} << 20 : std::size_t{8} << 20;
+    family.write_buffer_size =
+        name.starts_with("checkpoints") ? options.write_buffer_bytes * 2 : options.write_buffer_bytes / 2;
     family.compression = rocksdb::kNoCompression;
     table.no_block_cache = true;
   }
@@ -242,6 +244,9 @@ Status Store::Impl::open_database() {
     } else {
       families[static_cast<std::size_t>(known - kFamilyNames.begin())] = handles[i];
     }
+  }
+  for (std::size_t family = 0; family < kCheckpoints; ++family) {  // can only be when read beside its creation
+    if (families[family] == nullptr) return not_found(fmt::format("the store at {} is empty", options.path));
   }
   return Status::ok();
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the systems that Freshet is compared with, each in a Python environment of its own, at pinned versions.
-#   bench/peers/setup.sh [vw] [river]     default: vw
+#   bench/peers/setup.sh [vw] [river] [numpy]     default: vw
 # They go to $FRESHET_CACHE/peers (default ~/.cache/freshet/peers); done already means nothing to do.
 set -euo pipefail
 
@@ -26,6 +26,7 @@ for peer in "${@:-vw}"; do
   case $peer in
     vw) install_peer vw vowpalwabbit==9.11.9 ;;
     river) install_peer river river==0.26.1 numpy==2.4.6 scipy==1.17.1 narwhals==2.28.0 ;;
-    *) echo "peers: unknown peer '$peer' (vw, river)" >&2; exit 2 ;;
+    numpy) install_peer numpy numpy==2.4.6 ;;
+    *) echo "peers: unknown peer '$peer' (vw, river, numpy)" >&2; exit 2 ;;
   esac
 done
