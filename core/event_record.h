@@ -21,6 +21,9 @@ namespace freshet {
 
 inline constexpr std::uint32_t kNoSlice = 0xFFFFFFFF;
 
+// The key hash in a record's header; 0 for bytes too short to have one.
+std::uint64_t record_key_hash(std::string_view record);
+
 class EventRecordCodec {
  public:
   EventRecordCodec(const Schema& schema, const EncodedLayout& layout);

@@ -19,7 +19,7 @@ namespace freshet {
 namespace {
 
 constexpr std::array<std::string_view, kFamilies> kFamilyNames = {"meta",      "events", "order",
-                                                                  "positions", "memory", "checkpoints"};
+                                                                  "positions", "memory", "checkpoints", "keys"};
 constexpr int kReadOnlyTriesMax = 3;
 
 rocksdb::CompressionType compression_type(Compression compression) {
@@ -155,6 +155,12 @@ Status Store::Impl::open_database() {
     return failed_precondition(
         fmt::format("{} holds a database that is not Freshet's; name another folder", options.path));
   }
+  if (!options.read_only) {  // a store of an older build has not all families yet
+    for (const auto name : kFamilyNames) {
+      if (name == "checkpoints") continue;  // has two names
+      if (std::find(names.begin(), names.end(), name) == names.end()) names.emplace_back(name);
+    }
+  }
   std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
   descriptors.reserve(names.size());
   for (const std::string& name : names) descriptors.emplace_back(name, family_options(options, name));
@@ -271,6 +277,7 @@ Status Store::Impl::load() {
     ledger.set(TRY(decode_ledger(partition, view(rows->value()))));
   }
   if (!rows->status().ok()) return convert(rows->status(), "reading the ledger", options.path);
+  TRY(load_erasures());
   if (!options.read_only) {
     TRY(load_page_versions());
     // Deleting twice does no harm, and what the last run had deleted of it is not recorded.
