@@ -28,6 +28,7 @@
 #include "core/log.h"
 #include "core/metrics.h"
 #include "core/status.h"
+#include "storage/erasure.h"
 #include "storage/ledger.h"
 
 namespace rocksdb {
@@ -66,18 +67,6 @@ struct StoreOptions {
 
 // kErase: the erasures from number `round` to number `model_version` take effect with the cut that follows.
 enum class OrderKind : std::uint8_t { kRoundCut = 1, kGoLive = 2, kErase = 3 };
-
-// A key whose events up to `through_seq` are to be forgotten. Durable from the moment it was asked for until a checkpoint
-// has done it.
-struct Erasure {
-  std::uint64_t id = 0;  // counts from 1
-  std::uint64_t key_hash = 0;
-  std::uint64_t through_seq = 0;
-  friend bool operator==(const Erasure&, const Erasure&) = default;
-};
-
-// Whether the event `seq` of a key falls under one of them.
-bool erases(std::span<const Erasure> erasures, std::uint64_t key_hash, std::uint64_t seq);
 
 // The ledger as of a checkpoint, for rollback(). Written by checkpoint() itself, where the state has seen the whole log.
 inline constexpr std::string_view kLedgerBlob = "ledger";

@@ -21,21 +21,7 @@ std::string encode_erasure(const Erasure& erasure) {
   return writer.take();
 }
 
-std::vector<std::uint64_t> sorted_hashes(std::span<const Erasure> erasures) {
-  std::vector<std::uint64_t> hashes;
-  for (const Erasure& erasure : erasures) hashes.push_back(erasure.key_hash);
-  std::sort(hashes.begin(), hashes.end());
-  hashes.erase(std::unique(hashes.begin(), hashes.end()), hashes.end());
-  return hashes;
-}
-
 }  // namespace
-
-bool erases(std::span<const Erasure> erasures, std::uint64_t key_hash, std::uint64_t seq) {
-  return std::any_of(erasures.begin(), erasures.end(), [&](const Erasure& erasure) {
-    return erasure.key_hash == key_hash && seq <= erasure.through_seq;
-  });
-}
 
 Status Store::Impl::load_erasures() {
   erasures.clear();
@@ -260,7 +246,8 @@ Result<std::vector<std::uint64_t>> Store::find(std::span<const Erasure> erasures
   TRY(impl_->usable());
   std::vector<std::uint64_t> seqs;
   std::vector<std::uint64_t> candidates;
-  const auto wanted = sorted_hashes(erasures);
+  const ErasedKeys erased(erasures);
+  const auto wanted = erased.ascending();
   if (wanted.empty()) return seqs;
   rocksdb::DB& db = *impl_->db;
   const std::unique_ptr<rocksdb::Iterator> oldest(db.NewIterator({}, impl_->families[kEvents]));
@@ -280,16 +267,18 @@ Result<std::vector<std::uint64_t>> Store::find(std::span<const Erasure> erasures
     const rocksdb::Status status = db.Get({}, impl_->families[kEvents], slice(seq_key(seq).view()), &record);
     if (status.IsNotFound()) continue;  // deleted since the list was written
     TRY(convert(status, fmt::format("reading event {}", seq), path()));
-    if (erases(erasures, record_key_hash(view(record)), seq)) seqs.push_back(seq);
+    if (erased.covers(record_key_hash(view(record)), seq)) seqs.push_back(seq);
   }
   std::sort(seqs.begin(), seqs.end());
   return seqs;
 }
 
 Status Store::purge(std::span<const std::uint64_t> seqs) {
-  TRY(flush());
   const std::shared_lock shared(impl_->database_mutex);
   TRY(impl_->usable());
+  // The log files go with what they hold.
+  const std::vector<rocksdb::ColumnFamilyHandle*> families(impl_->families.begin(), impl_->families.end());
+  TRY(convert(impl_->db->Flush(rocksdb::FlushOptions(), families), "flushing the store", path()));
   rocksdb::CompactRangeOptions compact;
   compact.exclusive_manual_compaction = false;
   compact.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForce;

@@ -68,11 +68,29 @@ struct InspectArguments {
   bool json = false;
 };
 
+struct EraseArguments {
+  ConfigArguments config;
+  std::string path;  // instead of the configuration's memory.path
+  std::vector<std::string> keys;
+  std::string keys_file;  // a key a line
+  bool retrain = false;
+  bool json = false;
+};
+
+struct RollbackArguments {
+  ConfigArguments config;
+  std::string path;
+  std::string to;  // a checkpoint's number, or "previous"
+  bool json = false;
+};
+
 int run_daemon(const ConfigArguments& arguments);
 int run_backtest(const BacktestArguments& arguments);
 int run_demo(const DemoArguments& arguments);
 int run_produce(const ProduceArguments& arguments);
 int run_consume(const ConsumeArguments& arguments);
 int run_inspect(const InspectArguments& arguments);
+int run_erase(const EraseArguments& arguments);
+int run_rollback(const RollbackArguments& arguments);
 
 }  // namespace freshet

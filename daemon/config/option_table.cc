@@ -173,6 +173,11 @@ void add_stream(List& list) {
                     "When Kafka has deleted records before they were read: stop with an error, or go on at the "
                     "earliest or latest record.")
                 .choices({"fail", "earliest", "latest"}));
+  add(list, Declare("stream.tombstones", Type::kChoice, FIELD(stream.tombstones),
+                    "What a record with a key and no value does: erase the stored events of that key, or nothing. With "
+                    "`erase` and a stream.key the record's key is taken for that field's value; `auto` erases where "
+                    "stream.key is not set.")
+                .choices({"auto", "erase", "skip"}));
   add(list,
       Declare("stream.features", Type::kFeatures, FIELD(stream.features), "What the model sees; see Features below.")
           .example("{distance: number, carrier: category}")
@@ -294,6 +299,18 @@ void add_evaluation(List& list) {
   add(list, Declare("evaluation.held_out.per_slice", Type::kWhole, FIELD(evaluation.held_out_per_slice),
                     "Held-out events kept for each slice.")
                 .between(1, 100'000)
+                .new_state());
+  add(list, Declare("evaluation.held_out.gating_share", Type::kReal, FIELD(evaluation.gating_share),
+                    "Share of the keys whose events are kept from training to judge candidates.")
+                .between(0, 0.2)
+                .new_state());
+  add(list, Declare("evaluation.held_out.tuning_share", Type::kReal, FIELD(evaluation.tuning_share),
+                    "Share of the keys whose events are kept from training to judge tuning trials.")
+                .between(0, 0.2)
+                .new_state());
+  add(list, Declare("evaluation.held_out.per_set", Type::kWhole, FIELD(evaluation.held_out_per_set),
+                    "Held-out events kept for gating, and as many for tuning: half the newest, half a sample of all.")
+                .between(2, 1'000'000)
                 .new_state());
   add(list, Declare("evaluation.slices.by", Type::kChoice, FIELD(evaluation.slices_by),
                     "What makes a slice: a class, a month of event time, or a value of a field.")
