@@ -1,7 +1,7 @@
-// KeyIndex: where in the event log the events of a key are, so that an erasure need not read the log. Events are counted
-// in blocks of kKeyBlock sequence numbers; when a block is full, its keys are written once, as kKeyBuckets lists of
-// (place in the block, 32 bits of the key's hash) by the hash's first byte. A lookup reads one list of each block; what
-// it finds are candidates, to be compared with the records themselves.
+// KeyIndex: where in the event log the events of a key are, so that an erasure need not read the log. Events are
+// counted in blocks of kKeyBlock sequence numbers; when a block is full, its keys are written once, as kKeyBuckets
+// lists of (place in the block, 32 bits of the key's hash) by the hash's first byte. A lookup reads one list of each
+// block; what it finds are candidates, to be compared with the records themselves.
 //
 // Appending costs a copy of 8 bytes an event, 512 KiB of memory, and 6 bytes of disk an event. Lists of a block most of
 // whose events are gone are made anew from those left, one block for each that is filled, so that the index stays in

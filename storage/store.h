@@ -68,7 +68,8 @@ struct StoreOptions {
 // kErase: the erasures from number `round` to number `model_version` take effect with the cut that follows.
 enum class OrderKind : std::uint8_t { kRoundCut = 1, kGoLive = 2, kErase = 3 };
 
-// The ledger as of a checkpoint, for rollback(). Written by checkpoint() itself, where the state has seen the whole log.
+// The ledger as of a checkpoint, for rollback(). Written by checkpoint() itself, where the state has seen the whole
+// log.
 inline constexpr std::string_view kLedgerBlob = "ledger";
 
 // What happened right after event `seq` and before event `seq` + 1.
@@ -160,8 +161,8 @@ class Store {
   Status bind(const StoreIdentity& identity);
   std::optional<StoreIdentity> identity() const;
 
-  // One atomic write, logged but synced only with SyncPolicy::kEveryAppend. A skipped tombstone with a key hash becomes an
-  // erasure.
+  // One atomic write, logged but synced only with SyncPolicy::kEveryAppend. A skipped tombstone with a key hash becomes
+  // an erasure.
   Status append(const AppendBatch& batch);
 
   // Calls visitor(index into seqs, record) once for each of `seqs`, in an order of its own choosing; `seqs` come in any
@@ -194,8 +195,8 @@ class Store {
   std::vector<Erasure> erasures() const;  // those that wait, by id
   // The events that fall under `erasures`, ascending, by the index of keys. From the writer's thread.
   Result<std::vector<std::uint64_t>> find(std::span<const Erasure> erasures) const;
-  // Rewrites the files that erased events and dropped checkpoints stood in, so that their bytes leave the disk. Takes as
-  // long as reading and writing those files; from any thread.
+  // Rewrites the files that erased events and dropped checkpoints stood in, so that their bytes leave the disk. Takes
+  // as long as reading and writing those files; from any thread.
   Status purge(std::span<const std::uint64_t> seqs);
 
   // Makes the store what it was when checkpoint `id` was written, positions included, in one write; newer events, order

@@ -118,8 +118,7 @@ void Store::Impl::put_erasure_checkpoint(const CheckpointWrite& in, Manifest& ma
       .DeleteRange(families[kCheckpoints], slice(piece_key(kept.front().id, 0, 0, 0).view()),
                    slice(piece_key(manifest.info.id, 0, 0, 0).view()))
       .PermitUncheckedError();
-  batch
-      .DeleteRange(families[kOrder], slice(seq_key(0).view()), slice(seq_key(manifest.order_keep_from).view()))
+  batch.DeleteRange(families[kOrder], slice(seq_key(0).view()), slice(seq_key(manifest.order_keep_from).view()))
       .PermitUncheckedError();
 }
 
@@ -201,8 +200,7 @@ Status Store::Impl::thin_key_index(std::uint64_t newest, std::size_t stride) {
   std::vector<std::uint64_t> hashes(kKeyBlock);
   TRY(read_key_hashes(block * kKeyBlock, (block + 1) * kKeyBlock, hashes));
   if (std::all_of(hashes.begin(), hashes.end(), [](std::uint64_t hash) { return hash == 0; })) {
-    batch
-        .DeleteRange(families[kKeys], slice(key_list_key(block, 0).view()), slice(key_list_key(block + 1, 0).view()))
+    batch.DeleteRange(families[kKeys], slice(key_list_key(block, 0).view()), slice(key_list_key(block + 1, 0).view()))
         .PermitUncheckedError();
   } else {
     put_key_block(block, hashes);

@@ -50,7 +50,7 @@ using PartitionKey = Key<4>;  // positions
 using PageKey = Key<20>;      // memory: u32 space | u64 index | u64 checkpoint that wrote this version
 using PieceKey = Key<17>;     // checkpoints: u64 id | u8 kind | u32 blob | u32 piece
 
-using KeyListKey = Key<10>;   // keys: u64 block | u16 bucket, or kKeyHeader
+using KeyListKey = Key<10>;  // keys: u64 block | u16 bucket, or kKeyHeader
 
 inline constexpr std::uint8_t kManifestKind = 0;
 inline constexpr std::uint8_t kPieceKind = 1;

@@ -18,8 +18,8 @@
 namespace freshet {
 namespace {
 
-constexpr std::array<std::string_view, kFamilies> kFamilyNames = {"meta",      "events", "order",
-                                                                  "positions", "memory", "checkpoints", "keys"};
+constexpr std::array<std::string_view, kFamilies> kFamilyNames = {"meta",   "events",      "order", "positions",
+                                                                  "memory", "checkpoints", "keys"};
 constexpr int kReadOnlyTriesMax = 3;
 
 rocksdb::CompressionType compression_type(Compression compression) {

@@ -68,12 +68,13 @@ Status Store::adopt_ledger(std::span<const PartitionLedger> ledgers) {
 Status Store::rollback(std::uint64_t id) {
   Impl& self = *impl_;
   TRY(self.ready("rolling back"));
-  const auto target = std::find_if(self.kept.begin(), self.kept.end(), [id](const Kept& entry) { return entry.id == id; });
+  const auto target =
+      std::find_if(self.kept.begin(), self.kept.end(), [id](const Kept& entry) { return entry.id == id; });
   if (target == self.kept.end()) {
     std::string ids;
     for (const Kept& entry : self.kept) ids += fmt::format("{}{}", ids.empty() ? "" : ", ", entry.id);
-    return not_found(fmt::format("checkpoint {} is not kept in {}; these are: {}. checkpoint.keep says how many are", id,
-                                 path(), ids.empty() ? "none" : ids));
+    return not_found(fmt::format("checkpoint {} is not kept in {}; these are: {}. checkpoint.keep says how many are",
+                                 id, path(), ids.empty() ? "none" : ids));
   }
   if (!target->manifest.has_value()) {
     return data_loss(fmt::format("checkpoint {} in {} is damaged; name an older one", id, path()));

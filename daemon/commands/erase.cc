@@ -75,7 +75,8 @@ Result<std::uint64_t> retrain(const Config& config, const std::string& path) {
         made, path, std::generic_category().message(code)));
   }
   std::filesystem::remove_all(made, error);
-  if (error) return unavailable(fmt::format("the new model is in place, but {} cannot be removed: {}", made, error.message()));
+  if (error)
+    return unavailable(fmt::format("the new model is in place, but {} cannot be removed: {}", made, error.message()));
   return events;
 }
 
@@ -93,15 +94,16 @@ Result<Erased> erase(const EraseArguments& arguments) {
     erased.recorded_only = true;
     return erased;
   }
-  const Config config = TRY(
-      load_config({arguments.config.file, std::nullopt, arguments.config.sets, process_environment()}));
+  const Config config =
+      TRY(load_config({arguments.config.file, std::nullopt, arguments.config.sets, process_environment()}));
   {
     auto state = TRY(StoppedState::open(config, erased.path, false, nullptr));
     TRY(state->run().with_context("redoing the log"));
     erased.report = TRY(state->pipeline().erase_now(keys));
     if (!erased.report.durable && erased.report.through_id != 0 && !erased.report.seqs.empty()) {
-      return resource_exhausted("the erasure is recorded, but its checkpoint could not be written; make room and start "
-                                "the daemon, or ask again");
+      return resource_exhausted(
+          "the erasure is recorded, but its checkpoint could not be written; make room and start "
+          "the daemon, or ask again");
     }
     TRY(state->store().purge(erased.report.seqs));
   }
@@ -115,9 +117,10 @@ Result<Erased> erase(const EraseArguments& arguments) {
 void print_for_people(const Erased& erased) {
   const ErasureReport& report = erased.report;
   if (erased.recorded_only) {
-    fmt::print("{}: the erasure of {} key(s) is recorded; the next start of the daemon does it at its first cut.\n"
-               "With --config it is done now.\n",
-               erased.path, report.keys);
+    fmt::print(
+        "{}: the erasure of {} key(s) is recorded; the next start of the daemon does it at its first cut.\n"
+        "With --config it is done now.\n",
+        erased.path, report.keys);
     return;
   }
   fmt::print("{}: erased {} event(s) of {} key(s); {} stood in the replay memory, {} in held-out sets\n", erased.path,
@@ -130,8 +133,9 @@ void print_for_people(const Erased& erased) {
     fmt::print("The model was made anew from the {} events still stored; nothing of it has seen these keys.\n",
                erased.retrained_events);
   } else {
-    fmt::print("What remains: weights, target means and quality figures have learnt from these events, as have backups\n"
-               "and exported models. --retrain makes a model that has not.\n");
+    fmt::print(
+        "What remains: weights, target means and quality figures have learnt from these events, as have backups\n"
+        "and exported models. --retrain makes a model that has not.\n");
   }
 }
 

@@ -21,9 +21,10 @@ Result<std::uint64_t> choose(const Store& store, const std::string& to) {
   const auto kept = store.checkpoints();
   if (to == "previous") {
     if (kept.size() < 2) {
-      return not_found(fmt::format("{} keeps {} checkpoint(s): there is none before the newest; checkpoint.keep says how "
-                                   "many are kept",
-                                   store.path(), kept.size()));
+      return not_found(
+          fmt::format("{} keeps {} checkpoint(s): there is none before the newest; checkpoint.keep says how "
+                      "many are kept",
+                      store.path(), kept.size()));
     }
     return kept[kept.size() - 2].id;
   }

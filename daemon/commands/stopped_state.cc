@@ -47,9 +47,9 @@ Result<std::unique_ptr<StoppedState>> StoppedState::open(const Config& config, c
   state->codec_ = std::make_unique<EventRecordCodec>(*state->schema_, state->layout_->layout());
   state->source_ = std::make_unique<StoredSource>(events, state->codec_.get());
   state->slot_ = std::make_unique<ModelSlot>(state->clock_);
-  state->pipeline_ =
-      TRY(Pipeline::open(state->config_, *state->schema_, {},
-                         {*state->store_, *state->source_, *state->slot_, state->clock_, state->log_, state->metrics_}));
+  state->pipeline_ = TRY(
+      Pipeline::open(state->config_, *state->schema_, {},
+                     {*state->store_, *state->source_, *state->slot_, state->clock_, state->log_, state->metrics_}));
   return state;
 }
 

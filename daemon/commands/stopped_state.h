@@ -1,5 +1,5 @@
-// What commands that change a stopped daemon's state share: the store, opened for writing, and a pipeline on it that has
-// redone its log.
+// What commands that change a stopped daemon's state share: the store, opened for writing, and a pipeline on it that
+// has redone its log.
 //
 // Threads: one owner.  Owns: all parts.  Failure: kFailedPrecondition while a daemon has the store open.
 #pragma once

@@ -1,6 +1,6 @@
-// The part of Pipeline that forgets keys. An erasure takes effect at a cut: the order says so first, then the memory, the
-// held-out sets and the rows of the round just cut lose the key's events, and a checkpoint of that very cut takes them
-// out of the log with it. So a redo either finds everything (and erases again, alike), or begins behind it.
+// The part of Pipeline that forgets keys. An erasure takes effect at a cut: the order says so first, then the memory,
+// the held-out sets and the rows of the round just cut lose the key's events, and a checkpoint of that very cut takes
+// them out of the log with it. So a redo either finds everything (and erases again, alike), or begins behind it.
 #include "daemon/pipeline/erasure.h"
 
 #include <fmt/format.h>
@@ -80,8 +80,8 @@ void ErasureMailbox::close() {
 }
 
 // Where rounds are counted in events, a tombstone takes effect at the first cut with an event after it, which does not
-// depend on how the records came in batches. With rounds by time, at the first cut at which a checkpoint is due, so that
-// many tombstones make no more checkpoints than there are anyway. At the end everything that waits does.
+// depend on how the records came in batches. With rounds by time, at the first cut at which a checkpoint is due, so
+// that many tombstones make no more checkpoints than there are anyway. At the end everything that waits does.
 std::vector<Erasure> Pipeline::erasures_due(bool all) const {
   std::vector<Erasure> due = parts_.store.erasures();
   std::erase_if(due, [&](const Erasure& erasure) { return erasure.id <= unsaved_erasures_.through_id; });
@@ -108,9 +108,8 @@ Status Pipeline::record_cut(std::span<const Erasure> due) {
 // While the log is redone: the erasures that a recorded entry names. Those that a checkpoint has done are behind it.
 Status Pipeline::note_redone_erasures(const OrderEntry& entry) {
   redo_erasures_ = parts_.store.erasures();
-  std::erase_if(redo_erasures_, [&](const Erasure& erasure) {
-    return erasure.id < entry.round || erasure.id > entry.model_version;
-  });
+  std::erase_if(redo_erasures_,
+                [&](const Erasure& erasure) { return erasure.id < entry.round || erasure.id > entry.model_version; });
   if (redo_erasures_.size() == entry.model_version + 1 - entry.round) return Status::ok();
   return data_loss(fmt::format("the erasures {} to {} that the log names are not in the store; restore a backup",
                                entry.round, entry.model_version));

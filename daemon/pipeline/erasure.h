@@ -1,7 +1,8 @@
 // What an erasure did, and the way of one into a running pipeline.
 //
 // Threads: ErasureMailbox is thread-safe: any thread posts, ingest takes.  Owns: the requests that wait, at most
-// kRequestsMax.  Failure: a request that the pipeline cannot serve in time is told so; what was recorded is done anyway.
+// kRequestsMax.  Failure: a request that the pipeline cannot serve in time is told so; what was recorded is done
+// anyway.
 #pragma once
 
 #include <chrono>
@@ -20,14 +21,14 @@
 namespace freshet {
 
 struct ErasureReport {
-  std::uint64_t through_id = 0;      // the last erasure that was done; 0: none
-  std::uint64_t keys = 0;            // erasures, a key each
-  std::vector<std::uint64_t> seqs;   // of the stored events that went, ascending
-  std::uint64_t memory_events = 0;   // of them in the replay memory
+  std::uint64_t through_id = 0;     // the last erasure that was done; 0: none
+  std::uint64_t keys = 0;           // erasures, a key each
+  std::vector<std::uint64_t> seqs;  // of the stored events that went, ascending
+  std::uint64_t memory_events = 0;  // of them in the replay memory
   std::uint64_t held_out_events = 0;
-  std::uint64_t waiting_rows = 0;    // of them in the round that had been cut and was not trained yet
+  std::uint64_t waiting_rows = 0;         // of them in the round that had been cut and was not trained yet
   std::vector<CheckpointInfo> learnt_by;  // checkpoints that had seen them; they are gone with the events
-  bool durable = false;              // the checkpoint without them is written
+  bool durable = false;                   // the checkpoint without them is written
 };
 
 std::string to_json(const ErasureReport& report);

@@ -1,5 +1,5 @@
-// StoredSource: the events that a store holds, in their order, as a source: a model is made from scratch of them without
-// reading Kafka again. Over no store it is at its end at once: a pipeline on it redoes its log and stops.
+// StoredSource: the events that a store holds, in their order, as a source: a model is made from scratch of them
+// without reading Kafka again. Over no store it is at its end at once: a pipeline on it redoes its log and stops.
 //
 // Threads: one owner.  Owns: nothing; the store, which nobody may write meanwhile, must outlive it.
 // Failure: what the store's scan returns.

@@ -1,5 +1,5 @@
-// A stream made from offsets, for tests of the pipeline: events of few keys, tombstones at some offsets, labels that can
-// be scrambled; and one life of a pipeline on it.
+// A stream made from offsets, for tests of the pipeline: events of few keys, tombstones at some offsets, labels that
+// can be scrambled; and one life of a pipeline on it.
 //
 // Threads: one owner.
 #pragma once
@@ -23,8 +23,8 @@ struct StreamPlan {
   std::int64_t offsets = 5000;
   std::int64_t keys = 300;
   std::uint64_t seed = 20130101;
-  std::map<std::int64_t, std::int64_t> tombstones{};             // offset -> key
-  std::function<bool(std::uint64_t key_hash)> scrambled = {};    // whose labels are turned round
+  std::map<std::int64_t, std::int64_t> tombstones{};           // offset -> key
+  std::function<bool(std::uint64_t key_hash)> scrambled = {};  // whose labels are turned round
 };
 
 inline std::uint64_t synthetic_key(std::int64_t key) { return hash_category(0, key); }

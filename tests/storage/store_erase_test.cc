@@ -70,7 +70,8 @@ TEST(KeyIndex, FindsNothingButTheWantedKeysAndAllOfThem) {
   const auto lists = key_lists(hashes);
   std::size_t entries = 0;
   for (const std::string& list : lists) entries += list.size() / 6;
-  EXPECT_EQ(entries, static_cast<std::size_t>(std::count_if(hashes.begin(), hashes.end(), [](auto h) { return h != 0; })));
+  EXPECT_EQ(entries,
+            static_cast<std::size_t>(std::count_if(hashes.begin(), hashes.end(), [](auto h) { return h != 0; })));
   for (std::size_t place = 0; place < 2000; ++place) {
     if (hashes[place] == 0) continue;
     std::vector<std::uint64_t> found;
