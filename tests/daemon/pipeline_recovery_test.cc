@@ -158,7 +158,12 @@ TEST_F(PipelineRecovery, LearnsTheSameInBatchesOfAnySize) {
   expect_same(*other, *one);
 }
 
-TEST_F(PipelineRecovery, ContinuesToTheBitAfterStopsAnywhere) {
+class RecoveryOfWeights : public PipelineRecovery, public ::testing::WithParamInterface<setting::Weights> {};
+
+// The served model scores the events, so a restart must serve the same bits, whichever weights it serves.
+TEST_P(RecoveryOfWeights, ContinuesToTheBitAfterStopsAnywhere) {
+  config_.serving.weights = GetParam();
+  config_.learning.ema_decay = 0.9;
   const auto whole = TemporaryFolder::create("freshet-test");
   const auto uninterrupted = live(whole->path(), 1, kEvents + 1);
   ASSERT_TRUE(uninterrupted.is_ok()) << uninterrupted.status().to_string();
@@ -177,6 +182,9 @@ TEST_F(PipelineRecovery, ContinuesToTheBitAfterStopsAnywhere) {
     expect_same(*outcome, *uninterrupted);
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(All, RecoveryOfWeights,
+                         ::testing::Values(setting::Weights::kRaw, setting::Weights::kEma, setting::Weights::kAverage));
 
 TEST_F(PipelineRecovery, AFinishedRunGoesOnFromItsEnd) {
   const auto folder = TemporaryFolder::create("freshet-test");
