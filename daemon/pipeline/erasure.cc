@@ -167,6 +167,11 @@ Result<ErasureReport> Pipeline::erase_now(std::span<const std::uint64_t> key_has
   erased_ = {};
   if (key_hashes.empty() || state_->counters.next_seq == 1) return erased_;
   TRY(parts_.store.request_erasures(key_hashes));
+  return erase_requested();
+}
+
+Result<ErasureReport> Pipeline::erase_requested() {
+  erased_ = {};
   TRY(cut(true, /*erase_all=*/true));
   return unsaved_erasures_.through_id != 0 ? unsaved_erasures_ : erased_;
 }
@@ -175,12 +180,19 @@ Result<ErasureReport> Pipeline::erase(std::vector<std::uint64_t> key_hashes, std
   return erasure_mailbox_.post(std::move(key_hashes), timeout);
 }
 
-// A failure to record is the asker's to see; one to cut ends the pipeline.
+// A failure to record is the asker's to see; one to cut ends the pipeline as at any other cut.
 Status Pipeline::serve_erasures() {
   for (const auto& request : erasure_mailbox_.take()) {
-    auto outcome = erase_now(request->key_hashes);
-    const bool may_pass = outcome.code() == Code::kResourceExhausted || outcome.code() == Code::kUnavailable;
-    Status status = outcome.is_ok() || may_pass ? Status::ok() : outcome.status();
+    if (request->key_hashes.empty() || state_->counters.next_seq == 1) {
+      erasure_mailbox_.answer(*request, ErasureReport{});
+      continue;
+    }
+    if (Status asked = parts_.store.request_erasures(request->key_hashes); !asked.is_ok()) {
+      erasure_mailbox_.answer(*request, std::move(asked));
+      continue;
+    }
+    auto outcome = erase_requested();
+    Status status = outcome.is_ok() ? Status::ok() : outcome.status();
     erasure_mailbox_.answer(*request, std::move(outcome));
     TRY(std::move(status));
   }

@@ -129,6 +129,7 @@ class Pipeline {
   Status apply_erasures(std::span<const Erasure> due);
   void note_learnt_by();
   void erasures_saved();
+  Result<ErasureReport> erase_requested();
   Status serve_erasures();
   Status collect(bool record);
   Status record_order(OrderKind kind, std::uint64_t round, std::uint64_t version);
