@@ -28,7 +28,7 @@ enum class SkipReason : std::uint8_t {
   kTooDeep,
   kTooLarge,
   kEmpty,
-  kTombstone,  // null value: nothing to learn; counted, not dead-lettered
+  kTombstone,  // null value: nothing to learn, or an erasure of its key; counted, not dead-lettered
   kMissingLabel,
   kBadLabel,    // wrong type, not finite, not a class
   kBadFeature,  // wrong type, or wrong length of a vector
@@ -43,6 +43,8 @@ std::string_view skip_reason_name(SkipReason reason);
 struct SkippedRecord {
   Position position;
   SkipReason reason = SkipReason::kMalformed;
+  std::uint64_t key_hash = 0;     // kTombstone alone: the key whose events are to be erased; 0: none are
+  std::uint32_t rows_before = 0;  // rows of the batch that stand before it in the stream
 };
 
 // A partition whose reading goes on at `next_offset`, whatever was expected there: further on, because the broker had

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cstddef>
 #include <cstring>
 
 namespace freshet {
@@ -24,6 +25,13 @@ struct Header {
 static_assert(sizeof(Header) == 56);
 
 }  // namespace
+
+std::uint64_t record_key_hash(std::string_view record) {
+  std::uint64_t hash = 0;
+  if (record.size() < sizeof(Header)) return hash;
+  std::memcpy(&hash, record.data() + offsetof(Header, key_hash), sizeof hash);
+  return hash;
+}
 
 EventRecordCodec::EventRecordCodec(const Schema& schema, const EncodedLayout& layout)
     : numbers_(schema.numbers()),

@@ -28,6 +28,9 @@ struct RecordOrigin {
   std::uint64_t value_hash = 0;
 };
 
+// The key hash in a record's header; 0 for bytes too short to have one.
+std::uint64_t record_key_hash(std::string_view record);
+
 class EventRecordCodec {
  public:
   EventRecordCodec(const Schema& schema, const EncodedLayout& layout);

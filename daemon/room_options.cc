@@ -146,6 +146,8 @@ KafkaSourceOptions kafka_source_options(const Config& config) {
   options.group = config.stream.group;
   options.start = config.stream.start == setting::Start::kLatest ? StartAt::kLatest : StartAt::kEarliest;
   options.on_lost_offsets = lost_offsets(config.stream.on_lost_offsets);
+  options.erase_on_tombstone = config.stream.tombstones == setting::Tombstones::kErase ||
+                               (config.stream.tombstones == setting::Tombstones::kAuto && config.stream.key.empty());
   options.decoder = decoder_options(config);
   options.pause_at_batches = config.stream.queue_batches;
   options.resume_at_batches = std::max<std::size_t>(1, config.stream.queue_batches / 4);

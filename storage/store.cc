@@ -213,6 +213,13 @@ Status Store::append(const AppendBatch& in) {
   tail.put(last_seq);
   tail.put(next_order);
   batch.Put(self.families[kMeta], slice(kMetaTail), tail.buffer()).PermitUncheckedError();
+  std::vector<Erasure> erasures;
+  for (const SkippedRecord& record : in.skipped) {
+    if (record.reason != SkipReason::kTombstone || record.key_hash == 0) continue;
+    erasures.push_back({0, record.key_hash, self.last_seq + record.rows_before});
+  }
+  erasures = self.put_erasures(erasures);
+  TRY(self.index_keys(in));
   const Deletions deletions = self.add_deletions(kDeletesPerAppend * count);
 
   const bool sync = self.options.sync == SyncPolicy::kEveryAppend;
@@ -222,6 +229,7 @@ Status Store::append(const AppendBatch& in) {
   self.appended->add(static_cast<double>(count));
   const std::lock_guard lock(self.mutex);
   self.ledger.commit();
+  self.keep_erasures(erasures);
   self.last_seq = last_seq;
   self.next_order = next_order;
   if (sync) self.mark_synced();

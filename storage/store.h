@@ -8,7 +8,8 @@
 //
 // Sequence numbers begin at 1 and have no holes; 0 means "none".
 //
-// Threads: one writer (append, checkpoint, sync, latest_checkpoint); everything else from any thread beside it.
+// Threads: one writer (append, checkpoint, sync, latest_checkpoint, request_erasures,
+// rollback, adopt_ledger); everything else from any thread beside it.
 // Owns: the database and its background threads.
 // Failure: kResourceExhausted when the disk is full, kUnavailable on I/O errors (both leave the store as it was; call
 // again with the same arguments, it resumes by itself), kDataLoss on damage, kInvalidArgument on a caller's slip.
@@ -27,6 +28,7 @@
 #include "core/log.h"
 #include "core/metrics.h"
 #include "core/status.h"
+#include "storage/erasure.h"
 #include "storage/ledger.h"
 
 namespace rocksdb {
@@ -65,7 +67,12 @@ struct StoreOptions {
   rocksdb::Env* env = nullptr;  // not owned; tests inject faults through it
 };
 
-enum class OrderKind : std::uint8_t { kRoundCut = 1, kGoLive = 2 };
+// kErase: the erasures from number `round` to number `model_version` take effect with the cut that follows.
+enum class OrderKind : std::uint8_t { kRoundCut = 1, kGoLive = 2, kErase = 3 };
+
+// The ledger as of a checkpoint, for rollback(). Written by checkpoint() itself, where the state has seen the whole
+// log.
+inline constexpr std::string_view kLedgerBlob = "ledger";
 
 // What happened right after event `seq` and before event `seq` + 1.
 struct OrderEntry {
@@ -122,6 +129,10 @@ struct CheckpointWrite {
   std::span<const CheckpointPage> pages;  // changed since the checkpoint before
   std::span<const SeqRange> garbage;      // events that this state and the log after it do not need
   std::uint64_t order_keep_from = 0;      // order entries below it are not needed
+  // Above 0: the state has done the erasures up to this one. `erased` (ascending) goes with the checkpoint's own write,
+  // and so do all older checkpoints.
+  std::uint64_t erasures_through = 0;
+  std::span<const std::uint64_t> erased;
 };
 
 struct CheckpointInfo {
@@ -177,7 +188,8 @@ class Store {
   Status bind(const StoreIdentity& identity);
   std::optional<StoreIdentity> identity() const;
 
-  // One atomic write, logged but synced only with SyncPolicy::kEveryAppend.
+  // One atomic write, logged but synced only with SyncPolicy::kEveryAppend. A skipped tombstone with a key hash becomes
+  // an erasure.
   Status append(const AppendBatch& batch);
 
   // Calls visitor(index into seqs, record) once for each of `seqs`, in an order of its own choosing; `seqs` come in any
@@ -208,6 +220,21 @@ class Store {
   // Calls visitor(index, bytes) for each page of `space` as of checkpoint `id`, by ascending index.
   Status read_pages(std::uint64_t id, std::uint32_t space,
                     const std::function<Status(std::uint64_t, std::string_view)>& visitor) const;
+
+  // Asks for the events of these keys that are stored by now to be erased; durable when it returns ok.
+  Status request_erasures(std::span<const std::uint64_t> key_hashes);
+  std::vector<Erasure> erasures() const;  // those that wait, by id
+  // The events that fall under `erasures`, ascending, by the index of keys. From the writer's thread.
+  Result<std::vector<std::uint64_t>> find(std::span<const Erasure> erasures) const;
+  // Rewrites the files that erased events and dropped checkpoints stood in, so that their bytes leave the disk. Takes
+  // as long as reading and writing those files; from any thread.
+  Status purge(std::span<const std::uint64_t> seqs);
+
+  // Makes the store what it was when checkpoint `id` was written, positions included, in one write; newer events, order
+  // and checkpoints are gone. kNotFound when it is not kept, kFailedPrecondition when it has no ledger.
+  Status rollback(std::uint64_t id);
+  // Puts these in the place of the positions and counts of all partitions; durable.
+  Status adopt_ledger(std::span<const PartitionLedger> ledgers);
 
   Status sync();   // everything appended so far survives a power cut
   Status flush();  // memory to table files, so that the next open has no log to replay

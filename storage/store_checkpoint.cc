@@ -50,7 +50,10 @@ Result<std::uint64_t> Store::checkpoint(const CheckpointWrite& in) {
 
   rocksdb::WriteBatch& batch = self.batch;
   batch.Clear();
-  for (const CheckpointBlob& blob : in.blobs) {
+  std::vector<CheckpointBlob> blobs(in.blobs.begin(), in.blobs.end());
+  const std::string ledgers = self.encode_ledgers();
+  if (in.seq == self.last_seq) blobs.push_back({kLedgerBlob, ledgers});
+  for (const CheckpointBlob& blob : blobs) {
     const auto number = static_cast<std::uint32_t>(manifest.blobs.size());
     ManifestBlob& entry = manifest.blobs.emplace_back();
     entry.name = std::string(blob.name);
@@ -75,10 +78,14 @@ Result<std::uint64_t> Store::checkpoint(const CheckpointWrite& in) {
     manifest.pages.push_back({page.space, page.index, before == self.page_versions.end() ? 0 : before->second});
     manifest.info.bytes += page.bytes.size();
   }
+  const bool erasing = in.erasures_through != 0;
+  if (erasing) self.put_erasure_checkpoint(in, manifest);
   batch.Put(self.families[kCheckpoints], slice(piece_key(id, kManifestKind, 0, 0).view()), encode_manifest(manifest))
       .PermitUncheckedError();
   std::vector<std::uint64_t> ids;
-  for (const Kept& entry : self.kept) ids.push_back(entry.id);
+  for (const Kept& entry : self.kept) {
+    if (!erasing) ids.push_back(entry.id);
+  }
   ids.push_back(id);
   ByteWriter list;
   list.put(id);
@@ -93,6 +100,7 @@ Result<std::uint64_t> Store::checkpoint(const CheckpointWrite& in) {
   {
     const std::lock_guard lock(self.mutex);
     self.last_checkpoint = id;
+    if (erasing) self.finish_erasure(in);
     self.kept.push_back({id, std::move(manifest)});
     self.mark_synced();
     if (self.kept.size() == 1 && !self.options.keep_all_events) {

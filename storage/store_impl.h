@@ -15,13 +15,14 @@
 #include <shared_mutex>
 #include <unordered_map>
 
+#include "storage/key_index.h"
 #include "storage/manifest.h"
 #include "storage/record_cache.h"
 #include "storage/store.h"
 
 namespace freshet {
 
-enum Family : std::size_t { kMeta, kEvents, kOrder, kPositions, kMemory, kCheckpoints, kFamilies };
+enum Family : std::size_t { kMeta, kEvents, kOrder, kPositions, kMemory, kCheckpoints, kKeys, kFamilies };
 
 inline rocksdb::Slice slice(std::string_view text) { return {text.data(), text.size()}; }
 inline std::string_view view(const rocksdb::Slice& bytes) { return {bytes.data(), bytes.size()}; }
@@ -83,8 +84,13 @@ struct Store::Impl {
   std::deque<SeqRange> doomed;  // garbage of the oldest kept checkpoint, deleted bit by bit with the appends
   std::unordered_map<PageId, std::uint64_t, PageIdHash> page_versions;  // newest version of each page
 
+  KeyBlock key_block;         // keys of the newest block of events
+  std::uint64_t thin_at = 0;  // the block of the key index that was looked at last
+
   mutable std::mutex mutex;
   Ledger ledger;
+  std::vector<Erasure> erasures;  // by id
+  std::uint64_t last_erasure = 0;
   std::map<std::int32_t, std::int64_t> synced;
   std::optional<StoreIdentity> identity;
   std::uint64_t last_seq = 0;
@@ -112,6 +118,24 @@ struct Store::Impl {
   void drop(const Deletions& done);                    // from `doomed`, once written
   Status delete_all_doomed();
   void mark_synced();
+
+  // store_erase.cc
+  Status load_erasures();
+  std::vector<Erasure> put_erasures(std::span<const Erasure> wanted);
+  void keep_erasures(std::span<const Erasure> added);
+  void put_erasure_checkpoint(const CheckpointWrite& in, Manifest& manifest);
+  void finish_erasure(const CheckpointWrite& in);
+  void put_key_block(std::uint64_t block, std::span<const std::uint64_t> hashes);
+  Status read_key_hashes(std::uint64_t first, std::uint64_t end, std::vector<std::uint64_t>& hashes) const;
+  Status index_keys(const AppendBatch& in);
+  Status thin_key_index(std::uint64_t newest, std::size_t stride);
+  Status key_candidates(std::uint64_t block, std::span<const std::uint64_t> wanted,
+                        const std::function<void(std::uint64_t)>& visitor);
+
+  // store_rollback.cc
+  std::string encode_ledgers() const;
+  void put_ledgers(std::span<const PartitionLedger> ledgers);
+  void take_ledgers(std::span<const PartitionLedger> ledgers);
 
   // store_checkpoint.cc
   std::string encode_kept(const std::vector<std::uint64_t>& ids) const;

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <string>
 #include <string_view>
 
 namespace freshet {
@@ -49,6 +50,8 @@ using PartitionKey = Key<4>;  // positions
 using PageKey = Key<20>;      // memory: u32 space | u64 index | u64 checkpoint that wrote this version
 using PieceKey = Key<17>;     // checkpoints: u64 id | u8 kind | u32 blob | u32 piece
 
+using KeyListKey = Key<10>;  // keys: u64 block | u16 bucket, or kKeyHeader
+
 inline constexpr std::uint8_t kManifestKind = 0;
 inline constexpr std::uint8_t kPieceKind = 1;
 
@@ -63,10 +66,21 @@ inline PieceKey piece_key(std::uint64_t id, std::uint8_t kind, std::uint32_t blo
   return PieceKey().put(0, id).put(8, kind).put(9, blob).put(13, piece);
 }
 
+inline KeyListKey key_list_key(std::uint64_t block, std::uint16_t bucket) {
+  return KeyListKey().put(0, block).put(8, bucket);
+}
+
 // Keys of the meta family.
 inline constexpr std::string_view kMetaFormat = "format";            // u32
 inline constexpr std::string_view kMetaIdentity = "identity";        // u64 fingerprint | text spec | text notes
 inline constexpr std::string_view kMetaTail = "tail";                // u64 last seq | u64 next order index
 inline constexpr std::string_view kMetaCheckpoints = "checkpoints";  // u64 last id | u64[] kept ids | u8 family
+inline constexpr std::string_view kMetaErasure = "erasure/";         // u64 last id; with a u64 id after it: an erasure
+
+inline std::string erasure_key(std::uint64_t id) {
+  std::string key(kMetaErasure);
+  key += Key<8>().put(0, id).view();
+  return key;
+}
 
 }  // namespace freshet

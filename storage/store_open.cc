@@ -20,8 +20,8 @@
 namespace freshet {
 namespace {
 
-constexpr std::array<std::string_view, kFamilies> kFamilyNames = {"meta",      "events", "order",
-                                                                  "positions", "memory", "checkpoints"};
+constexpr std::array<std::string_view, kFamilies> kFamilyNames = {"meta",   "events",      "order", "positions",
+                                                                  "memory", "checkpoints", "keys"};
 constexpr int kReadOnlyTriesMax = 10;
 
 rocksdb::CompressionType compression_type(Compression compression) {
@@ -194,11 +194,12 @@ Status Store::Impl::open_database() {
     return failed_precondition(
         fmt::format("{} holds a database that is not Freshet's; name another folder", options.path));
   }
-  // A process that was killed while it created the store has made some of the families, or none.
+  // A process that was killed while it created the store has made some of the families, or none; a store of an older
+  // build lacks the newest. Read only, they cannot be made: what must be there is told below.
+  const auto there = [&](std::string_view name) { return std::find(names.begin(), names.end(), name) != names.end(); };
   for (const auto name : kFamilyNames) {
-    if (std::find(names.begin(), names.end(), name) != names.end()) continue;
-    if (options.read_only) return not_found(fmt::format("the store at {} is empty", options.path));
-    names.emplace_back(name);
+    const bool stood_in_for = name == "checkpoints" && there("checkpoints.b");
+    if (!options.read_only && !stood_in_for && !there(name)) names.emplace_back(name);
   }
   std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
   descriptors.reserve(names.size());
@@ -333,6 +334,7 @@ Status Store::Impl::load() {
     ledger.set(TRY(decode_ledger(partition, view(rows->value()))));
   }
   if (!rows->status().ok()) return convert(rows->status(), "reading the ledger (family positions)", options.path);
+  TRY(load_erasures());
   if (!options.read_only) {
     TRY(load_page_versions());
     // Deleting twice does no harm, and what the last run had deleted of it is not recorded.

@@ -149,7 +149,7 @@ void KafkaPoller::handle_record(const rd_kafka_message_t& message) {
   consumed_.increment();
   bytes_.fetch_add(message.len + message.key_len, std::memory_order_relaxed);
   if (message.payload == nullptr) {
-    skip(message, SkipReason::kTombstone, "the record has no value");
+    skip(message, SkipReason::kTombstone, "the record has no value", erasure_of(message));
     return;
   }
   EventBatch& events = batch_->events;
@@ -174,7 +174,14 @@ void KafkaPoller::handle_record(const rd_kafka_message_t& message) {
   decoded_.increment();
 }
 
-void KafkaPoller::skip(const rd_kafka_message_t& message, SkipReason reason, std::string_view detail) {
+// A key without a value says: forget what is known of the key.
+std::uint64_t KafkaPoller::erasure_of(const rd_kafka_message_t& message) const {
+  if (!options_.erase_on_tombstone || message.key == nullptr) return 0;
+  return hash_category(0, bytes_of(message.key, message.key_len));
+}
+
+void KafkaPoller::skip(const rd_kafka_message_t& message, SkipReason reason, std::string_view detail,
+                       std::uint64_t erased_key) {
   skipped_.count(reason);
   const Position position = {message.partition, message.offset};
   std::uint64_t ticket = 0;
@@ -203,7 +210,7 @@ void KafkaPoller::skip(const rd_kafka_message_t& message, SkipReason reason, std
     letter.headers = headers;
     ticket = dead_letters_.submit(letter);
   }
-  batch_->skip({position, reason}, ticket);
+  batch_->skip({position, reason, erased_key}, ticket);
 }
 
 // Gives the batch to the queue. Without `wait` a full queue leaves it here, to be tried again.

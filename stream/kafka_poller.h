@@ -57,7 +57,9 @@ class KafkaPoller {
   void handle_error(const rd_kafka_message_t& message);
   void handle_lost_offset(std::int32_t partition);
   void read_from(std::int32_t partition, std::int64_t offset);
-  void skip(const rd_kafka_message_t& message, SkipReason reason, std::string_view detail);
+  std::uint64_t erasure_of(const rd_kafka_message_t& message) const;
+  void skip(const rd_kafka_message_t& message, SkipReason reason, std::string_view detail,
+            std::uint64_t erased_key = 0);
   void hand_over(bool wait);
   void steer_flow();
   void pause(bool paused);

@@ -34,6 +34,9 @@ struct KafkaSourceOptions {
   StartAt start = StartAt::kEarliest;  // of partitions that our store does not know
   LostOffsets on_lost_offsets = LostOffsets::kFail;
   bool fail_on_gap = false;  // gaps are legal (transactions, compaction), but not where nobody makes them
+  // A record with a key and no value erases the events of that key (SkippedRecord::key_hash). Where the key is a field
+  // of the event, the record's key is taken for that field's value.
+  bool erase_on_tombstone = false;
   DecoderOptions decoder{};
 
   std::size_t batch_events = 1024;

@@ -33,14 +33,13 @@ void append_rows(const EventBatch& from, std::size_t begin, std::size_t end, Eve
 
 void PolledBatch::clear() {
   events.clear();
-  skipped_at_.clear();
   rows_taken_ = 0;
   skipped_taken_ = 0;
 }
 
-void PolledBatch::skip(const SkippedRecord& record, std::uint64_t dead_letter_ticket) {
+void PolledBatch::skip(SkippedRecord record, std::uint64_t dead_letter_ticket) {
+  record.rows_before = static_cast<std::uint32_t>(events.size());
   events.skipped.push_back(record);
-  skipped_at_.push_back(static_cast<std::uint32_t>(events.size()));
   if (dead_letter_ticket != 0) events.dead_letter_ticket = dead_letter_ticket;
 }
 
@@ -55,10 +54,11 @@ bool PolledBatch::take(EventBatch& out, std::size_t events_max) {
   std::swap(out.resets, events.resets);
   const std::size_t end = std::min(events.size(), rows_taken_ + room);
   append_rows(events, rows_taken_, end, out);
-  rows_taken_ = end;
-  while (skipped_taken_ < events.skipped.size() && skipped_at_[skipped_taken_] <= end) {
-    out.skipped.push_back(events.skipped[skipped_taken_++]);
+  while (skipped_taken_ < events.skipped.size() && events.skipped[skipped_taken_].rows_before <= end) {
+    SkippedRecord& record = out.skipped.emplace_back(events.skipped[skipped_taken_++]);
+    record.rows_before -= static_cast<std::uint32_t>(rows_taken_);
   }
+  rows_taken_ = end;
   out.dead_letter_ticket = out.skipped.empty() ? 0 : events.dead_letter_ticket;
   return end == events.size() && skipped_taken_ == events.skipped.size();
 }

@@ -14,13 +14,13 @@ namespace freshet {
 
 class PolledBatch {
  public:
-  PolledBatch(const Schema& schema, std::size_t capacity) : events(schema, capacity) { skipped_at_.reserve(64); }
+  PolledBatch(const Schema& schema, std::size_t capacity) : events(schema, capacity) {}
 
   void clear();
   bool full() const { return events.full() || events.skipped.size() >= events.capacity(); }
   // Only while nothing else is in the batch.
   void reset(const OffsetReset& reset) { events.resets.push_back(reset); }
-  void skip(const SkippedRecord& record, std::uint64_t dead_letter_ticket);  // ticket 0: none
+  void skip(SkippedRecord record, std::uint64_t dead_letter_ticket);  // sets rows_before; ticket 0: none
 
   // Moves at most `events_max` of the rows not yet taken, and what was skipped among and after them, to `out`, which
   // is cleared first. True once everything is taken.
@@ -29,7 +29,6 @@ class PolledBatch {
   EventBatch events;
 
  private:
-  std::vector<std::uint32_t> skipped_at_;  // the number of rows when events.skipped[i] was met
   std::size_t rows_taken_ = 0;
   std::size_t skipped_taken_ = 0;
 };

@@ -147,11 +147,35 @@ void add_copying(CLI::App& state, std::function<int()>& chosen) {
   compact->callback([&chosen, compacted] { chosen = [compacted] { return run_compact(*compacted); }; });
 }
 
+void add_erase(CLI::App& state, std::function<int()>& chosen) {
+  auto* command = state.add_subcommand("erase", "forget every stored event of a key (of a stopped daemon)");
+  auto arguments = std::make_shared<EraseArguments>();
+  add_config(*command, arguments->config, false);
+  command->add_option("--path", arguments->path, "folder of the store (default: memory.path of --config)");
+  command->add_option("--key", arguments->keys, "the key, as the record's Kafka key or stream.key has it (repeatable)");
+  command->add_option("--keys-file", arguments->keys_file, "file with a key a line");
+  command->add_flag("--retrain", arguments->retrain, "make the model anew from the events that are left");
+  command->add_flag("--json", arguments->json, "as JSON");
+  command->callback([&chosen, arguments] { chosen = [arguments] { return run_erase(*arguments); }; });
+}
+
+void add_rollback(CLI::App& state, std::function<int()>& chosen) {
+  auto* command = state.add_subcommand("rollback", "go back to an older checkpoint (of a stopped daemon)");
+  auto arguments = std::make_shared<RollbackArguments>();
+  add_config(*command, arguments->config, false);
+  command->add_option("--path", arguments->path, "folder of the store (default: memory.path of --config)");
+  command->add_option("--to", arguments->to, "a checkpoint's number, or `previous`")->required();
+  command->add_flag("--json", arguments->json, "as JSON");
+  command->callback([&chosen, arguments] { chosen = [arguments] { return run_rollback(*arguments); }; });
+}
+
 void add_state(CLI::App& app, std::function<int()>& chosen) {
-  auto* state = app.add_subcommand("state", "look at what is stored, prove it, copy it");
+  auto* state = app.add_subcommand("state", "look at what is stored, prove it, copy it, change it");
   state->require_subcommand(1);
   add_looking(*state, chosen);
   add_copying(*state, chosen);
+  add_erase(*state, chosen);
+  add_rollback(*state, chosen);
 }
 
 }  // namespace

@@ -88,6 +88,22 @@ struct RestoreArguments {
   bool list = false;
 };
 
+struct EraseArguments {
+  ConfigArguments config;
+  std::string path;  // instead of the configuration's memory.path
+  std::vector<std::string> keys;
+  std::string keys_file;  // a key a line
+  bool retrain = false;
+  bool json = false;
+};
+
+struct RollbackArguments {
+  ConfigArguments config;
+  std::string path;
+  std::string to;  // a checkpoint's number, or "previous"
+  bool json = false;
+};
+
 int run_daemon(const ConfigArguments& arguments);
 int run_backtest(const BacktestArguments& arguments);
 int run_demo(const DemoArguments& arguments);
@@ -99,5 +115,7 @@ int run_verify(const StateArguments& arguments);
 int run_backup(const BackupArguments& arguments);
 int run_restore(const RestoreArguments& arguments);
 int run_compact(const StateArguments& arguments);
+int run_erase(const EraseArguments& arguments);
+int run_rollback(const RollbackArguments& arguments);
 
 }  // namespace freshet

@@ -24,6 +24,7 @@ enum class Architecture : std::uint8_t { kLinear, kMlp, kWideDeep };
 enum class Format : std::uint8_t { kJson };
 enum class Start : std::uint8_t { kEarliest, kLatest };
 enum class LostOffsets : std::uint8_t { kFail, kEarliest, kLatest };
+enum class Tombstones : std::uint8_t { kAuto, kErase, kSkip };
 enum class KeepEvents : std::uint8_t { kNeeded, kAll };
 enum class Policy : std::uint8_t {
   kReservoir,
@@ -77,6 +78,7 @@ struct StreamConfig {
   std::string key;   // empty: the record's Kafka key
   setting::Start start = setting::Start::kEarliest;
   setting::LostOffsets on_lost_offsets = setting::LostOffsets::kFail;
+  setting::Tombstones tombstones = setting::Tombstones::kAuto;
   FeatureList features;
   std::string dead_letter_topic;  // empty: bad records are counted and skipped, not kept
   std::int64_t record_bytes_max = std::int64_t{1} << 20;
@@ -129,6 +131,9 @@ struct EvaluationConfig {
   std::uint64_t window_events = 10'000;
   double held_out_share = 0;
   std::uint32_t held_out_per_slice = 256;
+  double gating_share = 0;
+  double tuning_share = 0;
+  std::uint32_t held_out_per_set = 2048;
   setting::SliceBy slices_by = setting::SliceBy::kNone;
   std::string slices_field;
   std::vector<std::string> slices_values;

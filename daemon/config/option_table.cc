@@ -173,6 +173,11 @@ void add_stream(List& list) {
                     "When Kafka has deleted records before they were read: stop with an error, or go on at the "
                     "earliest or latest record.")
                 .choices({"fail", "earliest", "latest"}));
+  add(list, Declare("stream.tombstones", Type::kChoice, FIELD(stream.tombstones),
+                    "What a record with a key and no value does: erase the stored events of that key, or nothing. With "
+                    "`erase` and a stream.key the record's key is taken for that field's value; `auto` erases where "
+                    "stream.key is not set.")
+                .choices({"auto", "erase", "skip"}));
   add(list,
       Declare("stream.features", Type::kFeatures, FIELD(stream.features), "What the model sees; see Features below.")
           .example("{distance: number, carrier: category}")
@@ -234,167 +239,175 @@ void add_memory(List& list) {
               "no event is ever deleted, so that `freshet state replay --from start` can redo the whole run; what "
               "was deleted before stays deleted.")
           .choices({"needed", "all"}));
+  add(list,
       Declare("memory.sampling", Type::kChoice, FIELD(memory.sampling),
               "Which of the held events a round replays. `uniform`: any. `class_balanced`: of a class drawn first, "
               "each with the same probability. `priority`: the higher its last known loss, the likelier. "
               "`recency`: the newer, the likelier.")
           .choices({"uniform", "class_balanced", "priority", "recency"})
           .new_state());
-      add(list, Declare("memory.priority_alpha", Type::kReal, FIELD(memory.priority_alpha),
-                        "With `sampling: priority`: an event weighs its loss to this power; at 0 all weigh the same.")
-                    .between(0, 2));
-      add(list, Declare("memory.recency_half_life_events", Type::kWhole, FIELD(memory.recency_half_life_events),
-                        "With `sampling: recency`: an event that arrived this many events earlier weighs half as much.")
-                    .between(1, kEventsMax)
-                    .example("100k"));
-      add(list, Declare("memory.block_cache", Type::kBytes, FIELD(memory.block_cache_bytes), "Read cache of the store.")
-                    .between(kMiB, 1024 * kGiB));
-      add(list, Declare("memory.write_buffer", Type::kBytes, FIELD(memory.write_buffer_bytes),
-                        "Write buffer of the store; up to three of them are in memory.")
-                    .between(kMiB, 64 * kGiB));
+  add(list, Declare("memory.priority_alpha", Type::kReal, FIELD(memory.priority_alpha),
+                    "With `sampling: priority`: an event weighs its loss to this power; at 0 all weigh the same.")
+                .between(0, 2));
+  add(list, Declare("memory.recency_half_life_events", Type::kWhole, FIELD(memory.recency_half_life_events),
+                    "With `sampling: recency`: an event that arrived this many events earlier weighs half as much.")
+                .between(1, kEventsMax)
+                .example("100k"));
+  add(list, Declare("memory.block_cache", Type::kBytes, FIELD(memory.block_cache_bytes), "Read cache of the store.")
+                .between(kMiB, 1024 * kGiB));
+  add(list, Declare("memory.write_buffer", Type::kBytes, FIELD(memory.write_buffer_bytes),
+                    "Write buffer of the store; up to three of them are in memory.")
+                .between(kMiB, 64 * kGiB));
 }
 
 void add_learning(List& list) {
-      add(list,
-          Declare("learning.strategy", Type::kChoice, FIELD(learning.strategy),
-                  "`er`: experience replay, each batch part fresh and part replayed. `finetune`: fresh events only.")
-              .choices({"er", "finetune"})
-              .new_state());
-      add(list, Declare("learning.replay_ratio", Type::kReal, FIELD(learning.replay_ratio),
-                        "Share of a batch that is replayed.")
-                    .below(0, 1));
-      add(list, Declare("learning.optimizer", Type::kChoice, FIELD(learning.optimizer), "How gradients become steps.")
-                    .choices({"sgd", "adamw", "adagrad"})
-                    .new_state());
-      add(list, Declare("learning.learning_rate", Type::kReal, FIELD(learning.learning_rate), "Size of a step.")
-                    .above(0, 100));
-      add(list, Declare("learning.momentum", Type::kReal, FIELD(learning.momentum), "Momentum of `sgd`.").below(0, 1));
-      add(list,
-          Declare("learning.nesterov", Type::kBool, FIELD(learning.nesterov), "Nesterov's form of the momentum."));
-      add(list, Declare("learning.weight_decay", Type::kReal, FIELD(learning.weight_decay),
-                        "Weight decay; decoupled for `adamw`.")
-                    .between(0, 10));
-      add(list, Declare("learning.batch_size", Type::kWhole, FIELD(learning.batch_size),
-                        "Rows of a step, fresh and replayed together.")
-                    .between(1, 1'048'576));
-      add(list, Declare("learning.clip_norm", Type::kReal, FIELD(learning.clip_norm),
-                        "Largest norm of a step's gradient; a longer one is scaled down.")
-                    .above(0, 1e9)
-                    .or_none()
-                    .example("1"));
-      add(list, Declare("learning.label_smoothing", Type::kReal, FIELD(learning.label_smoothing),
-                        "Share of a label spread over all classes.")
-                    .below(0, 1));
-      add(list, Declare("learning.loss", Type::kChoice, FIELD(learning.loss),
-                        "`auto`: cross-entropy for classes, squared error for a regression.")
-                    .choices({"auto", "cross_entropy", "mse", "mae", "huber"}));
-      add(list, Declare("learning.round.every_events", Type::kWhole, FIELD(learning.round.every_events),
-                        "A round is due after so many events.")
-                    .between(1, 1e9));
-      add(list, Declare("learning.round.every", Type::kDuration, FIELD(learning.round.every_ms),
-                        "A round is due after this time, when any event came. A backtest counts events only.")
-                    .between(10, kDay)
-                    .or_none()
-                    .live());
-      add(list, Declare("learning.round.go_live", Type::kChoice, FIELD(learning.round.go_live),
-                        "`next_cut`: a round's model is served from the next round's start, the same every time. "
-                        "`when_ready`: as soon as it is trained. A backtest always takes `next_cut`.")
-                    .choices({"next_cut", "when_ready"}));
-      add(list, Declare("learning.ema.decay", Type::kReal, FIELD(learning.ema_decay),
-                        "Decay of the moving average of the weights, after its warm-up.")
-                    .below(0, 1));
-      add(list,
-          Declare("learning.average.last", Type::kWhole, FIELD(learning.average_last), "Models in the plain average.")
-              .between(1, 64));
-      add(list, Declare("learning.device", Type::kText, FIELD(learning.device),
-                        "`auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`.")
-                    .example("cuda:0"));
-      add(list, Declare("learning.threads", Type::kWhole, FIELD(learning.threads),
-                        "Threads inside one step. More than one is only faster for large layers and leaves the other "
-                        "threads less.")
-                    .between(1, kThreadsMax));
+  add(list, Declare("learning.strategy", Type::kChoice, FIELD(learning.strategy),
+                    "`er`: experience replay, each batch part fresh and part replayed. `finetune`: fresh events only.")
+                .choices({"er", "finetune"})
+                .new_state());
+  add(list,
+      Declare("learning.replay_ratio", Type::kReal, FIELD(learning.replay_ratio), "Share of a batch that is replayed.")
+          .below(0, 1));
+  add(list, Declare("learning.optimizer", Type::kChoice, FIELD(learning.optimizer), "How gradients become steps.")
+                .choices({"sgd", "adamw", "adagrad"})
+                .new_state());
+  add(list,
+      Declare("learning.learning_rate", Type::kReal, FIELD(learning.learning_rate), "Size of a step.").above(0, 100));
+  add(list, Declare("learning.momentum", Type::kReal, FIELD(learning.momentum), "Momentum of `sgd`.").below(0, 1));
+  add(list, Declare("learning.nesterov", Type::kBool, FIELD(learning.nesterov), "Nesterov's form of the momentum."));
+  add(list, Declare("learning.weight_decay", Type::kReal, FIELD(learning.weight_decay),
+                    "Weight decay; decoupled for `adamw`.")
+                .between(0, 10));
+  add(list, Declare("learning.batch_size", Type::kWhole, FIELD(learning.batch_size),
+                    "Rows of a step, fresh and replayed together.")
+                .between(1, 1'048'576));
+  add(list, Declare("learning.clip_norm", Type::kReal, FIELD(learning.clip_norm),
+                    "Largest norm of a step's gradient; a longer one is scaled down.")
+                .above(0, 1e9)
+                .or_none()
+                .example("1"));
+  add(list, Declare("learning.label_smoothing", Type::kReal, FIELD(learning.label_smoothing),
+                    "Share of a label spread over all classes.")
+                .below(0, 1));
+  add(list, Declare("learning.loss", Type::kChoice, FIELD(learning.loss),
+                    "`auto`: cross-entropy for classes, squared error for a regression.")
+                .choices({"auto", "cross_entropy", "mse", "mae", "huber"}));
+  add(list, Declare("learning.round.every_events", Type::kWhole, FIELD(learning.round.every_events),
+                    "A round is due after so many events.")
+                .between(1, 1e9));
+  add(list, Declare("learning.round.every", Type::kDuration, FIELD(learning.round.every_ms),
+                    "A round is due after this time, when any event came. A backtest counts events only.")
+                .between(10, kDay)
+                .or_none()
+                .live());
+  add(list, Declare("learning.round.go_live", Type::kChoice, FIELD(learning.round.go_live),
+                    "`next_cut`: a round's model is served from the next round's start, the same every time. "
+                    "`when_ready`: as soon as it is trained. A backtest always takes `next_cut`.")
+                .choices({"next_cut", "when_ready"}));
+  add(list, Declare("learning.ema.decay", Type::kReal, FIELD(learning.ema_decay),
+                    "Decay of the moving average of the weights, after its warm-up.")
+                .below(0, 1));
+  add(list, Declare("learning.average.last", Type::kWhole, FIELD(learning.average_last), "Models in the plain average.")
+                .between(1, 64));
+  add(list, Declare("learning.device", Type::kText, FIELD(learning.device),
+                    "`auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`.")
+                .example("cuda:0"));
+  add(list, Declare("learning.threads", Type::kWhole, FIELD(learning.threads),
+                    "Threads inside one step. More than one is only faster for large layers and leaves the other "
+                    "threads less.")
+                .between(1, kThreadsMax));
 }
 
 void add_evaluation(List& list) {
-      add(list, Declare("evaluation.window_events", Type::kWhole, FIELD(evaluation.window_events),
-                        "Events in the window of the live quality metrics.")
-                    .between(100, 1e8));
-      add(list,
-          Declare("evaluation.held_out.share", Type::kReal, FIELD(evaluation.held_out_share),
-                  "Share of the events, chosen by a hash of the key, that is never trained on and measures forgetting.")
-              .between(0, 0.5)
-              .new_state());
-      add(list, Declare("evaluation.held_out.per_slice", Type::kWhole, FIELD(evaluation.held_out_per_slice),
-                        "Held-out events kept for each slice.")
-                    .between(1, 100'000)
-                    .new_state());
-      add(list, Declare("evaluation.slices.by", Type::kChoice, FIELD(evaluation.slices_by),
-                        "What makes a slice: a class, a month of event time, or a value of a field.")
-                    .choices({"none", "class", "month", "field"})
-                    .new_state());
-      add(list,
-          Declare("evaluation.slices.field", Type::kText, FIELD(evaluation.slices_field), "The field, for `by: field`.")
-              .or_none()
-              .example("carrier")
-              .new_state());
-      add(list, Declare("evaluation.slices.values", Type::kTextList, FIELD(evaluation.slices_values),
-                        "The values, for `by: field`; others make no slice.")
-                    .example("[UA, DL]")
-                    .new_state());
-      add(list, Declare("evaluation.forgetting_every_rounds", Type::kWhole, FIELD(evaluation.forgetting_every_rounds),
-                        "Rounds between two measurements of accuracy and forgetting by slice.")
-                    .between(1, 1e6));
+  add(list, Declare("evaluation.window_events", Type::kWhole, FIELD(evaluation.window_events),
+                    "Events in the window of the live quality metrics.")
+                .between(100, 1e8));
+  add(list,
+      Declare("evaluation.held_out.share", Type::kReal, FIELD(evaluation.held_out_share),
+              "Share of the events, chosen by a hash of the key, that is never trained on and measures forgetting.")
+          .between(0, 0.5)
+          .new_state());
+  add(list, Declare("evaluation.held_out.per_slice", Type::kWhole, FIELD(evaluation.held_out_per_slice),
+                    "Held-out events kept for each slice.")
+                .between(1, 100'000)
+                .new_state());
+  add(list, Declare("evaluation.held_out.gating_share", Type::kReal, FIELD(evaluation.gating_share),
+                    "Share of the keys whose events are kept from training to judge candidates.")
+                .between(0, 0.2)
+                .new_state());
+  add(list, Declare("evaluation.held_out.tuning_share", Type::kReal, FIELD(evaluation.tuning_share),
+                    "Share of the keys whose events are kept from training to judge tuning trials.")
+                .between(0, 0.2)
+                .new_state());
+  add(list, Declare("evaluation.held_out.per_set", Type::kWhole, FIELD(evaluation.held_out_per_set),
+                    "Held-out events kept for gating, and as many for tuning: half the newest, half a sample of all.")
+                .between(2, 1'000'000)
+                .new_state());
+  add(list, Declare("evaluation.slices.by", Type::kChoice, FIELD(evaluation.slices_by),
+                    "What makes a slice: a class, a month of event time, or a value of a field.")
+                .choices({"none", "class", "month", "field"})
+                .new_state());
+  add(list,
+      Declare("evaluation.slices.field", Type::kText, FIELD(evaluation.slices_field), "The field, for `by: field`.")
+          .or_none()
+          .example("carrier")
+          .new_state());
+  add(list, Declare("evaluation.slices.values", Type::kTextList, FIELD(evaluation.slices_values),
+                    "The values, for `by: field`; others make no slice.")
+                .example("[UA, DL]")
+                .new_state());
+  add(list, Declare("evaluation.forgetting_every_rounds", Type::kWhole, FIELD(evaluation.forgetting_every_rounds),
+                    "Rounds between two measurements of accuracy and forgetting by slice.")
+                .between(1, 1e6));
 }
 
 void add_checkpoint(List& list) {
-      add(list,
-          Declare(
-              "checkpoint.every", Type::kDuration, FIELD(checkpoint.every_ms),
+  add(list,
+      Declare("checkpoint.every", Type::kDuration, FIELD(checkpoint.every_ms),
               "Time between checkpoints of the training state; after a kill, what came since is redone from the log.")
-              .between(100, kDay)
-              .live());
-      add(list, Declare("checkpoint.every_events", Type::kWhole, FIELD(checkpoint.every_events),
-                        "The same in events, for backtests.")
-                    .between(1, kEventsMax));
-      add(list, Declare("checkpoint.keep", Type::kWhole, FIELD(checkpoint.keep), "Checkpoints kept.").between(1, 100));
+          .between(100, kDay)
+          .live());
+  add(list, Declare("checkpoint.every_events", Type::kWhole, FIELD(checkpoint.every_events),
+                    "The same in events, for backtests.")
+                .between(1, kEventsMax));
+  add(list, Declare("checkpoint.keep", Type::kWhole, FIELD(checkpoint.keep), "Checkpoints kept.").between(1, 100));
 }
 
 void add_serving(List& list) {
-      add(list,
-          Declare("serving.listen", Type::kText, FIELD(serving.listen), "Address of predictions, metrics and health.")
-              .example("0.0.0.0:8080"));
-      add(list, Declare("serving.weights", Type::kChoice, FIELD(serving.weights),
-                        "Which weights answer: as trained, their moving average, or the average of the last models.")
-                    .choices({"raw", "ema", "average"}));
-      add(list, Declare("serving.threads", Type::kWhole, FIELD(serving.threads), "Threads that answer requests.")
-                    .between(1, kThreadsMax));
-      add(list, Declare("serving.body_bytes_max", Type::kBytes, FIELD(serving.body_bytes_max),
-                        "A larger request is refused with 413.")
-                    .between(kKiB, kGiB));
-      add(list, Declare("serving.connections_max", Type::kWhole, FIELD(serving.connections_max),
-                        "More connections at a time are refused.")
-                    .between(1, 1e6));
-      add(list, Declare("serving.idle_timeout", Type::kDuration, FIELD(serving.idle_timeout_ms),
-                        "A connection without a request is closed after this.")
-                    .between(100, kDay));
-      add(list, Declare("serving.request_timeout", Type::kDuration, FIELD(serving.request_timeout_ms),
-                        "Longest time to receive a request or to send its answer.")
-                    .between(100, kHour));
-      add(list, Declare("serving.batch_rows_max", Type::kWhole, FIELD(serving.batch_rows_max), "Rows in one request.")
-                    .between(1, 1'048'576));
-      add(list, Declare("serving.drain_timeout", Type::kDuration, FIELD(serving.drain_timeout_ms),
-                        "On SIGTERM: longest time for requests in flight to be answered.")
-                    .between(0, kHour)
-                    .live());
+  add(list, Declare("serving.listen", Type::kText, FIELD(serving.listen), "Address of predictions, metrics and health.")
+                .example("0.0.0.0:8080"));
+  add(list, Declare("serving.weights", Type::kChoice, FIELD(serving.weights),
+                    "Which weights answer: as trained, their moving average, or the average of the last models.")
+                .choices({"raw", "ema", "average"}));
+  add(list, Declare("serving.threads", Type::kWhole, FIELD(serving.threads), "Threads that answer requests.")
+                .between(1, kThreadsMax));
+  add(list, Declare("serving.body_bytes_max", Type::kBytes, FIELD(serving.body_bytes_max),
+                    "A larger request is refused with 413.")
+                .between(kKiB, kGiB));
+  add(list, Declare("serving.connections_max", Type::kWhole, FIELD(serving.connections_max),
+                    "More connections at a time are refused.")
+                .between(1, 1e6));
+  add(list, Declare("serving.idle_timeout", Type::kDuration, FIELD(serving.idle_timeout_ms),
+                    "A connection without a request is closed after this.")
+                .between(100, kDay));
+  add(list, Declare("serving.request_timeout", Type::kDuration, FIELD(serving.request_timeout_ms),
+                    "Longest time to receive a request or to send its answer.")
+                .between(100, kHour));
+  add(list, Declare("serving.batch_rows_max", Type::kWhole, FIELD(serving.batch_rows_max), "Rows in one request.")
+                .between(1, 1'048'576));
+  add(list, Declare("serving.drain_timeout", Type::kDuration, FIELD(serving.drain_timeout_ms),
+                    "On SIGTERM: longest time for requests in flight to be answered.")
+                .between(0, kHour)
+                .live());
 }
 
 void add_log(List& list) {
-      add(list, Declare("log.level", Type::kChoice, FIELD(log.level), "Least level that is written.")
-                    .choices({"debug", "info", "warning", "error"})
-                    .live());
-      add(list, Declare("log.format", Type::kChoice, FIELD(log.format),
-                        "`text` for people, `json` for machines: one object a line.")
-                    .choices({"text", "json"}));
+  add(list, Declare("log.level", Type::kChoice, FIELD(log.level), "Least level that is written.")
+                .choices({"debug", "info", "warning", "error"})
+                .live());
+  add(list, Declare("log.format", Type::kChoice, FIELD(log.format),
+                    "`text` for people, `json` for machines: one object a line.")
+                .choices({"text", "json"}));
 }
 
 #undef FIELD
@@ -402,19 +415,19 @@ void add_log(List& list) {
 }  // namespace
 
 const std::vector<Option>& option_table() {
-      static const List table = [] {
-        List list;
-        add_model(list);
-        add_stream(list);
-        add_memory(list);
-        add_learning(list);
-        add_evaluation(list);
-        add_checkpoint(list);
-        add_serving(list);
-        add_log(list);
-        return list;
-      }();
-      return table;
+  static const List table = [] {
+    List list;
+    add_model(list);
+    add_stream(list);
+    add_memory(list);
+    add_learning(list);
+    add_evaluation(list);
+    add_checkpoint(list);
+    add_serving(list);
+    add_log(list);
+    return list;
+  }();
+  return table;
 }
 
 }  // namespace freshet

@@ -15,6 +15,8 @@ constexpr std::uint32_t kCountersFormat = 1;
 constexpr std::uint64_t kReplaySeed = 0x7265706c6179ULL;
 constexpr std::uint64_t kMemorySeed = 0x6d656d6f7279ULL;
 constexpr std::uint64_t kHeldOutSeed = 0x68656c64ULL;
+constexpr std::uint64_t kGatingSeed = 0x67617465ULL;
+constexpr std::uint64_t kTuningSeed = 0x74756e65ULL;
 
 Result<std::string_view> blob(const Checkpoint& checkpoint, std::string_view name) {
   const auto found = checkpoint.blobs.find(name);
@@ -56,11 +58,17 @@ Result<std::unique_ptr<IngestState>> IngestState::create(const Config& config, c
   state->memory = TRY(ReplayMemory::create(replay_options(config, codec.record_size(), seed ^ kMemorySeed)));
   HeldOutShares shares;
   shares.forgetting = config.evaluation.held_out_share;
+  shares.gating = config.evaluation.gating_share;
+  shares.tuning = config.evaluation.tuning_share;
+  state->shares_ = shares;
   state->held_out_choice = std::make_unique<HeldOutChoice>(TRY(HeldOutChoice::create(shares)));
   HeldOutOptions held_out;
   held_out.events_per_slice_max = config.evaluation.held_out_per_slice;
   held_out.seed = seed ^ kHeldOutSeed;
   state->forgetting_set = std::make_unique<HeldOutSet>(held_out);
+  const std::uint32_t sample_max = config.evaluation.held_out_per_set;
+  state->gating_set = std::make_unique<HeldOutSample>(sample_max, seed ^ kGatingSeed);
+  state->tuning_set = std::make_unique<HeldOutSample>(sample_max, seed ^ kTuningSeed);
   if (const auto slices = slice_spec(config)) {
     state->slices = std::make_unique<Slices>(TRY(Slices::create(*slices, schema)));
   }
@@ -88,6 +96,11 @@ std::map<std::string, std::string, std::less<>> IngestState::save() const {
   blobs[std::string(kReplayBlob)] = memory->header();
   blobs[std::string(kGarbageBlob)] = garbage.save();
   blobs["held_out_forgetting"] = forgetting_set->save();
+  blobs["held_out_gating"] = gating_set->save();
+  blobs["held_out_tuning"] = tuning_set->save();
+  ByteWriter choice;
+  for (const double share : {shares_.forgetting, shares_.gating, shares_.tuning}) choice.put(share);
+  blobs["held_out_choice"] = choice.take();
   if (slices) blobs["slices"] = saved(*slices);
   blobs["evaluation"] = saved(*evaluation);
   blobs["forgetting"] = saved(*forgetting);
@@ -99,6 +112,45 @@ void IngestState::hash_pages(StateHash& hash) {
       [&](std::uint32_t space, std::uint64_t page, std::string_view bytes) { page_hashes_.set(space, page, bytes); });
   for (const auto& [space, pages] : memory->page_counts()) page_hashes_.resize(space, pages);
   page_hashes_.add_to(hash);
+}
+
+// A checkpoint of an older build has none of these: the sets begin empty.
+Status IngestState::load_held_out_samples(const Checkpoint& checkpoint) {
+  if (checkpoint.blobs.contains("held_out_gating")) {
+    const std::string_view gating = TRY(blob(checkpoint, "held_out_gating"));
+    TRY(gating_set->load(gating));
+    const std::string_view tuning = TRY(blob(checkpoint, "held_out_tuning"));
+    TRY(tuning_set->load(tuning));
+  }
+  if (!checkpoint.blobs.contains("held_out_choice")) return Status::ok();
+  ByteReader in(TRY(blob(checkpoint, "held_out_choice")));
+  HeldOutShares stored;
+  for (double* share : {&stored.forgetting, &stored.gating, &stored.tuning}) *share = in.get<double>();
+  if (!in.at_end()) return data_loss("the checkpoint's held-out shares cannot be read");
+  if (stored.forgetting == shares_.forgetting && stored.gating == shares_.gating && stored.tuning == shares_.tuning) {
+    return Status::ok();
+  }
+  return failed_precondition(fmt::format(
+      "the stored model was made with held-out shares of {} (forgetting), {} (gating) and {} (tuning), configured are "
+      "{}, {} and {}: with these it would be judged on what it has learnt from; give back the old "
+      "evaluation.held_out.* shares, or begin anew with another memory.path",
+      stored.forgetting, stored.gating, stored.tuning, shares_.forgetting, shares_.gating, shares_.tuning));
+}
+
+void IngestState::hold_out(Purpose purpose, std::uint32_t slice, std::uint64_t seq, std::string_view record) {
+  switch (purpose) {
+    case Purpose::kTraining:
+      break;
+    case Purpose::kForgetting:
+      forgetting_set->offer(slice, seq, record);
+      break;
+    case Purpose::kGating:
+      gating_set->offer(seq, record);
+      break;
+    case Purpose::kTuning:
+      tuning_set->offer(seq, record);
+      break;
+  }
 }
 
 Status IngestState::load(const Checkpoint& checkpoint, const Store& store) {
@@ -130,6 +182,7 @@ Status IngestState::load(const Checkpoint& checkpoint, const Store& store) {
   TRY(garbage.load(waiting_garbage));
   const std::string_view held_out = TRY(blob(checkpoint, "held_out_forgetting"));
   TRY(forgetting_set->load(held_out));
+  TRY(load_held_out_samples(checkpoint));
   if (slices) TRY(load_part(checkpoint, "slices", *slices));
   TRY(load_part(checkpoint, "evaluation", *evaluation));
   TRY(load_part(checkpoint, "forgetting", *forgetting));

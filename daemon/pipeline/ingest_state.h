@@ -17,6 +17,7 @@
 #include "learners/evaluation/slices.h"
 #include "learners/features/feature_encoder.h"
 #include "storage/held_out.h"
+#include "storage/held_out_sample.h"
 #include "storage/payload_garbage.h"
 #include "storage/replay_memory.h"
 #include "storage/state_hash.h"
@@ -52,6 +53,9 @@ class IngestState {
   // Reads the slot table from the store as well.
   Status load(const Checkpoint& checkpoint, const Store& store);
 
+  // Puts an event that is not for training where its purpose says.
+  void hold_out(Purpose purpose, std::uint32_t slice, std::uint64_t seq, std::string_view record);
+
   RunCounters counters;
   Rng replay_rng;
   std::unique_ptr<FeatureEncoder> encoder;
@@ -59,12 +63,16 @@ class IngestState {
   PayloadGarbage garbage;
   std::unique_ptr<HeldOutChoice> held_out_choice;
   std::unique_ptr<HeldOutSet> forgetting_set;
+  std::unique_ptr<HeldOutSample> gating_set;
+  std::unique_ptr<HeldOutSample> tuning_set;
   std::unique_ptr<Slices> slices;  // null: events have no slices
   std::unique_ptr<ProgressiveEvaluation> evaluation;
   std::unique_ptr<Forgetting> forgetting;
 
  private:
   PageHashes page_hashes_;
+  Status load_held_out_samples(const Checkpoint& checkpoint);
+  HeldOutShares shares_;
   explicit IngestState(std::uint64_t seed) : replay_rng(seed) {}
 };
 

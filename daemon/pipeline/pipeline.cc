@@ -50,7 +50,11 @@ Result<std::unique_ptr<Pipeline>> Pipeline::open(const Config& config, const Sch
 Status Pipeline::run(const std::atomic<bool>& stop) {
   stop_ = &stop;
   Status status = redo();
-  if (status.is_ok() && !stop) status = learn_from_source();
+  if (status.is_ok() && !stop) {
+    erasure_mailbox_.open();
+    status = learn_from_source();
+    erasure_mailbox_.close();
+  }
   update_snapshot();
   // Being stopped while waiting for room or for a broker is no failure: a restart takes up what was not recorded.
   return stop && status.code() == Code::kCancelled ? Status::ok() : status;
@@ -62,6 +66,7 @@ Status Pipeline::learn_from_source() {
   TRY(parts_.source.start(next_offsets));
   last_cut_ns_ = last_checkpoint_ns_ = parts_.clock.monotonic_ns();
   while (!stopping()) {
+    TRY(serve_erasures());
     if (cut_due()) TRY(cut(true));
     if (config_.learning.round.go_live == setting::GoLive::kWhenReady && trainer_->done()) TRY(collect(true));
     const std::uint64_t room = config_.learning.round.every_events - gathered();
@@ -115,7 +120,7 @@ Status Pipeline::learn_rows(const EventBatch& batch) {
   if (rows == 0) return Status::ok();
   const std::size_t base = gathering_.size();
   for (std::size_t i = 0; i < rows; ++i) {
-    held_out_[i] = state_->held_out_choice->purpose_of(batch.key_hashes[i]) == Purpose::kTraining ? 0 : 1;
+    held_out_[i] = static_cast<std::uint8_t>(state_->held_out_choice->purpose_of(batch.key_hashes[i]));
     row_slices_[i] = state_->slices ? state_->slices->slice_of(batch, i) : kNoSlice;
   }
   state_->encoder->encode_and_learn(batch, 0, rows, {held_out_.data(), rows}, gathering_, base);
@@ -159,8 +164,8 @@ void Pipeline::remember(const EventBatch& batch, std::size_t base) {
     const std::uint64_t seq = state_->counters.next_seq + i;
     if (held_out_[i] != 0) {
       any_held_out = true;
-      state_->forgetting_set->offer(row_slices_[i], seq,
-                                    std::string_view(records_).substr(i * record_size, record_size));
+      state_->hold_out(static_cast<Purpose>(held_out_[i]), row_slices_[i], seq,
+                       std::string_view(records_).substr(i * record_size, record_size));
       state_->garbage.release(seq);
     } else {
       const auto group = static_cast<std::uint16_t>(config_.model.task == Task::kRegression ? 0.0F : batch.labels[i]);
@@ -188,16 +193,18 @@ void Pipeline::drop_held_out(std::size_t base, std::size_t rows) {
 
 bool Pipeline::cut_due() const {
   const std::uint64_t events = gathered();
-  if (events == 0) return false;
   if (events >= config_.learning.round.every_events) return true;
   const std::int64_t every_ms = round_every_ms_;
-  return every_ms > 0 && parts_.clock.monotonic_ns() - last_cut_ns_ >= every_ms * 1'000'000;
+  const bool time = every_ms > 0 && parts_.clock.monotonic_ns() - last_cut_ns_ >= every_ms * 1'000'000;
+  // A key is not kept for want of events: a round without any is cut for it.
+  return time && (events > 0 || (state_->counters.next_seq > 1 && checkpoint_due() && !erasures_due(true).empty()));
 }
 
-Status Pipeline::cut(bool record) {
+Status Pipeline::cut(bool record, bool erase_all) {
   if (trainer_->busy()) TRY(collect(record));
   RunCounters& counters = state_->counters;
-  if (record) TRY(record_order(OrderKind::kRoundCut, counters.next_round, 0));
+  const std::vector<Erasure> erasures = record ? erasures_due(erase_all) : std::exchange(redo_erasures_, {});
+  if (record) TRY(record_cut(erasures));
   counters.round_begin_seq = counters.cut_seq;
   counters.cut_seq = counters.next_seq;
   ++counters.next_round;
@@ -207,7 +214,10 @@ Status Pipeline::cut(bool record) {
   gathering_.clear();
   training_slices_ = std::exchange(gathering_slices_, 0);
   expire_old_events();
-  if (record && checkpoint_due()) TRY(checkpoint());
+  TRY(apply_erasures(erasures));
+  // One without any stored event can wait for the next checkpoint.
+  const bool erased = !unsaved_erasures_.seqs.empty() && !options_.redo_only;
+  if (erased || (record && checkpoint_due())) TRY(checkpoint());
   if (!record) TRY(rest());
   start_round();
   const std::uint64_t events = counters.next_seq - 1;
@@ -296,7 +306,7 @@ Status Pipeline::record_order(OrderKind kind, std::uint64_t round, std::uint64_t
 }
 
 Status Pipeline::finish() {
-  if (gathered() > 0) TRY(cut(true));
+  if (gathered() > 0 || !parts_.store.erasures().empty()) TRY(cut(true, /*erase_all=*/true));
   if (trainer_->busy()) TRY(collect(true));
   TRY(checkpoint());
   update_snapshot();
@@ -351,6 +361,7 @@ void Pipeline::update_snapshot() {
   for (std::uint32_t slice = 0; state_->slices && slice < kSlicesMax; ++slice) {
     now.slice_names.push_back(state_->slices->name(slice));
   }
+  metrics_.erasures_waiting.set(static_cast<double>(parts_.store.erasures().size()));
   metrics_.replay_events.set(static_cast<double>(now.memory_events));
   metrics_.event_time.set(static_cast<double>(event_time_ms_) * 1e-3);
   metrics_.show_evaluation("stream", now.evaluation.stream);

@@ -29,6 +29,7 @@
 #include "core/log.h"
 #include "core/metrics.h"
 #include "daemon/config/config.h"
+#include "daemon/pipeline/erasure.h"
 #include "daemon/pipeline/frozen_baseline.h"
 #include "daemon/pipeline/ingest_state.h"
 #include "daemon/pipeline/pipeline_metrics.h"
@@ -108,6 +109,12 @@ class Pipeline {
   // Trains on what is left of the last round, makes it live and checkpoints: the end of a backtest.
   Status finish();
 
+  // Forgets the stored events of these keys: cuts a round, and returns once the checkpoint without them is written
+  // (report.durable), or recorded that it is still to be done (a full disk). Not while `run` is going on.
+  Result<ErasureReport> erase_now(std::span<const std::uint64_t> key_hashes);
+  // The same, from any thread while `run` is going on.
+  Result<ErasureReport> erase(std::vector<std::uint64_t> key_hashes, std::chrono::milliseconds timeout);
+
   // Takes over what may change while running: learning.round.every and checkpoint.every. From any thread.
   void adopt(const Config& config);
 
@@ -125,7 +132,7 @@ class Pipeline {
   Status redo();
   Status redo_events(std::uint64_t last_seq);
   void compare_machine(const Checkpoint& checkpoint) const;
-  Status reload_last_round();
+  Status reload_last_round(const ErasedKeys* but = nullptr);
   Result<std::optional<Checkpoint>> starting_point();
   void compare_options(const Checkpoint& checkpoint) const;
   void make_room_for_rounds(const std::vector<IndexedOrderEntry>& entries);
@@ -141,7 +148,15 @@ class Pipeline {
   void drop_held_out(std::size_t base, std::size_t rows);
 
   bool cut_due() const;
-  Status cut(bool record);
+  Status cut(bool record, bool erase_all = false);
+  std::vector<Erasure> erasures_due(bool all) const;
+  Status record_cut(std::span<const Erasure> due);
+  Status note_redone_erasures(const OrderEntry& entry);
+  Status apply_erasures(std::span<const Erasure> due);
+  void note_learnt_by();
+  void erasures_saved();
+  Result<ErasureReport> erase_requested();
+  Status serve_erasures();
   Status collect(bool record);
   Status record_order(OrderKind kind, std::uint64_t round, std::uint64_t version);
   bool checkpoint_due() const;
@@ -174,7 +189,7 @@ class Pipeline {
   EncodedBatch gathering_;  // the round being gathered
   EncodedBatch training_;   // the round in training
   Predictions predictions_;
-  std::vector<std::uint8_t> held_out_;  // of the batch at hand, a row each
+  std::vector<std::uint8_t> held_out_;  // of the batch at hand, a row each: its Purpose; 0 is training
   std::vector<std::uint32_t> row_slices_;
   std::vector<std::uint64_t> released_;  // seqs that the memory let go
   std::string records_;
@@ -190,6 +205,10 @@ class Pipeline {
   std::vector<HistoryPoint> history_;
   const std::atomic<bool>* stop_ = nullptr;  // of the current run
   bool redoing_ = false;
+  std::vector<Erasure> redo_erasures_;  // of the cut that comes next in the log being redone
+  ErasureReport unsaved_erasures_;      // done since the last checkpoint
+  ErasureReport erased_;                // done by the last checkpoint that did any
+  ErasureMailbox erasure_mailbox_;
 
   mutable std::mutex snapshot_mutex_;
   PipelineSnapshot snapshot_;

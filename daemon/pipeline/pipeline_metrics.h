@@ -27,6 +27,9 @@ class PipelineMetrics {
   Counter& swaps;
   Counter& checkpoints;
   Counter& store_waits;
+  Counter& erasures;
+  Counter& events_erased;
+  Gauge& erasures_waiting;
   Gauge& model_version;
   Gauge& replay_events;
   Gauge& replay_capacity;

@@ -54,13 +54,15 @@ Status Pipeline::restore() {
   return Status::ok();
 }
 
-// The round that was cut just before the checkpoint has not been trained yet: its rows are read back as encoded then.
-Status Pipeline::reload_last_round() {
+// The round that was cut just before the checkpoint has not been trained yet: its rows are read back as encoded then,
+// but for those that are being erased.
+Status Pipeline::reload_last_round(const ErasedKeys* but) {
   training_.clear();
   training_slices_ = 0;
   const RunCounters& counters = state_->counters;
   return parts_.store.scan(counters.round_begin_seq, counters.cut_seq - 1,
                            [&](std::uint64_t seq, std::string_view record) -> Status {
+                             if (but != nullptr && but->covers(record_key_hash(record), seq)) return Status::ok();
                              const std::size_t row = training_.size();
                              training_.resize(row + 1);
                              TRY(codec_->decode_encoded(record, training_, row));
@@ -96,6 +98,9 @@ Status Pipeline::redo() {
     switch (entry.kind) {
       case OrderKind::kGoLive:
         if (trainer_->busy()) TRY(collect(false));
+        break;
+      case OrderKind::kErase:
+        TRY(note_redone_erasures(entry));
         break;
       case OrderKind::kRoundCut:
         TRY(cut(false));
@@ -247,7 +252,10 @@ Status Pipeline::checkpoint() {
   });
   for (std::size_t i = 0; i < pages.size(); ++i) pages[i].bytes = page_bytes[i];
 
+  note_learnt_by();
   CheckpointWrite write;
+  write.erasures_through = unsaved_erasures_.through_id;
+  write.erased = unsaved_erasures_.seqs;
   write.seq = counters.next_seq - 1;
   write.order_index = counters.order_next;
   write.round = counters.next_round - 1;
@@ -268,6 +276,7 @@ Status Pipeline::checkpoint() {
     return Status::ok();
   }
   state_->memory->clear_dirty();
+  erasures_saved();
   parts_.source.committed(parts_.store.synced_positions());
   last_checkpoint_seq_ = counters.next_seq;
   metrics_.checkpoints.increment();

@@ -336,6 +336,7 @@ TEST_F(KafkaSourceTest, KeyTimestampAndTombstoneOfTheRecordAreUsed) {
   producer.send(topic, 0, event_json(2), nullptr, kTime + 5);
   producer.send(topic, 0, "", nullptr, kTime);
   producer.flush();
+  options.erase_on_tombstone = true;
   const auto source = open();
   std::vector<std::uint64_t> keys;
   std::vector<std::int64_t> times;
@@ -354,6 +355,8 @@ TEST_F(KafkaSourceTest, KeyTimestampAndTombstoneOfTheRecordAreUsed) {
   EXPECT_EQ(times, (std::vector<std::int64_t>{kTime, kTime + 5}));
   EXPECT_EQ(skipped[0].reason, SkipReason::kTombstone);
   EXPECT_EQ(skipped[0].position.offset, 1);
+  EXPECT_EQ(skipped[0].key_hash, keys[0]) << "the key whose events are to be erased";
+  EXPECT_EQ(skipped[1].key_hash, 0U);
   EXPECT_EQ(skipped[1].reason, SkipReason::kEmpty);
 }
 

@@ -51,7 +51,14 @@ TEST(PolledBatch, PartsKeepTheOrderOfEventsAndSkippedRecords) {
         EXPECT_EQ(out.vectors(row)[1], static_cast<float>(offset) * 2);
         last = offset;
       }
-      for (const auto& record : out.skipped) last = std::max(last, record.position.offset);
+      for (const auto& record : out.skipped) {
+        last = std::max(last, record.position.offset);
+        std::uint32_t before = 0;
+        for (std::size_t row = 0; row < out.size(); ++row) {
+          before += out.positions[row].offset < record.position.offset ? 1U : 0U;
+        }
+        EXPECT_EQ(record.rows_before, before) << "offset " << record.position.offset << ", part " << part;
+      }
       // Everything up to `last` was handed out, so a commit of the position after it loses nothing.
       next += static_cast<std::int64_t>(out.size() + out.skipped.size());
       EXPECT_EQ(next, last + 1) << "part " << part;
