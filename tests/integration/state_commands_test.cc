@@ -110,7 +110,8 @@ TEST_F(StateCommands, BackupIsRestoredWholeAndOnlyIntoAnEmptyFolder) {
 TEST_F(StateCommands, StoreOfFormat1IsReadAndCarriedForward) {
   const std::string folder = path("old");
   std::filesystem::create_directories(folder);
-  ChildProcess tar({"tar", "-xzf", FRESHET_SOURCE_DIR "/tests/storage/data/store_format_1.tar.gz", "-C", folder});
+  const std::string packed = std::string(FRESHET_SOURCE_DIR) + "/tests/storage/data/store_format_1.tar.gz";
+  ChildProcess tar({"tar", "-xzf", packed, "-C", folder});
   ASSERT_EQ(tar.wait(kPatience).value_or(-1), 0) << tar.errors();
   const Finished inspected = state({"inspect", "--path", folder});
   EXPECT_NE(inspected.output.find("format 1, 320 events"), std::string::npos) << inspected.output << inspected.errors;
