@@ -35,6 +35,19 @@ function(freshet_test name)
   endif()
   add_executable(${target} ${sources})
   target_link_libraries(${target} PRIVATE test_support ${ARGN} GTest::gtest GTest::gtest_main)
-  gtest_discover_tests(${target} TEST_PREFIX ${name}. DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120
-    PROPERTIES LABELS ${name} TIMEOUT ${timeout})
+  if(NOT "freshet::libtorch" IN_LIST ARGN)
+    gtest_discover_tests(${target} TEST_PREFIX ${name}. DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120
+      PROPERTIES LABELS ${name} TIMEOUT ${timeout})
+    return()
+  endif()
+  # Each process loads LibTorch first, which takes 3 s under a sanitizer: a few processes, not one a test.
+  set(parts 8)
+  math(EXPR last "${parts} - 1")
+  foreach(part RANGE ${last})
+    add_test(NAME ${name}.part_${part} COMMAND ${target} --gtest_filter=-*/Gpu.*:Gpu.* --gtest_brief=1)
+    set_tests_properties(${name}.part_${part} PROPERTIES LABELS ${name} TIMEOUT 900
+      ENVIRONMENT "GTEST_TOTAL_SHARDS=${parts};GTEST_SHARD_INDEX=${part}")
+  endforeach()
+  add_test(NAME ${name}.gpu COMMAND ${target} --gtest_filter=*/Gpu.*:Gpu.*)
+  set_tests_properties(${name}.gpu PROPERTIES LABELS ${name} TIMEOUT 900 SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]")
 endfunction()

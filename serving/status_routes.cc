@@ -29,6 +29,10 @@ function flatten(value, name, out) {
   if (value !== null && typeof value === "object" && !Array.isArray(value)) {
     for (const key of Object.keys(value)) flatten(value[key], name ? name + " · " + key : key, out);
   } else {
+    if (name.endsWith("time_ms") && typeof value === "number") {
+      out.push([name.slice(0, -3).replaceAll("_", " "), value > 0 ? new Date(value).toISOString() : "none yet"]);
+      return out;
+    }
     out.push([name.replaceAll("_", " "), Array.isArray(value) ? value.map(v => typeof v === "object" ? JSON.stringify(v) : v).join(", ")
       : typeof value === "number" ? value.toLocaleString("en") : String(value)]);
   }

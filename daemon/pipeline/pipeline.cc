@@ -37,7 +37,8 @@ Pipeline::Pipeline(const Config& config, const Schema& schema, const PipelineOpt
       held_out_(kBatchEvents),
       row_slices_(kBatchEvents) {}
 
-Pipeline::~Pipeline() = default;
+// A stop may leave a round in training: its thread must end before the rows that it reads go.
+Pipeline::~Pipeline() { trainer_.reset(); }
 
 Result<std::unique_ptr<Pipeline>> Pipeline::open(const Config& config, const Schema& schema,
                                                  const PipelineOptions& options, PipelineParts parts) {

@@ -168,7 +168,7 @@ class Pipeline {
   std::unique_ptr<EventRecordCodec> codec_;
   std::unique_ptr<Learner> learner_;
   std::unique_ptr<FrozenBaseline> baseline_;  // null unless configured
-  std::unique_ptr<TrainerThread> trainer_;    // last of the learning parts: stops before they go
+  std::unique_ptr<TrainerThread> trainer_;    // the destructor ends it before anything else goes
 
   EventBatch batch_;
   EncodedBatch gathering_;  // the round being gathered

@@ -65,14 +65,14 @@ class TorchEngine final : public TrainingEngine {
     });
   }
 
-  Result<Publication> publication() override {
+  Result<Publication> publication(bool again) override {
     return on_device(device_, "publication", [&]() -> Result<Publication> {
       const Parameters& parameters = image_->parameters();
       if (!ema_ && !average_) {
         net_.download_weights(parameters.table.changed());
         return Publication{image_->weights(), parameters.table.changed()};
       }
-      if (ema_) {
+      if (ema_ && !again) {
         moved_.clear();
         ema_->catch_up(net_, parameters.table, Ema::kCaughtUpRows, moved_);
       }

@@ -83,8 +83,8 @@ class Learner::Impl {
     return report;
   }
 
-  std::shared_ptr<const Predictor> publish(std::uint64_t version) {
-    auto publication = engine_->publication();
+  std::shared_ptr<const Predictor> publish(std::uint64_t version, bool again) {
+    auto publication = engine_->publication(again);
     if (publication.is_ok()) {
       latest_ = publication->weights;
       auto published = publisher_.publish(latest_, publication->moved, version);
@@ -225,7 +225,8 @@ Learner::Learner(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Learner::~Learner() = default;
 
 Result<RoundReport> Learner::train_round(const RoundInput& input) { return impl_->train_round(input); }
-std::shared_ptr<const Predictor> Learner::publish(std::uint64_t version) { return impl_->publish(version); }
+std::shared_ptr<const Predictor> Learner::publish(std::uint64_t version) { return impl_->publish(version, false); }
+std::shared_ptr<const Predictor> Learner::republish(std::uint64_t version) { return impl_->publish(version, true); }
 std::size_t Learner::replay_rows_for(std::size_t fresh_rows) const { return impl_->replay_rows_for(fresh_rows); }
 Result<std::vector<float>> Learner::losses(const EncodedBatch& batch) { return impl_->losses(batch); }
 Status Learner::evaluate(const EncodedBatch& batch, Predictions& out) { return impl_->evaluate(batch, out); }

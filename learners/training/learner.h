@@ -82,6 +82,9 @@ class Learner {
 
   // A copy of the weights as they are now (raw, moving average or average of rounds, as configured).
   std::shared_ptr<const Predictor> publish(std::uint64_t version);
+  // After load(): what the learner that was saved had published last, to the bit. Leaves the state as it is, where
+  // publish() brings the moving average of some resting rows up to date.
+  std::shared_ptr<const Predictor> republish(std::uint64_t version);
 
   // How many replayed rows train_round() uses at most for this many fresh ones.
   std::size_t replay_rows_for(std::size_t fresh_rows) const;

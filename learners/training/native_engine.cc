@@ -38,10 +38,10 @@ class NativeEngine final : public TrainingEngine {
     return Status::ok();
   }
 
-  Result<Publication> publication() override {
+  Result<Publication> publication(bool again) override {
     const Parameters& parameters = net_->parameters();
     if (!ema_ && !average_) return Publication{net_->weights(), parameters.table.changed()};
-    if (ema_) {
+    if (ema_ && !again) {
       moved_.clear();
       ema_->catch_up(parameters, Ema::kCaughtUpRows, moved_);
     }

@@ -39,8 +39,9 @@ class TrainingEngine {
   virtual Status step(float learning_rate) = 0;
   virtual Status end_round() = 0;
 
-  // What is to be published (LearnerOptions::published), and the note that it was.
-  virtual Result<Publication> publication() = 0;
+  // What is to be published (LearnerOptions::published), and the note that it was. `again`: as the state stands,
+  // without bringing averages up to date, which is part of the state.
+  virtual Result<Publication> publication(bool again) = 0;
   virtual void published() = 0;
   // The training weights in host memory; valid until the next step.
   virtual Result<TabularWeights> weights() = 0;

@@ -200,7 +200,12 @@ TEST_F(PipelineRecovery, LearnsTheSameInBatchesOfAnySize) {
   expect_same(*other, *one);
 }
 
-TEST_F(PipelineRecovery, ContinuesToTheBitAfterStopsAnywhere) {
+class RecoveryOfWeights : public PipelineRecovery, public ::testing::WithParamInterface<setting::Weights> {};
+
+// The served model scores the events, so a restart must serve the same bits, whichever weights it serves.
+TEST_P(RecoveryOfWeights, ContinuesToTheBitAfterStopsAnywhere) {
+  config_.serving.weights = GetParam();
+  config_.learning.ema_decay = 0.9;
   const auto whole = TemporaryFolder::create("freshet-test");
   const auto uninterrupted = live(whole->path(), 1, kEvents + 1);
   ASSERT_TRUE(uninterrupted.is_ok()) << uninterrupted.status().to_string();
@@ -220,6 +225,7 @@ TEST_F(PipelineRecovery, ContinuesToTheBitAfterStopsAnywhere) {
   }
 }
 
+<<<<<<< HEAD
 // The state at each checkpoint of a run with stops, whose checkpoints fall elsewhere, is that of an uninterrupted one.
 TEST_F(PipelineRecovery, HasTheSameStateHashWhereverItStoppedAndCheckpointed) {
   config_.checkpoint.keep = 100;
@@ -327,6 +333,10 @@ TEST_F(PipelineRecovery, StateHashDependsOnTheSeed) {
   EXPECT_NE(one->state.whole, other->state.whole);
   EXPECT_EQ(one->state.parts.at("encoder"), other->state.parts.at("encoder"));
 }
+=======
+INSTANTIATE_TEST_SUITE_P(All, RecoveryOfWeights,
+                         ::testing::Values(setting::Weights::kRaw, setting::Weights::kEma, setting::Weights::kAverage));
+>>>>>>> main
 
 TEST_F(PipelineRecovery, AFinishedRunGoesOnFromItsEnd) {
   const auto folder = TemporaryFolder::create("freshet-test");

@@ -6,6 +6,7 @@
 #include <array>
 #include <charconv>
 #include <csignal>
+#include <cstdlib>
 #include <fstream>
 
 #include "core/hash.h"
@@ -17,13 +18,13 @@ namespace {
 
 constexpr std::size_t kLineBytesMax = 1 << 20;
 
-std::vector<std::string> read_flights() {
+std::vector<std::string> read_lines(const std::string& file, std::size_t lines_max) {
   std::vector<std::string> lines;
-  auto reader = LineReader::open(FRESHET_SOURCE_DIR "/examples/flights/flights-slice.jsonl.gz", kLineBytesMax);
+  auto reader = LineReader::open(file, kLineBytesMax);
   EXPECT_TRUE(reader.is_ok()) << reader.status().message();
   if (!reader.is_ok()) return lines;
   Line line;
-  while (lines.size() < kFlightsMax) {
+  while (lines.size() < lines_max) {
     const auto more = (*reader)->next(line);
     EXPECT_TRUE(more.is_ok());
     if (!more.is_ok() || !*more) break;
@@ -55,9 +56,17 @@ std::string freshet_binary() { return FRESHET_BINARY_DIR "/freshet"; }
 std::string example_config() { return FRESHET_SOURCE_DIR "/examples/flights.yaml"; }
 
 std::span<const std::string> flights(std::size_t count) {
-  static const std::vector<std::string> lines = read_flights();
+  static const std::vector<std::string> lines =
+      read_lines(FRESHET_SOURCE_DIR "/examples/flights/flights-slice.jsonl.gz", kFlightsMax);
   EXPECT_GE(lines.size(), count);
   return std::span<const std::string>(lines).first(std::min(count, lines.size()));
+}
+
+std::span<const std::string> stream_or_flights(std::size_t count) {
+  const char* file = std::getenv("FRESHET_TEST_STREAM");
+  if (file == nullptr) return flights(count);
+  static const std::vector<std::string> lines = read_lines(file, SIZE_MAX);
+  return lines;
 }
 
 std::string infer_request(const std::string& flight) {

@@ -30,6 +30,9 @@ std::string example_config();  // examples/flights.yaml
 // The first lines of the example's stream; at most kFlightsMax.
 inline constexpr std::size_t kFlightsMax = 60'000;
 std::span<const std::string> flights(std::size_t count);
+// All lines of the file that the environment variable FRESHET_TEST_STREAM names, such as the whole year that
+// examples/flights/prepare.py makes; without it, the first flights.
+std::span<const std::string> stream_or_flights(std::size_t count);
 
 // A prediction request for the flight of a line: the features that stand in it, as V2 inputs.
 std::string infer_request(const std::string& flight);

@@ -56,21 +56,21 @@ class ForeignConsumer {
 class KafkaExactlyOnce : public KafkaIntegrationTest {};
 
 TEST_F(KafkaExactlyOnce, StoppedAndStartedFiveTimes) {
-  const auto lines = flights(60'000);
+  const auto lines = stream_or_flights(60'000);
   ASSERT_NO_FATAL_FAILURE(create_topic(kPartitions));
   ASSERT_NO_FATAL_FAILURE(learn_with_stops(lines, kPartitions, 5, SIGTERM, daemon_sets()));
   expect_exactly(path("state"), lines, kPartitions);
 }
 
 TEST_F(KafkaExactlyOnce, KilledAndStartedFiveTimes) {
-  const auto lines = flights(60'000);
+  const auto lines = stream_or_flights(60'000);
   ASSERT_NO_FATAL_FAILURE(create_topic(kPartitions));
   ASSERT_NO_FATAL_FAILURE(learn_with_stops(lines, kPartitions, 5, SIGKILL, daemon_sets()));
   expect_exactly(path("state"), lines, kPartitions);
 }
 
 TEST_F(KafkaExactlyOnce, ForeignConsumerTakesPartitionsCommitsNothingAndLeaves) {
-  const auto lines = flights(60'000);
+  const auto lines = stream_or_flights(60'000);
   ASSERT_NO_FATAL_FAILURE(create_topic(kPartitions));
   const std::string file = write("flights.jsonl", lines);
   Daemon daemon(example_config(), daemon_sets());
