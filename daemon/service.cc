@@ -112,13 +112,13 @@ void Service::add_control(Router& router, const std::string& token) {
     };
     const auto operation = state_operations_.find(name);
     if (operation == state_operations_.end()) return refused(404, fmt::format("there is no operation '{}'", name));
-    const auto id = operations_.start(std::string(name), operation->second.unit,
-                                      [this, operation, arguments](Progress& progress) {
-                                        auto result = operation->second.work(arguments, progress);
-                                        const Status& status = result.status();
-                                        if (!result.is_ok()) log_.error("operation_failed", status.to_string());
-                                        return result;
-                                      });
+    const auto id =
+        operations_.start(std::string(name), operation->second.unit, [this, operation, arguments](Progress& progress) {
+          auto result = operation->second.work(arguments, progress);
+          const Status& status = result.status();
+          if (!result.is_ok()) log_.error("operation_failed", status.to_string());
+          return result;
+        });
     if (!id.is_ok()) return refused(409, id.status().message());
     log_.info("operation_started", fmt::format("{}, asked for through the control channel", name), {{"id", *id}});
     return {202, operations_.report()};
@@ -133,7 +133,8 @@ void Service::write_control_file(const std::string& host, const std::string& tok
   if (file.is_ok()) {
     control_file_.emplace(std::move(file).value());
   } else {
-    log_.warning("no_control_file", fmt::format("{}; `freshet state` cannot reach this daemon", file.status().message()));
+    log_.warning("no_control_file",
+                 fmt::format("{}; `freshet state` cannot reach this daemon", file.status().message()));
   }
 }
 

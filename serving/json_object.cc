@@ -15,8 +15,7 @@ Result<JsonObject> parse_json_object(std::string_view text) {
   JsonObject members;
   for (const auto& [name, value] : object) {
     std::string_view words;
-    members[std::string(name)] =
-        value.get(words) == simdjson::SUCCESS ? std::string(words) : simdjson::minify(value);
+    members[std::string(name)] = value.get(words) == simdjson::SUCCESS ? std::string(words) : simdjson::minify(value);
   }
   return members;
 }

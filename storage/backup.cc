@@ -62,8 +62,7 @@ Status backup_status(const rocksdb::Status& status, std::string_view what, const
 
 BackupInfo to_info(const rocksdb::BackupInfo& info) {
   const Metadata metadata = decode_metadata(info.app_metadata);
-  return {info.backup_id, info.timestamp * 1000,    info.size,
-          info.number_files, metadata.last_seq, metadata.checkpoint};
+  return {info.backup_id, info.timestamp * 1000, info.size, info.number_files, metadata.last_seq, metadata.checkpoint};
 }
 
 bool inside(const std::filesystem::path& inner, const std::filesystem::path& outer) {
@@ -129,7 +128,8 @@ BackupLock::~BackupLock() {
 Result<BackupInfo> Store::backup(const std::string& folder, std::uint32_t keep, const WorkStep& step) const {
   if (folder.empty()) return invalid_argument("a backup needs a folder");
   if (inside(folder, path())) {
-    return invalid_argument(fmt::format("{} is inside the store; name a folder elsewhere, best on another disk", folder));
+    return invalid_argument(
+        fmt::format("{} is inside the store; name a folder elsewhere, best on another disk", folder));
   }
   const BackupLock held = TRY(BackupLock::take(folder));
   const std::shared_lock shared(impl_->database_mutex);  // keeps a stopped database from being replaced meanwhile
@@ -165,7 +165,8 @@ Result<BackupInfo> Store::backup(const std::string& folder, std::uint32_t keep, 
   };
   // The log is copied as it stands, so nothing needs to be flushed and ingest does not wait.
   rocksdb::BackupID id = 0;
-  const rocksdb::Status made = engine->CreateNewBackupWithMetadata(create, impl_->db.get(), encode_metadata(metadata), &id);
+  const rocksdb::Status made =
+      engine->CreateNewBackupWithMetadata(create, impl_->db.get(), encode_metadata(metadata), &id);
   if (!made.ok()) {
     engine->GarbageCollect().PermitUncheckedError();
     return backup_status(made, "writing a backup to", folder);
@@ -202,13 +203,14 @@ Result<BackupInfo> restore_backup(const std::string& folder, std::uint64_t id, c
     return not_found(fmt::format("backup {} is not in {}, or not whole; there are {} to {}", id, folder,
                                  backups.front().id, backups.back().id));
   }
-  const auto engine = TRY(open_for_reading(folder));
+  auto engine = TRY(open_for_reading(folder));
   std::error_code error;
   std::filesystem::create_directories(path, error);
   if (error) return unavailable(fmt::format("cannot create {}: {}", path, error.message()));
   const rocksdb::RestoreOptions options;
   const auto number = static_cast<rocksdb::BackupID>(chosen->id);
   if (const rocksdb::Status restored = engine->RestoreDBFromBackup(options, number, path, path); !restored.ok()) {
+    engine.reset();  // which ends the copying of what was still queued
     remove_content(path);
     return backup_status(restored, fmt::format("restoring backup {} from", number), folder);
   }

@@ -30,7 +30,7 @@ struct StoreReport {
   std::vector<CheckpointInfo> checkpoints;  // oldest first
   // Of each of them, hexadecimal; empty for one that is damaged or was written before there were state hashes.
   std::vector<std::string> state_hashes;
-  std::optional<ReplaySummary> memory;      // as of the newest checkpoint that is whole
+  std::optional<ReplaySummary> memory;  // as of the newest checkpoint that is whole
   std::uint64_t bytes_on_disk = 0;
 };
 

@@ -1,5 +1,6 @@
 // Opening: which folder, which families, whose data.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <rocksdb/advanced_options.h>
 #include <rocksdb/cache.h>
 #include <rocksdb/convenience.h>
@@ -9,6 +10,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <utility>
 
 #include "core/bytes.h"
 #include "storage/spec_difference.h"
@@ -20,7 +22,7 @@ namespace {
 
 constexpr std::array<std::string_view, kFamilies> kFamilyNames = {"meta",      "events", "order",
                                                                   "positions", "memory", "checkpoints"};
-constexpr int kReadOnlyTriesMax = 3;
+constexpr int kReadOnlyTriesMax = 10;
 
 rocksdb::CompressionType compression_type(Compression compression) {
   switch (compression) {
@@ -47,6 +49,21 @@ bool held_by_another(const rocksdb::Status& status) {
   const std::string text = status.ToString();
   return status.IsIOError() && (text.find("While lock file") != std::string::npos ||
                                 text.find("lock hold by current process") != std::string::npos);
+}
+
+// The names of the write-ahead logs, and the name and size of the list of tables.
+std::string log_files(const std::string& path) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (auto file = std::filesystem::directory_iterator(path, error);
+       !error && file != std::filesystem::directory_iterator(); file.increment(error)) {
+    const std::string name = file->path().filename().string();
+    if (name.ends_with(".log")) names.push_back(name);
+    std::error_code gone;
+    if (name.starts_with("MANIFEST-")) names.push_back(fmt::format("{} {}", name, file->file_size(gone)));
+  }
+  std::sort(names.begin(), names.end());
+  return fmt::format("{}", fmt::join(names, "\n"));
 }
 
 rocksdb::DBOptions database_options(const StoreOptions& options) {
@@ -193,9 +210,17 @@ Status Store::Impl::open_database() {
   rocksdb::DB* opened = nullptr;
   rocksdb::Status status;
   if (options.read_only) {
-    // A running daemon may delete a file between the listing and the opening.
+    // A running daemon may flush meanwhile. Then a file is gone that was listed, or, unnoticed by RocksDB, a log whose
+    // table is not in the list that was read: what it held would be missing. So the files must not have changed.
     for (int attempt = 0; attempt < kReadOnlyTriesMax && opened == nullptr; ++attempt) {
+      const std::string before = log_files(options.path);
       status = rocksdb::DB::OpenForReadOnly(db_options, options.path, descriptors, &handles, &opened);
+      if (opened == nullptr || log_files(options.path) == before) continue;
+      for (rocksdb::ColumnFamilyHandle* handle : handles)
+        opened->DestroyColumnFamilyHandle(handle).PermitUncheckedError();
+      handles.clear();
+      delete std::exchange(opened, nullptr);
+      status = rocksdb::Status::TryAgain("a daemon writes to it all the time");
     }
   } else {
     status = rocksdb::DB::Open(db_options, options.path, descriptors, &handles, &opened);

@@ -47,7 +47,8 @@ Result<Compaction> Store::compact(const WorkStep& step) const {
   options.canceled = &stop;
   for (rocksdb::ColumnFamilyHandle* family : impl_->families) {
     const rocksdb::Status status = impl_->db->CompactRange(options, family, nullptr, nullptr);
-    if (stop || status.IsManualCompactionPaused()) return cancelled("the compaction was interrupted; what it did stands");
+    if (stop || status.IsManualCompactionPaused())
+      return cancelled("the compaction was interrupted; what it did stands");
     TRY(convert(status, "compacting", path()));
     done += sizes[family->GetName()];
   }

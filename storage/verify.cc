@@ -86,9 +86,9 @@ class Verifier {
   Walk walk_;
   std::vector<VerifyCheck> checks_;
   Presence present_;
-  std::uint64_t first_seq_ = 0;     // in the log; 0: none
-  std::uint64_t events_ = 0;        // in the log
-  bool origins_ = false;            // of all events in the log
+  std::uint64_t first_seq_ = 0;                                           // in the log; 0: none
+  std::uint64_t events_ = 0;                                              // in the log
+  bool origins_ = false;                                                  // of all events in the log
   std::map<std::int32_t, std::pair<std::uint64_t, std::uint64_t>> sums_;  // partition -> events, hash
 };
 
@@ -120,7 +120,8 @@ Status Verifier::events() {
     ++events_;
     present_.add(seq);
     if (size == 0) size = record.size();
-    if (record.size() != size) problem(check, fmt::format("event {} has {} bytes, others {}", seq, record.size(), size));
+    if (record.size() != size)
+      problem(check, fmt::format("event {} has {} bytes, others {}", seq, record.size(), size));
     if (hooks_.origin_of) {
       const auto origin = hooks_.origin_of(record);
       if (origin.is_ok()) {
@@ -178,23 +179,24 @@ Status Verifier::order() {
 
 Status Verifier::slots(VerifyCheck& check, std::uint64_t checkpoint, std::uint64_t size) {
   std::uint64_t seen = 0;
-  TRY(judge(check, store_.read_pages(checkpoint, kReplaySpace, [&](std::uint64_t page, std::string_view bytes) -> Status {
-    const std::uint64_t first = page * kSlotsPerPage;
-    const std::uint64_t count = first < size ? std::min(kSlotsPerPage, size - first) : 0;
-    if (bytes.size() < count * sizeof(std::uint64_t)) {
-      problem(check, fmt::format("checkpoint {}: page {} of the replay memory is too short", checkpoint, page));
-      return Status::ok();
-    }
-    for (std::uint64_t slot = 0; slot < count; ++slot) {
-      std::uint64_t seq = 0;
-      std::memcpy(&seq, bytes.data() + slot * sizeof seq, sizeof seq);
-      if (present_.has(seq)) continue;
-      problem(check, fmt::format("checkpoint {}: slot {} holds event {}, which is not in the log", checkpoint,
-                                 first + slot, seq));
-    }
-    seen += count;
-    return walk_.add(bytes.size());
-  })));
+  TRY(judge(
+      check, store_.read_pages(checkpoint, kReplaySpace, [&](std::uint64_t page, std::string_view bytes) -> Status {
+        const std::uint64_t first = page * kSlotsPerPage;
+        const std::uint64_t count = first < size ? std::min(kSlotsPerPage, size - first) : 0;
+        if (bytes.size() < count * sizeof(std::uint64_t)) {
+          problem(check, fmt::format("checkpoint {}: page {} of the replay memory is too short", checkpoint, page));
+          return Status::ok();
+        }
+        for (std::uint64_t slot = 0; slot < count; ++slot) {
+          std::uint64_t seq = 0;
+          std::memcpy(&seq, bytes.data() + slot * sizeof seq, sizeof seq);
+          if (present_.has(seq)) continue;
+          problem(check, fmt::format("checkpoint {}: slot {} holds event {}, which is not in the log", checkpoint,
+                                     first + slot, seq));
+        }
+        seen += count;
+        return walk_.add(bytes.size());
+      })));
   if (seen != size) {
     problem(check, fmt::format("checkpoint {}: the replay memory has {} of its {} slots", checkpoint, seen, size));
   }
@@ -258,8 +260,8 @@ void Verifier::ledger() {
     const std::uint64_t offsets =
         ledger.first_offset < 0 ? 0 : static_cast<std::uint64_t>(ledger.next_offset - ledger.first_offset);
     if (accounted != offsets) {
-      problem(check, fmt::format("partition {}: {} offsets came, {} are accounted for", ledger.partition, offsets,
-                                 accounted));
+      problem(check,
+              fmt::format("partition {}: {} offsets came, {} are accounted for", ledger.partition, offsets, accounted));
     }
     if (!complete) continue;
     const auto& [count, hash] = sums_[ledger.partition];

@@ -1,6 +1,6 @@
-// verify_store: whether everything in a store is whole and fits together: checksums of all table files, checkpoints with
-// their pieces and pages, the event log and its order without holes as far as they are kept, the ledger's sums, and
-// every slot of the replay memory with its event behind it.
+// verify_store: whether everything in a store is whole and fits together: checksums of all table files, checkpoints
+// with their pieces and pages, the event log and its order without holes as far as they are kept, the ledger's sums,
+// and every slot of the replay memory with its event behind it.
 //
 // Threads: any; best on a store that is open for reading, also beside a running daemon.
 // Failure: damage is a problem in the report, not an error; a Status is for what kept it from looking.

@@ -120,8 +120,8 @@ int run_restore(const RestoreArguments& arguments) {
   if (arguments.state.json) {
     fmt::print("{}\n", to_json(*restored));
   } else {
-    fmt::print("restored backup {} ({:.1f} MB); a daemon started on it goes on after event {} or later\n",
-               restored->id, megabytes(restored->bytes), restored->last_seq);
+    fmt::print("restored backup {} ({:.1f} MB); a daemon started on it goes on after event {} or later\n", restored->id,
+               megabytes(restored->bytes), restored->last_seq);
   }
   return kExitOk;
 }

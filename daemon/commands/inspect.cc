@@ -28,8 +28,7 @@ void print_for_people(const StoreReport& report) {
   for (std::size_t i = 0; i < report.checkpoints.size(); ++i) {
     const CheckpointInfo& checkpoint = report.checkpoints[i];
     fmt::print("  checkpoint {}: up to event {}, round {}, model version {}, {:.1f} MB, state {}\n", checkpoint.id,
-               checkpoint.seq, checkpoint.round, checkpoint.model_version,
-               static_cast<double>(checkpoint.bytes) * 1e-6,
+               checkpoint.seq, checkpoint.round, checkpoint.model_version, static_cast<double>(checkpoint.bytes) * 1e-6,
                report.state_hashes[i].empty() ? "unknown" : report.state_hashes[i]);
   }
   if (report.memory) {

@@ -57,7 +57,8 @@ struct KeptCheckpoint {
   CheckpointInfo info;
   std::string config;  // empty: none, or damaged
   std::optional<StateHash> hash;
-  std::string trouble;  // why it cannot be used
+  bool damaged = false;
+  std::string trouble;  // why it cannot be compared
 };
 
 Result<std::vector<KeptCheckpoint>> look_at(const Store& store) {
@@ -67,6 +68,7 @@ Result<std::vector<KeptCheckpoint>> look_at(const Store& store) {
     one.info = info;
     const auto read = store.read_checkpoint(info.id);
     if (read.code() == Code::kDataLoss) {
+      one.damaged = true;
       one.trouble = read.status().message();
       continue;
     }
@@ -83,15 +85,21 @@ Result<std::vector<KeptCheckpoint>> look_at(const Store& store) {
   return all;
 }
 
+// The options of the newest checkpoint that keeps any.
+std::string newest_config(const std::vector<KeptCheckpoint>& kept) {
+  const auto found = std::find_if(kept.rbegin(), kept.rend(), [](const auto& one) { return !one.config.empty(); });
+  return found == kept.rend() ? std::string() : found->config;
+}
+
 // What was learnt between two checkpoints was learnt under the options that the later one keeps. So the oldest place to
 // begin is the checkpoint before the first of those that share the newest one's options.
 std::size_t oldest_start(const std::vector<KeptCheckpoint>& kept) {
+  const std::string newest = newest_config(kept);
   std::size_t begin = 0;
   for (std::size_t i = 0; i < kept.size(); ++i) {
-    const bool usable = kept[i].hash.has_value() || kept[i].trouble.starts_with("it was written before");
-    if (!usable) begin = std::max(begin, std::min(i + 1, kept.size() - 1));
-    if (i + 1 < kept.size() && kept[i].config != kept.back().config) begin = std::max(begin, i);
+    if (!kept[i].config.empty() && kept[i].config != newest) begin = i;
   }
+  while (begin + 1 < kept.size() && kept[begin].damaged) ++begin;
   return begin;
 }
 
@@ -110,22 +118,22 @@ Result<std::uint64_t> starting_checkpoint(const std::string& from, const std::ve
 }
 
 Status check_whole_log(const Store& store) {
-  bool first = false;
-  TRY(store.scan(1, 1, [&](std::uint64_t, std::string_view) {
-    first = true;
+  std::uint64_t events = 0;
+  TRY(store.scan(1, store.last_seq(), [&](std::uint64_t, std::string_view) {
+    ++events;
     return Status::ok();
   }));
   const auto order = TRY(store.order_since(0));
-  if (store.last_seq() == 0 || (first && (order.empty() || order.front().index == 0))) return Status::ok();
+  if (events == store.last_seq() && order.size() == store.next_order_index()) return Status::ok();
   return failed_precondition(
-      "the beginning of the log is not kept any more; begin at a checkpoint (--from oldest), or run with memory."
+      "the log is not kept whole from its start; begin at a checkpoint (--from oldest), or run with memory."
       "keep_events: all from the start");
 }
 
 Result<Config> options_for(const ReplayArguments& arguments, const std::vector<KeptCheckpoint>& kept, Replay& replay) {
   Config config;
-  if (!kept.empty() && !kept.back().config.empty()) {
-    config = TRY(parse_learning_config(kept.back().config));
+  if (const std::string stored = newest_config(kept); !stored.empty()) {
+    config = TRY(parse_learning_config(stored));
     replay.options_from = "checkpoint";
   } else {
     const ConfigArguments& file = arguments.state.config;

@@ -94,8 +94,8 @@ Result<std::string> work_on_state(const std::string& folder, const std::string& 
     const auto daemon = ControlClient::for_folder(folder);
     if (daemon.code() == Code::kNotFound) return store.status();  // nobody to ask: why it cannot be opened
     if (!daemon.is_ok()) return daemon.status();
-    result = daemon->run(operation, arguments,
-                         [&](std::uint64_t done, std::uint64_t total) { progress.show(done, total); });
+    result =
+        daemon->run(operation, arguments, [&](std::uint64_t done, std::uint64_t total) { progress.show(done, total); });
   }
   progress.finish();
   return result;

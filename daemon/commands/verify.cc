@@ -52,8 +52,9 @@ void print_for_people(const VerifyReport& report) {
   if (report.sound()) {
     fmt::print("everything is whole\n");
   } else {
-    fmt::print("damaged: restore a backup (freshet state restore), or let the daemon try; it leaves out a checkpoint "
-               "that is damaged and goes on from the one before\n");
+    fmt::print(
+        "damaged: restore a backup (freshet state restore), or let the daemon try; it leaves out a checkpoint "
+        "that is damaged and goes on from the one before\n");
   }
 }
 

@@ -216,11 +216,12 @@ void add_memory(List& list) {
                 .or_none()
                 .example("90d")
                 .new_state());
-  add(list, Declare("memory.keep_events", Type::kChoice, FIELD(memory.keep_events),
-                    "`needed`: an event is deleted once neither the replay memory nor a kept checkpoint needs it. `all`: "
-                    "no event is ever deleted, so that `freshet state replay --from start` can redo the whole run; what "
-                    "was deleted before stays deleted.")
-                .choices({"needed", "all"}));
+  add(list,
+      Declare("memory.keep_events", Type::kChoice, FIELD(memory.keep_events),
+              "`needed`: an event is deleted once neither the replay memory nor a kept checkpoint needs it. `all`: "
+              "no event is ever deleted, so that `freshet state replay --from start` can redo the whole run; what "
+              "was deleted before stays deleted.")
+          .choices({"needed", "all"}));
   add(list, Declare("memory.block_cache", Type::kBytes, FIELD(memory.block_cache_bytes), "Read cache of the store.")
                 .between(kMiB, 1024 * kGiB));
   add(list, Declare("memory.write_buffer", Type::kBytes, FIELD(memory.write_buffer_bytes),

@@ -1,7 +1,8 @@
 // ControlClient: asks the daemon that runs on a state folder to do something, and waits for the end of it.
 //
 // Threads: one owner.  Owns: nothing; each request has a connection of its own.
-// Failure: kUnavailable when nobody answers, kFailedPrecondition when the daemon refuses, else what its work ended with.
+// Failure: kUnavailable when nobody answers, kFailedPrecondition when the daemon refuses, else what its work ended
+// with.
 #pragma once
 
 #include <chrono>

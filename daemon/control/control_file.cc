@@ -91,7 +91,8 @@ Result<ControlAddress> read_control_file(const std::string& folder) {
     return data_loss(fmt::format("{} does not say where the daemon is", path));
   }
   address.host = url.substr(kScheme.size(), colon - kScheme.size());
-  if (address.host.size() > 2 && address.host.front() == '[') address.host = address.host.substr(1, address.host.size() - 2);
+  if (address.host.size() > 2 && address.host.front() == '[')
+    address.host = address.host.substr(1, address.host.size() - 2);
   const auto read = std::from_chars(url.data() + colon + 1, url.data() + url.size(), address.port);
   if (read.ec != std::errc() || read.ptr != url.data() + url.size()) {
     return data_loss(fmt::format("{} names no port", path));

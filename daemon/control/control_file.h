@@ -1,6 +1,6 @@
 // ControlFile: `control.json` in the state folder tells whoever may read that folder how to reach the running daemon:
-// {"url", "token", "pid"}. Mode 0600, written whole before it has its name, removed when the daemon stops; one left by a
-// kill is replaced at the next start.
+// {"url", "token", "pid"}. Mode 0600, written whole before it has its name, removed when the daemon stops; one left by
+// a kill is replaced at the next start.
 //
 // Threads: one owner.  Owns: the file and its removal.
 // Failure: a folder that cannot be written is said by create(); read_control_file gives kNotFound without a file.

@@ -1,5 +1,5 @@
-// What can be done to the state beside a running daemon, or without one, by name: `freshet state` asks for these through
-// the admin routes when a daemon has the store open, and calls them itself otherwise.
+// What can be done to the state beside a running daemon, or without one, by name: `freshet state` asks for these
+// through the admin routes when a daemon has the store open, and calls them itself otherwise.
 //
 // Threads: `work` runs on one thread at a time, beside the store's writer.  Owns: nothing; borrows the store.
 // Failure: kInvalidArgument for arguments that are wrong or missing.

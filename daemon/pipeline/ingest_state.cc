@@ -93,8 +93,7 @@ std::map<std::string, std::string, std::less<>> IngestState::save() const {
 }
 
 void IngestState::hash_pages(StateHash& hash) {
-  memory->dirty_pages(
-      [&](std::uint64_t page, std::string_view bytes) { page_hashes_.set(kReplaySpace, page, bytes); });
+  memory->dirty_pages([&](std::uint64_t page, std::string_view bytes) { page_hashes_.set(kReplaySpace, page, bytes); });
   page_hashes_.resize(kReplaySpace, (memory->size() + kSlotsPerPage - 1) / kSlotsPerPage);
   page_hashes_.add_to(hash);
 }

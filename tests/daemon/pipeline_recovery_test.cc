@@ -225,7 +225,9 @@ TEST_P(RecoveryOfWeights, ContinuesToTheBitAfterStopsAnywhere) {
   }
 }
 
-<<<<<<< HEAD
+INSTANTIATE_TEST_SUITE_P(All, RecoveryOfWeights,
+                         ::testing::Values(setting::Weights::kRaw, setting::Weights::kEma, setting::Weights::kAverage));
+
 // The state at each checkpoint of a run with stops, whose checkpoints fall elsewhere, is that of an uninterrupted one.
 TEST_F(PipelineRecovery, HasTheSameStateHashWhereverItStoppedAndCheckpointed) {
   config_.checkpoint.keep = 100;
@@ -333,10 +335,6 @@ TEST_F(PipelineRecovery, StateHashDependsOnTheSeed) {
   EXPECT_NE(one->state.whole, other->state.whole);
   EXPECT_EQ(one->state.parts.at("encoder"), other->state.parts.at("encoder"));
 }
-=======
-INSTANTIATE_TEST_SUITE_P(All, RecoveryOfWeights,
-                         ::testing::Values(setting::Weights::kRaw, setting::Weights::kEma, setting::Weights::kAverage));
->>>>>>> main
 
 TEST_F(PipelineRecovery, AFinishedRunGoesOnFromItsEnd) {
   const auto folder = TemporaryFolder::create("freshet-test");

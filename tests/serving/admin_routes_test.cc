@@ -38,8 +38,9 @@ TEST_F(AdminRoutes, RefuseWhoeverHasNotTheToken) {
   for (const std::string_view wrong :
        {"", "Bearer", "Bearer ", "Bearer 0123456789abcde", "Bearer 0123456789abcdef0", "Bearer 0123456789abcdeF",
         "Basic 0123456789abcdef", "0123456789abcdef", "Bearer  0123456789abcdef"}) {
-    for (const auto& [method, path] : {std::pair<std::string_view, std::string_view>{"POST", "/admin/v1/operations/backup"},
-                                       {"GET", "/admin/v1/operations/current"}}) {
+    for (const auto& [method, path] :
+         {std::pair<std::string_view, std::string_view>{"POST", "/admin/v1/operations/backup"},
+          {"GET", "/admin/v1/operations/current"}}) {
       const Response response = call(method, path, wrong, "not even json");
       EXPECT_EQ(response.status, 401) << wrong;
       ASSERT_FALSE(response.headers.empty());
@@ -51,8 +52,8 @@ TEST_F(AdminRoutes, RefuseWhoeverHasNotTheToken) {
 }
 
 TEST_F(AdminRoutes, StartAnOperationWithItsArguments) {
-  const Response response = call("POST", "/admin/v1/operations/backup", "Bearer 0123456789abcdef",
-                                 R"({"to":"/a \"b\"","keep":3})");
+  const Response response =
+      call("POST", "/admin/v1/operations/backup", "Bearer 0123456789abcdef", R"({"to":"/a \"b\"","keep":3})");
   EXPECT_EQ(response.status, 202);
   EXPECT_EQ(response.body, R"({"id":1})");
   EXPECT_EQ(started_, "backup:/a \"b\":3");

@@ -75,13 +75,13 @@ TEST_F(Backup, HoldsAllThatWasAppendedAndNothingLater) {
 TEST_F(Backup, CopiesOnlyWhatIsNewAndKeepsTheNewest) {
   append(20'000);
   ASSERT_OK(store().flush());
-  ASSERT_OK(store().backup(backups(), 2, {}));
+  ASSERT_TRUE(store().backup(backups(), 2, {}).is_ok());
   const std::uint64_t first = bytes_in(backups());
   append(10);
-  ASSERT_OK(store().backup(backups(), 2, {}));
+  ASSERT_TRUE(store().backup(backups(), 2, {}).is_ok());
   EXPECT_LT(bytes_in(backups()), first + first / 4) << "the tables were copied again";
   append(10);
-  ASSERT_OK(store().backup(backups(), 2, {}));
+  ASSERT_TRUE(store().backup(backups(), 2, {}).is_ok());
   const auto listed = list_backups(backups());
   ASSERT_TRUE(listed.is_ok());
   ASSERT_EQ(listed->size(), 2U);
@@ -97,7 +97,7 @@ TEST_F(Backup, CopiesOnlyWhatIsNewAndKeepsTheNewest) {
 TEST_F(Backup, RefusesWhatWouldOverwriteOrMixUp) {
   append(10);
   EXPECT_EQ(store().backup(folder_.store() + "/inside", 0, {}).code(), Code::kInvalidArgument);
-  ASSERT_OK(store().backup(backups(), 0, {}));
+  ASSERT_TRUE(store().backup(backups(), 0, {}).is_ok());
   EXPECT_EQ(restore_backup(backups(), 9, restored()).code(), Code::kNotFound);
   EXPECT_EQ(restore_backup(folder_.store(), 0, restored()).code(), Code::kNotFound) << "no folder of backups";
   std::filesystem::create_directories(restored());
@@ -116,7 +116,7 @@ TEST_F(Backup, RefusesWhatWouldOverwriteOrMixUp) {
 TEST_F(Backup, DamagedOneIsNotRestored) {
   append(20'000);
   ASSERT_OK(store().flush());
-  ASSERT_OK(store().backup(backups(), 0, {}));
+  ASSERT_TRUE(store().backup(backups(), 0, {}).is_ok());
   int damaged = 0;
   for (const auto& file : std::filesystem::recursive_directory_iterator(backups())) {
     if (file.path().extension() != ".sst" || file.file_size() < 100'000) continue;
@@ -133,7 +133,7 @@ TEST_F(Backup, DamagedOneIsNotRestored) {
 
 TEST_F(Backup, InterruptedOneLeavesTheOthersWhole) {
   append(10);
-  ASSERT_OK(store().backup(backups(), 0, {}));
+  ASSERT_TRUE(store().backup(backups(), 0, {}).is_ok());
   append(60'000);
   ASSERT_OK(store().flush());
   const auto cut_off = store().backup(backups(), 0, [](std::uint64_t, std::uint64_t) { return false; });
