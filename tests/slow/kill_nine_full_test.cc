@@ -1,4 +1,4 @@
-// 200 kills over the whole year of flights, half of them in each mode. FRESHET_FLIGHTS names the stream when
+// 200 kills over the whole year of flights, half of them in each mode. FRESHET_TEST_STREAM names the stream when
 // examples/flights/prepare.py has made it already; otherwise it is made here.
 #include <cstdlib>
 #include <fstream>
@@ -12,7 +12,7 @@ class KillNineFull : public KillNineTest {
  protected:
   void SetUp() override {
     KillNineTest::SetUp();
-    const char* const given = std::getenv("FRESHET_FLIGHTS");
+    const char* const given = std::getenv("FRESHET_TEST_STREAM");
     const std::string file = given != nullptr ? given : path("year.jsonl");
     if (given == nullptr) {
       ChildProcess prepare({"python3", FRESHET_SOURCE_DIR "/examples/flights/prepare.py", "--out", file});
