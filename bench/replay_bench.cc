@@ -63,7 +63,8 @@ void check(const Status& status) {
 // Records whose bytes do not compress to nothing: 8 random bytes in each 16.
 class Records {
  public:
-  explicit Records(std::size_t bytes) : stride_(bytes), records_(bytes * kBatch, '\0'), positions_(kBatch), hashes_(kBatch) {
+  explicit Records(std::size_t bytes)
+      : stride_(bytes), records_(bytes * kBatch, '\0'), positions_(kBatch), hashes_(kBatch) {
     for (std::size_t at = 0; at + 8 <= records_.size(); at += 16) {
       const std::uint64_t word = rng_.next();
       std::memcpy(records_.data() + at, &word, sizeof word);
@@ -143,8 +144,10 @@ double bulk_in_a_process(const Arguments& arguments, std::uint64_t events) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
-  std::vector<std::string> words = {"replay_bench",   "--bulk",        "--path", folder, "--events",
-                                    std::to_string(events), "--record-bytes", std::to_string(arguments.record_bytes)};
+  std::vector<std::string> words = {"replay_bench",   "--bulk",
+                                    "--path",         folder,
+                                    "--events",       std::to_string(events),
+                                    "--record-bytes", std::to_string(arguments.record_bytes)};
   std::vector<char*> pointers;
   for (std::string& word : words) pointers.push_back(word.data());
   pointers.push_back(nullptr);

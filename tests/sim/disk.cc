@@ -53,7 +53,7 @@ class Disk::State {
   CrashKind kind = CrashKind::kKill;
   std::uint64_t crash_in = 0;
   std::uint64_t error_in = 0;
-  std::map<std::string, std::uint64_t> synced;  // file -> bytes that a power cut leaves
+  std::map<std::string, std::uint64_t> synced;             // file -> bytes that a power cut leaves
   std::map<std::string, std::vector<std::uint64_t>> ends;  // of the writes since the last sync
   std::condition_variable idle;
   std::size_t jobs = 0;

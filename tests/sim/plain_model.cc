@@ -277,7 +277,8 @@ std::string PlainModel::check_ledger(const Store& store) const {
   const auto found = store.ledger();
   if (found.size() != expected.size()) return fmt::format("{} partitions in the ledger", found.size());
   for (const PartitionLedger& entry : found) {
-    if (entry != expected.at(entry.partition)) return fmt::format("the ledger of partition {} is wrong", entry.partition);
+    if (entry != expected.at(entry.partition))
+      return fmt::format("the ledger of partition {} is wrong", entry.partition);
   }
   // Each offset of the source once: learnt if it is an event, skipped if it is not, missing if the broker lacks it.
   std::map<Position, int> learnt;
@@ -311,7 +312,8 @@ std::string PlainModel::check_counted_rounds() const {
   if (rules_.timer_cuts) return {};
   std::uint64_t round = 0;
   for (const OrderEntry& entry : order_) {
-    if (entry.kind == OrderKind::kRoundCut && entry != OrderEntry{entry.kind, ++round * rules_.round_events, round, 0}) {
+    if (entry.kind == OrderKind::kRoundCut &&
+        entry != OrderEntry{entry.kind, ++round * rules_.round_events, round, 0}) {
       return fmt::format("round {} was cut at event {}", entry.round, entry.seq);
     }
     if (entry.kind == OrderKind::kGoLive && !rules_.when_ready &&
@@ -346,10 +348,12 @@ std::string PlainModel::check_store(const Store& store, bool tidy) {
   for (const CheckpointInfo& info : checkpoints) {
     const Needs& needs = needs_.at(info.order_index);
     for (const std::uint64_t seq : needs.memory) {
-      if (!stored.contains(seq)) return fmt::format("event {} is in the memory of checkpoint {}, but gone", seq, info.id);
+      if (!stored.contains(seq))
+        return fmt::format("event {} is in the memory of checkpoint {}, but gone", seq, info.id);
     }
     for (std::uint64_t seq = needs.round_begin; seq <= rows_.size(); ++seq) {
-      if (!stored.contains(seq)) return fmt::format("event {} is to be redone after checkpoint {}, but gone", seq, info.id);
+      if (!stored.contains(seq))
+        return fmt::format("event {} is to be redone after checkpoint {}, but gone", seq, info.id);
     }
   }
   if (tidy) {

@@ -84,9 +84,8 @@ Status ToyRun::restore() {
   if (!checkpoint) return Status::ok();
   TRY(load(checkpoint->blobs.at("run")));
   TRY(memory_->load_begin(checkpoint->blobs.at(std::string(kReplayBlob))));
-  TRY(store_.read_pages(checkpoint->info.id, kReplaySpace, [&](std::uint64_t page, std::string_view bytes) {
-    return memory_->load_page(page, bytes);
-  }));
+  TRY(store_.read_pages(checkpoint->info.id, kReplaySpace,
+                        [&](std::uint64_t page, std::string_view bytes) { return memory_->load_page(page, bytes); }));
   TRY(memory_->load_end());
   TRY(held_out_.load(checkpoint->blobs.at("held_out")));
   TRY(garbage_.load(checkpoint->blobs.at(std::string(kGarbageBlob))));
@@ -148,8 +147,7 @@ Status ToyRun::redo_events(std::uint64_t last_seq) {
     for (const std::string& record : records) {
       rows.push_back(learn(to_row(record).event));
       if (to_bytes(rows.back()) != record) {
-        return internal_error(
-            fmt::format("redoing event {} came to another record", next_seq_ + rows.size() - 1));
+        return internal_error(fmt::format("redoing event {} came to another record", next_seq_ + rows.size() - 1));
       }
     }
     for (const Row& row : rows) remember(next_seq_++, row);

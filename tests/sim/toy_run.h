@@ -1,6 +1,6 @@
-// ToyRun: a learning run over the real store, memory and held-out set, in the order of daemon/pipeline: append, remember,
-// cut, checkpoint, draw, train, go live; restore and redo after a restart. Its encoder and its learner are hash chains
-// over what they have seen: any event too many, too few, or in another place changes them for good.
+// ToyRun: a learning run over the real store, memory and held-out set, in the order of daemon/pipeline: append,
+// remember, cut, checkpoint, draw, train, go live; restore and redo after a restart. Its encoder and its learner are
+// hash chains over what they have seen: any event too many, too few, or in another place changes them for good.
 //
 // Threads: one.  Owns: the run's state in memory; borrows the store.
 // Failure: what the store says; a redo that does not come to the records of the log is kInternal.
@@ -24,10 +24,10 @@ namespace freshet::sim {
 struct Fingerprint {
   std::uint64_t next_seq = 0, round_begin = 0, cut_seq = 0, next_round = 0, order_next = 0, served_version = 0;
   std::uint64_t encoder = 0, served = 0;
-  std::uint64_t learner = 0;              // 0 while a round is drawn and not trained yet
-  std::vector<std::uint64_t> pending;     // the fresh and the drawn seqs of that round
-  std::vector<std::uint64_t> gathering;   // seqs of the round being gathered
-  std::vector<std::uint64_t> memory;      // slot by slot
+  std::uint64_t learner = 0;             // 0 while a round is drawn and not trained yet
+  std::vector<std::uint64_t> pending;    // the fresh and the drawn seqs of that round
+  std::vector<std::uint64_t> gathering;  // seqs of the round being gathered
+  std::vector<std::uint64_t> memory;     // slot by slot
   std::string memory_header;
   std::string held_out;
   Rng::State replay_rng{};

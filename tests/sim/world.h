@@ -99,8 +99,14 @@ struct RowBytes {
 inline constexpr std::size_t kRowBytes = sizeof(RowBytes);
 
 inline std::string to_bytes(const Row& row) {
-  RowBytes bytes{row.event.position.partition, row.event.position.offset, row.event.key, row.event.value,
-                 row.event.time_ms,            row.event.group,           row.encoded,   row.loss,
+  RowBytes bytes{row.event.position.partition,
+                 row.event.position.offset,
+                 row.event.key,
+                 row.event.value,
+                 row.event.time_ms,
+                 row.event.group,
+                 row.encoded,
+                 row.loss,
                  {}};
   std::memset(bytes.ballast, static_cast<int>('a' + row.event.value % 26), sizeof bytes.ballast);
   return {reinterpret_cast<const char*>(&bytes), sizeof bytes};
