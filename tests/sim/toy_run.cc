@@ -197,13 +197,13 @@ Status ToyRun::ingest(const std::vector<Event>& events, const std::vector<Skippe
     positions.push_back(event.position);
     hashes.push_back(event.value);
   }
-  TRY(append({next_seq_, records, kRowBytes, positions, hashes, skipped, {}}, rows));
+  TRY(append({next_seq_, records, kRowBytes, positions, hashes, skipped, {}, {}}, rows));
   for (const Row& row : rows) remember(next_seq_++, row);
   return Status::ok();
 }
 
 Status ToyRun::record(const OrderEntry& entry) {
-  TRY(append({next_seq_, {}, 0, {}, {}, {}, {&entry, 1}}, {}));
+  TRY(append({next_seq_, {}, 0, {}, {}, {}, {}, {&entry, 1}}, {}));
   ++order_next_;
   return Status::ok();
 }
@@ -217,7 +217,7 @@ Status ToyRun::close_round(const std::vector<std::uint64_t>& erased_keys, bool r
   if (record_it) {  // cut and erasures in one write: no redo sees the one without the other
     std::vector<OrderEntry> entries{{OrderKind::kRoundCut, next_seq_ - 1, next_round_, 0}};
     for (const std::uint64_t key : erased_keys) entries.push_back({kErase, next_seq_ - 1, key, 0});
-    TRY(append({next_seq_, {}, 0, {}, {}, {}, entries}, {}));
+    TRY(append({next_seq_, {}, 0, {}, {}, {}, {}, entries}, {}));
     order_next_ += entries.size();
   }
   round_begin_ = cut_seq_;
