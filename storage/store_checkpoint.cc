@@ -317,10 +317,10 @@ Status Store::Impl::discard_after(std::size_t good) {
     checkpoint_family = before;
     return written;
   }
+  other_families.back() = std::exchange(families[kCheckpoints], fresh);  // there it is closed if dropping it fails
+  TRY(convert(db->DropColumnFamily(other_families.back()), "repairing the checkpoints", options.path));
+  db->DestroyColumnFamilyHandle(other_families.back()).PermitUncheckedError();
   other_families.pop_back();
-  std::swap(families[kCheckpoints], fresh);
-  TRY(convert(db->DropColumnFamily(fresh), "repairing the checkpoints", options.path));
-  db->DestroyColumnFamilyHandle(fresh).PermitUncheckedError();
   page_versions = std::move(versions);
   if (good + 1 < kept.size()) {
     log->warning("checkpoint_fallback", "went back to an older checkpoint; the log after it is redone",

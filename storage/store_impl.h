@@ -70,6 +70,7 @@ struct Store::Impl {
   Counter* stalls = nullptr;
   Gauge* checkpoint_bytes = nullptr;
 
+  std::unique_ptr<rocksdb::Env> env;  // what the database runs on, over options.env
   mutable std::shared_mutex database_mutex;
   std::unique_ptr<rocksdb::DB> db;  // nothing when reopening failed: the next write tries again
   std::array<rocksdb::ColumnFamilyHandle*, kFamilies> families{};
@@ -79,7 +80,7 @@ struct Store::Impl {
   std::unique_ptr<RecordCache> cache;
   rocksdb::WriteBatch batch;
   bool checkpoints_verified = false;  // until then their family is not compacted
-  bool stalled = false;  // the last write failed: recover() before the next
+  bool stalled = false;               // the last write failed: recover() before the next
   std::optional<Landed> landed;
   std::deque<SeqRange> doomed;  // garbage of the oldest kept checkpoint, deleted bit by bit with the appends
   std::unordered_map<PageId, std::uint64_t, PageIdHash> page_versions;  // newest version of each page

@@ -13,6 +13,8 @@
 #include <utility>
 
 #include "core/bytes.h"
+#include "storage/late_log_errors.h"
+#include "storage/rocksdb_log.h"
 #include "storage/spec_difference.h"
 #include "storage/store_impl.h"
 #include "storage/store_keys.h"
@@ -70,7 +72,6 @@ rocksdb::DBOptions database_options(const StoreOptions& options) {
   rocksdb::DBOptions db;
   db.create_if_missing = options.create_if_missing;
   db.create_missing_column_families = true;
-  if (options.env != nullptr) db.env = options.env;
   // One flush and one compaction at a time: ingest and training need the cores.
   db.max_background_jobs = 2;
   db.max_subcompactions = 1;
@@ -84,9 +85,6 @@ rocksdb::DBOptions database_options(const StoreOptions& options) {
   db.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
   db.max_bgerror_resume_count = 0;
   db.listeners.push_back(std::make_shared<ResumeOnWrite>());
-  db.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
-  db.keep_log_file_num = 4;
-  db.max_log_file_size = std::size_t{4} << 20;
   db.stats_dump_period_sec = 0;
   db.stats_persist_period_sec = 0;
   return db;
@@ -175,7 +173,10 @@ void Store::Impl::close_database() {
 }
 
 Status Store::Impl::open_database() {
-  const rocksdb::DBOptions db_options = database_options(options);
+  rocksdb::DBOptions db_options = database_options(options);
+  db_options.info_log = std::make_shared<RocksDbLog>(*log);
+  if (env == nullptr) env = with_late_log_errors(options.env != nullptr ? options.env : rocksdb::Env::Default());
+  db_options.env = env.get();
   std::vector<std::string> names;
   const rocksdb::Status listed = rocksdb::DB::ListColumnFamilies(db_options, options.path, &names);
   const bool fresh = !listed.ok();
@@ -196,10 +197,9 @@ Status Store::Impl::open_database() {
   }
   // A process that was killed while it created the store has made some of the families, or none; a store of an older
   // build lacks the newest. Read only, they cannot be made: what must be there is told below.
-  const auto there = [&](std::string_view name) { return std::find(names.begin(), names.end(), name) != names.end(); };
   for (const auto name : kFamilyNames) {
-    const bool stood_in_for = name == "checkpoints" && there("checkpoints.b");
-    if (!options.read_only && !stood_in_for && !there(name)) names.emplace_back(name);
+    const bool there = std::find(names.begin(), names.end(), name) != names.end();
+    if (!options.read_only && !there) names.emplace_back(name);
   }
   std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
   descriptors.reserve(names.size());
@@ -313,6 +313,7 @@ Status Store::Impl::load() {
   for (auto handle = other_families.begin(); handle != other_families.end(); ++handle) {
     if ((*handle)->GetName() != checkpoints_family_name(1)) continue;
     if (checkpoint_family == 1) std::swap(families[kCheckpoints], *handle);
+    if (*handle == nullptr) other_families.erase(handle);  // a repair had dropped it, and read only it is not made anew
     break;
   }
   for (const std::uint64_t id : ids) {
