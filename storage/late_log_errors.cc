@@ -52,6 +52,7 @@ class LateLogErrorsEnv final : public rocksdb::EnvWrapper {
  public:
   explicit LateLogErrorsEnv(rocksdb::Env* below) : EnvWrapper(below) {
     file_system_ = std::make_shared<LateLogErrors>(below->GetFileSystem());
+    system_clock_ = below->GetSystemClock();
   }
 };
 
