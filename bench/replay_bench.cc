@@ -284,11 +284,13 @@ class Bench {
     const auto garbage = garbage_.collect(store_->last_seq());
     const std::string header = memory_->header();
     const CheckpointBlob blob{kReplayBlob, header};
-    std::vector<std::pair<std::uint64_t, std::string>> bytes;
-    memory_->dirty_pages(
-        [&](std::uint64_t index, std::string_view page) { bytes.emplace_back(index, std::string(page)); });
+    std::vector<std::string> bytes;
     std::vector<CheckpointPage> pages;
-    for (const auto& [index, page] : bytes) pages.push_back({kReplaySpace, index, page});
+    memory_->dirty_pages([&](std::uint32_t space, std::uint64_t index, std::string_view page) {
+      bytes.emplace_back(page);
+      pages.push_back({space, index, {}});
+    });
+    for (std::size_t i = 0; i < pages.size(); ++i) pages[i].bytes = bytes[i];
     CheckpointWrite write;
     write.seq = store_->last_seq();
     write.blobs = {&blob, 1};

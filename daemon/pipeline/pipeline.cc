@@ -258,7 +258,9 @@ Status Pipeline::collect(bool record) {
     metrics_.rounds_failed.increment();
     parts_.log.error("round_failed",
                      fmt::format("round {}: {}; the served model stays", result.round, result.status.message()));
-    return result.status.code() == Code::kDataLoss ? result.status : Status::ok();
+    // A restart redoes the round; going on without it would leave the recorded order.
+    const bool ends = result.status.code() == Code::kDataLoss || result.status.code() == Code::kUnavailable;
+    return ends ? result.status : Status::ok();
   }
   metrics_.rounds.increment();
   metrics_.steps.add(static_cast<double>(result.report.steps));

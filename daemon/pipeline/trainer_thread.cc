@@ -1,10 +1,17 @@
 #include "daemon/pipeline/trainer_thread.h"
 
 #include <algorithm>
+#include <chrono>
 #include <numeric>
 #include <utility>
 
 namespace freshet {
+namespace {
+
+constexpr std::chrono::milliseconds kReadRetry{100};
+constexpr int kReadTriesMax = 100;
+
+}  // namespace
 
 TrainerThread::TrainerThread(Learner& learner, const Store& store, const EventRecordCodec& codec,
                              const EncodedLayout& layout, const Clock& clock)
@@ -92,11 +99,22 @@ Status TrainerThread::read_replay(RoundJob& job) {
   return decoded;
 }
 
+// A round without its replayed rows would be another round than the one that a redo trains: a disk that fails for a
+// moment is waited for.
+Status TrainerThread::read_replay_patiently(RoundJob& job) {
+  for (int attempt = 1;; ++attempt) {
+    Status status = read_replay(job);
+    if (status.code() != Code::kUnavailable || attempt == kReadTriesMax) return status;
+    std::unique_lock lock(mutex_);
+    if (changed_.wait_for(lock, kReadRetry, [&] { return stopping_; })) return status;
+  }
+}
+
 RoundResult TrainerThread::run(RoundJob& job) {
   RoundResult result;
   result.round = job.round;
   const std::int64_t begin = clock_.monotonic_ns();
-  result.status = read_replay(job).with_context("reading the replay sample");
+  result.status = read_replay_patiently(job).with_context("reading the replay sample");
   result.replay_read_ns = clock_.monotonic_ns() - begin;
   if (result.status.is_ok()) {
     result.replay_losses.assign(replay_.size(), kUnknownLoss);

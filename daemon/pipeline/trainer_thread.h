@@ -66,6 +66,7 @@ class TrainerThread {
   void loop();
   RoundResult run(RoundJob& job);
   Status read_replay(RoundJob& job);
+  Status read_replay_patiently(RoundJob& job);
 
   Learner& learner_;
   const Store& store_;

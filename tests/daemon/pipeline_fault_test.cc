@@ -1,5 +1,5 @@
-// Faults under a running pipeline: what it stands at afterwards is, to the bit, what it would have come to without them;
-// where that cannot be, it says so in plain words and the last good model is still served.
+// Faults under a running pipeline: what it stands at afterwards is, to the bit, what it would have come to without
+// them; where that cannot be, it says so in plain words and the last good model is still served.
 #include <fmt/format.h>
 #include <sys/stat.h>
 
@@ -8,6 +8,7 @@
 
 #include "tests/daemon/dying_disk.h"
 #include "tests/daemon/fault_run.h"
+#include "tests/daemon/flaky_reads.h"
 
 namespace freshet::test {
 namespace {
@@ -143,6 +144,22 @@ TEST_F(PipelineFault, DamagedCheckpointIsRedoneFromTheOneBeforeToTheBit) {
   expect_same(*outcome, wanted);
 }
 
+TEST_F(PipelineFault, ReadsThatFailForAMomentCostNoRound) {
+  const FaultOutcome wanted = untroubled();
+  const auto disk = std::make_shared<FlakyReads>();
+  const std::unique_ptr<rocksdb::Env> env = rocksdb::NewCompositeEnv(disk);
+  FaultLife life;
+  life.env = env.get();
+  life.before_event = [&](std::int64_t offset) {
+    if (offset % 1000 == 500) disk->fail_next(3);
+  };
+  const auto outcome = live(path(), life);
+  ASSERT_TRUE(outcome.is_ok()) << outcome.status().to_string();
+  EXPECT_GE(disk->failed(), 3) << "the disk never failed";
+  EXPECT_FALSE(log.contains("round_failed"));
+  expect_same(*outcome, wanted);
+}
+
 TEST_F(PipelineFault, DamagedEventEndsLearningInPlainWordsAndTheLastGoodModelIsThere) {
   std::string record;
   FaultLife first;
@@ -150,10 +167,13 @@ TEST_F(PipelineFault, DamagedEventEndsLearningInPlainWordsAndTheLastGoodModelIsT
   first.before_closing = [&](Store& store) {
     ASSERT_TRUE(store.flush().is_ok());
     const std::uint64_t last = store.last_seq();  // after the last checkpoint: the redo needs it
-    ASSERT_TRUE(store.scan(last, last, [&](std::uint64_t, std::string_view bytes) {
-      record = std::string(bytes);
-      return Status::ok();
-    }).is_ok());
+    ASSERT_TRUE(store
+                    .scan(last, last,
+                          [&](std::uint64_t, std::string_view bytes) {
+                            record = std::string(bytes);
+                            return Status::ok();
+                          })
+                    .is_ok());
   };
   ASSERT_TRUE(live(path(), first).is_ok());
   ASSERT_GE(damage_tables(path(), record), 1);

@@ -64,7 +64,8 @@ class History final : public ToyRun::Observer {
     Rng rng(seed ^ 31);
     Rules rules;
     rules.seed = rng.next();
-    constexpr std::array<const char*, 3> kPolicies = {"reservoir", "sliding_window", "class_balanced"};
+    constexpr std::array<const char*, 5> kPolicies = {"reservoir", "sliding_window", "class_balanced",
+                                                      "loss_prioritised", "time_stratified"};
     rules.memory.policy = kPolicies[rng.below(kPolicies.size())];
     rules.memory.seed = rng.next();
     const bool wide = rng.below(16) == 0;  // more slots than a page has

@@ -151,7 +151,7 @@ Fingerprint PlainModel::uninterrupted(const std::set<std::uint64_t>& wanted) {
         held.offer(row.event.group, now.next_seq, to_bytes(row));
       } else {
         now.encoder = hash_combine(now.encoder, encoded);
-        memory->insert({now.next_seq, row.event.time_ms, row.event.group}, released);
+        memory->insert({now.next_seq, row.event.time_ms, row.event.group, loss_of(row.event)}, released);
         gathering.emplace_back(now.next_seq, row);
       }
     }

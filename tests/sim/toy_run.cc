@@ -83,10 +83,10 @@ Status ToyRun::restore() {
   const auto checkpoint = TRY(store_.latest_checkpoint());
   if (!checkpoint) return Status::ok();
   TRY(load(checkpoint->blobs.at("run")));
-  TRY(memory_->load_begin(checkpoint->blobs.at(std::string(kReplayBlob))));
-  TRY(store_.read_pages(checkpoint->info.id, kReplaySpace,
-                        [&](std::uint64_t page, std::string_view bytes) { return memory_->load_page(page, bytes); }));
-  TRY(memory_->load_end());
+  TRY(memory_->load(checkpoint->blobs.at(std::string(kReplayBlob)),
+                    [&](std::uint32_t space, const ReplayMemory::PageReader& reader) {
+                      return store_.read_pages(checkpoint->info.id, space, reader);
+                    }));
   TRY(held_out_.load(checkpoint->blobs.at("held_out")));
   TRY(garbage_.load(checkpoint->blobs.at(std::string(kGarbageBlob))));
   checkpoint_seq_ = next_seq_;
@@ -169,7 +169,7 @@ void ToyRun::remember(std::uint64_t seq, const Row& row) {
     return;
   }
   gathering_.emplace_back(seq, row);
-  memory_->insert({seq, row.event.time_ms, row.event.group}, released_);
+  memory_->insert({seq, row.event.time_ms, row.event.group, loss_of(row.event)}, released_);
   garbage_.release(released_);
   released_.clear();
 }
@@ -197,13 +197,13 @@ Status ToyRun::ingest(const std::vector<Event>& events, const std::vector<Skippe
     positions.push_back(event.position);
     hashes.push_back(event.value);
   }
-  TRY(append({next_seq_, records, kRowBytes, positions, hashes, skipped, {}}, rows));
+  TRY(append({next_seq_, records, kRowBytes, positions, hashes, skipped, {}, {}}, rows));
   for (const Row& row : rows) remember(next_seq_++, row);
   return Status::ok();
 }
 
 Status ToyRun::record(const OrderEntry& entry) {
-  TRY(append({next_seq_, {}, 0, {}, {}, {}, {&entry, 1}}, {}));
+  TRY(append({next_seq_, {}, 0, {}, {}, {}, {}, {&entry, 1}}, {}));
   ++order_next_;
   return Status::ok();
 }
@@ -217,7 +217,7 @@ Status ToyRun::close_round(const std::vector<std::uint64_t>& erased_keys, bool r
   if (record_it) {  // cut and erasures in one write: no redo sees the one without the other
     std::vector<OrderEntry> entries{{OrderKind::kRoundCut, next_seq_ - 1, next_round_, 0}};
     for (const std::uint64_t key : erased_keys) entries.push_back({kErase, next_seq_ - 1, key, 0});
-    TRY(append({next_seq_, {}, 0, {}, {}, {}, entries}, {}));
+    TRY(append({next_seq_, {}, 0, {}, {}, {}, {}, entries}, {}));
     order_next_ += entries.size();
   }
   round_begin_ = cut_seq_;
@@ -312,11 +312,13 @@ Status ToyRun::checkpoint() {
   const std::string waiting = garbage_.save();
   const std::vector<CheckpointBlob> blobs = {
       {"run", run}, {kReplayBlob, memory}, {"held_out", held_out}, {kGarbageBlob, waiting}};
-  std::vector<std::pair<std::uint64_t, std::string>> page_bytes;
-  memory_->dirty_pages(
-      [&](std::uint64_t index, std::string_view bytes) { page_bytes.emplace_back(index, std::string(bytes)); });
+  std::vector<std::string> page_bytes;
   std::vector<CheckpointPage> pages;
-  for (const auto& [index, bytes] : page_bytes) pages.push_back({kReplaySpace, index, bytes});
+  memory_->dirty_pages([&](std::uint32_t space, std::uint64_t index, std::string_view bytes) {
+    page_bytes.emplace_back(bytes);
+    pages.push_back({space, index, {}});
+  });
+  for (std::size_t i = 0; i < pages.size(); ++i) pages[i].bytes = page_bytes[i];
   CheckpointWrite write;
   write.seq = next_seq_ - 1;
   write.order_index = order_next_;

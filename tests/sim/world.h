@@ -51,6 +51,9 @@ struct Event {
   std::uint16_t group = 0;
 };
 
+// What the model that was served is said to have lost on it.
+inline float loss_of(const Event& event) { return 0.1F * static_cast<float>(1 + event.value % 40); }
+
 inline std::uint64_t noise(std::uint64_t seed, std::uint64_t a, std::uint64_t b) {
   return hash_combine(hash_combine(seed, a), b);
 }

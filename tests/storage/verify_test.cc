@@ -72,7 +72,9 @@ class Verify : public ::testing::Test {
       PageHashes pages;
       std::vector<CheckpointPage> written;
       std::string page;
-      (*memory)->dirty_pages([&](std::uint64_t, std::string_view bytes) { page = std::string(bytes); });
+      (*memory)->dirty_pages([&](std::uint32_t space, std::uint64_t, std::string_view bytes) {
+        if (space == kReplaySpace) page = std::string(bytes);
+      });
       pages.set(kReplaySpace, 0, page);
       pages.add_to(hash);
       const std::string encoded = encode_state_hash(hash);
