@@ -89,11 +89,11 @@ struct Store::Impl {
   std::unique_ptr<RecordCache> cache;
   rocksdb::WriteBatch batch;
   bool checkpoints_verified = false;  // until then they and their pages are not compacted
-  bool stalled = false;  // the last write failed: recover() before the next
+  bool stalled = false;               // the last write failed: recover() before the next
   std::optional<Landed> landed;
   std::deque<SeqRange> doomed;  // garbage of the oldest kept checkpoint, deleted bit by bit with the appends
   std::unordered_map<PageId, std::uint64_t, PageIdHash> page_versions;  // newest version of each page
-  std::vector<DamagedPage> damaged_pages;  // as found at the opening; a repair leaves none
+  std::vector<DamagedPage> damaged_pages;                               // as found at the opening; a repair leaves none
 
   KeyBlock key_block;         // keys of the newest block of events
   std::uint64_t thin_at = 0;  // the block of the key index that was looked at last

@@ -61,7 +61,8 @@ Status Store::Impl::take_stand_ins() {
     const auto named = [&](rocksdb::ColumnFamilyHandle* handle) { return handle->GetName() == name; };
     const auto found = std::find_if(other_families.begin(), other_families.end(), named);
     if (found == other_families.end()) {
-      return data_loss(fmt::format("the store at {} lacks its family {}; restore it from a backup", options.path, name));
+      return data_loss(
+          fmt::format("the store at {} lacks its family {}; restore it from a backup", options.path, name));
     }
     std::swap(families[family], *found);
     if (*found == nullptr) other_families.erase(found);
@@ -186,7 +187,7 @@ Result<rocksdb::ColumnFamilyHandle*> Store::Impl::create_stand_in(Family family)
 Status Store::Impl::put_in_place(Family family, rocksdb::ColumnFamilyHandle* fresh) {
   std::erase(other_families, fresh);
   std::swap(families[family], fresh);
-  const Status dropped = convert(db->DropColumnFamily(fresh), "repairing the checkpoints", options.path);
+  Status dropped = convert(db->DropColumnFamily(fresh), "repairing the checkpoints", options.path);
   db->DestroyColumnFamilyHandle(fresh).PermitUncheckedError();
   return dropped;
 }
@@ -238,8 +239,8 @@ Status Store::Impl::discard_after(std::size_t good) {
     for (std::size_t number = 0; number < manifest.blobs.size(); ++number) {
       const std::string& bytes = loaded->blobs.at(manifest.blobs[number].name);
       for (std::size_t piece = 0; piece < piece_count(bytes.size()); ++piece) {
-        const PieceKey key = piece_key(kept[i].id, kPieceKind, static_cast<std::uint32_t>(number),
-                                       static_cast<std::uint32_t>(piece));
+        const PieceKey key =
+            piece_key(kept[i].id, kPieceKind, static_cast<std::uint32_t>(number), static_cast<std::uint32_t>(piece));
         batch.Put(fresh, slice(key.view()), slice(std::string_view(bytes).substr(piece * kPieceBytes, kPieceBytes)))
             .PermitUncheckedError();
       }

@@ -29,7 +29,7 @@ std::uint64_t number(const JsonObject& object, std::string_view name) {
 struct Erased {
   std::string path;
   ErasureReport report;
-  std::uint64_t events = 0;  // as many as report.seqs has, where it is known
+  std::uint64_t events = 0;    // as many as report.seqs has, where it is known
   bool recorded_only = false;  // without a configuration nothing can be redone: the next start does it
   bool retrained = false;
   std::uint64_t retrained_events = 0;

@@ -21,7 +21,7 @@ constexpr std::chrono::milliseconds kAskEvery{50};
 constexpr std::size_t kAnswerBytesMax = std::size_t{4} << 20;
 constexpr int kSecondsMax = 30;  // for one request and its answer
 constexpr int kUnauthorised = 401;
-constexpr int kLostMax = 3;      // answers in a row that may fail while an operation runs
+constexpr int kLostMax = 3;  // answers in a row that may fail while an operation runs
 
 class Socket {
  public:

@@ -134,12 +134,13 @@ TEST_F(Forgetting, BesideARunningDaemonWhilePredictionsGoOn) {
     if (!keys.contains(key)) stays = key;
   }
   const std::string file = write("keys.txt", std::vector<std::string>(keys.begin(), keys.end()));
-  const auto words = with_sets({"state", "erase", "--config", example_config(), "--keys-file", file, "--json"}, all_sets);
+  const auto words =
+      with_sets({"state", "erase", "--config", example_config(), "--keys-file", file, "--json"}, all_sets);
   {
     Daemon daemon(example_config(), all_sets);
     ASSERT_TRUE(daemon.wait_for_events(8'000)) << daemon.log();
-    const Finished refused = run_freshet(with_sets(
-        {"state", "erase", "--config", example_config(), "--key", kFirstPlane, "--retrain"}, all_sets));
+    const Finished refused = run_freshet(
+        with_sets({"state", "erase", "--config", example_config(), "--key", kFirstPlane, "--retrain"}, all_sets));
     EXPECT_EQ(refused.exit_code, 1);
     EXPECT_NE(refused.errors.find("stop the daemon first"), std::string::npos) << refused.errors;
     for (const std::string& key : keys) ASSERT_TRUE(on_disk(key)) << key;

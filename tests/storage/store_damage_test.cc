@@ -143,7 +143,8 @@ TEST(StoreDamage, FlippedByteInAnEventIsNamedWithItsFileAndTheWayOut) {
   ASSERT_OK(open_into(opened, options_for(folder.store())));
   const std::vector<std::uint64_t> seqs = {7};
   const Status read = opened.store->read(seqs, [](std::size_t, std::string_view) {});
-  const Status scanned = opened.store->scan(0, UINT64_MAX, [](std::uint64_t, std::string_view) { return Status::ok(); });
+  const Status scanned =
+      opened.store->scan(0, UINT64_MAX, [](std::uint64_t, std::string_view) { return Status::ok(); });
   for (const Status& status : {read, scanned}) {
     EXPECT_EQ(status.code(), Code::kDataLoss) << status.to_string();
     for (const char* words : {"family events", ".sst", "backup", "move it away"}) {
