@@ -276,8 +276,10 @@ Status Store::Impl::discard_after(std::size_t good) {
     stand_ins = before;
     return written;
   }
-  TRY(put_in_place(kCheckpoints, fresh));
-  if (new_pages) TRY(put_in_place(kMemory, fresh_pages));
+  const Status dropped = put_in_place(kCheckpoints, fresh);
+  const Status pages_dropped = new_pages ? put_in_place(kMemory, fresh_pages) : Status::ok();
+  TRY(Status(dropped));
+  TRY(Status(pages_dropped));
   damaged_pages.clear();
   page_versions = std::move(versions);
   if (good + 1 < kept.size()) {
