@@ -105,6 +105,7 @@ Status Service::open_server() {
 // What an operator may ask of the state while the daemon runs.
 void Service::add_control(Router& router, const std::string& token) {
   state_operations_ = store_operations(*store_);
+  state_operations_.merge(pipeline_operations(*store_, *pipeline_));
   AdminCallbacks callbacks;
   callbacks.start = [this](std::string_view name, const JsonObject& arguments) -> AdminAnswer {
     const auto refused = [](int status, const std::string& why) {

@@ -87,4 +87,15 @@ Result<Manifest> decode_manifest(std::uint64_t id, std::string_view bytes) {
   return manifest;
 }
 
+std::uint64_t page_checksum(std::string_view key, std::string_view bytes) {
+  return hash_combine(checksum(key), checksum(bytes));
+}
+
+bool page_is_whole(std::string_view key, std::string_view value) {
+  std::uint64_t expected = 0;
+  if (value.size() < sizeof expected) return false;
+  std::memcpy(&expected, value.data(), sizeof expected);
+  return page_checksum(key, value.substr(sizeof expected)) == expected;
+}
+
 }  // namespace freshet

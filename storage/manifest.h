@@ -40,4 +40,13 @@ Result<Manifest> decode_manifest(std::uint64_t id, std::string_view bytes);
 
 std::uint64_t checksum(std::string_view bytes);
 
+// The pieces of a blob; an empty one has none.
+inline std::size_t piece_count(std::uint64_t bytes) {
+  return static_cast<std::size_t>((bytes + kPieceBytes - 1) / kPieceBytes);
+}
+
+// Of a page, stored in front of its bytes under `key`.
+std::uint64_t page_checksum(std::string_view key, std::string_view bytes);
+bool page_is_whole(std::string_view key, std::string_view value);
+
 }  // namespace freshet

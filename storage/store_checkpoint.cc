@@ -9,24 +9,11 @@
 #include "storage/store_keys.h"
 
 namespace freshet {
-namespace {
-
-std::uint64_t page_checksum(std::string_view key, std::string_view bytes) {
-  return hash_combine(checksum(key), checksum(bytes));
-}
-
-// The pieces of `bytes`; an empty blob has none.
-std::size_t piece_count(std::uint64_t bytes) {
-  return static_cast<std::size_t>((bytes + kPieceBytes - 1) / kPieceBytes);
-}
-
-}  // namespace
-
 std::string Store::Impl::encode_kept(const std::vector<std::uint64_t>& ids) const {
   ByteWriter writer;
   writer.put(last_checkpoint);
   writer.put_span(std::span<const std::uint64_t>(ids));
-  writer.put(checkpoint_family);
+  writer.put(stand_ins);
   return writer.take();
 }
 
@@ -90,7 +77,7 @@ Result<std::uint64_t> Store::checkpoint(const CheckpointWrite& in) {
   ByteWriter list;
   list.put(id);
   list.put_span(std::span<const std::uint64_t>(ids));
-  list.put(self.checkpoint_family);
+  list.put(self.stand_ins);
   batch.Put(self.families[kMeta], slice(kMetaCheckpoints), list.buffer()).PermitUncheckedError();
   TRY(self.write(/*sync=*/true, "writing a checkpoint"));
 
@@ -195,142 +182,6 @@ Result<Checkpoint> Store::read_checkpoint(std::uint64_t id, std::string_view onl
   return impl_->load_checkpoint(*manifest, only);
 }
 
-Result<std::optional<Checkpoint>> Store::latest_checkpoint() {
-  Impl& self = *impl_;
-  TRY(self.usable());
-  if (self.kept.empty()) {
-    TRY(self.allow_compaction());
-    return std::optional<Checkpoint>();
-  }
-  std::string reasons;
-  for (std::size_t i = self.kept.size(); i-- > 0;) {
-    const Kept& entry = self.kept[i];
-    Result<Checkpoint> loaded = data_loss(fmt::format("the manifest of checkpoint {} is damaged", entry.id));
-    if (entry.manifest.has_value()) loaded = self.load_checkpoint(*entry.manifest);
-    if (loaded.is_ok()) {
-      if (!self.options.read_only && (i + 1 < self.kept.size() || TRY(self.damaged_before(i)))) {
-        TRY(self.discard_after(i));
-      }
-      TRY(self.allow_compaction());
-      return std::optional<Checkpoint>(std::move(loaded).value());
-    }
-    if (loaded.code() != Code::kDataLoss) return loaded.status();
-    self.fallbacks->increment();
-    self.log->error("checkpoint_damaged", "a checkpoint cannot be used; trying the one before it",
-                    {{"checkpoint", entry.id}, {"error", loaded.status().to_string()}, {"path", self.options.path}});
-    reasons += reasons.empty() ? "" : "; ";
-    reasons += loaded.status().message();
-  }
-  return data_loss(
-      fmt::format("no checkpoint in {} is whole ({}); restore the folder from a backup, or move it away to "
-                  "begin anew from what the broker still has",
-                  self.options.path, reasons));
-}
-
-// Whether one before kept[good] is damaged: nobody would read it, but the next compaction would stop at its block.
-Result<bool> Store::Impl::damaged_before(std::size_t good) const {
-  for (std::size_t i = 0; i < good; ++i) {
-    Result<Checkpoint> loaded = data_loss(fmt::format("the manifest of checkpoint {} is damaged", kept[i].id));
-    if (kept[i].manifest.has_value()) loaded = load_checkpoint(*kept[i].manifest);
-    if (loaded.code() == Code::kDataLoss) {
-      log->warning("checkpoint_damaged", "an older checkpoint cannot be used; it is dropped, the newest one is whole",
-                   {{"checkpoint", kept[i].id}, {"error", loaded.status().to_string()}, {"path", options.path}});
-      return true;
-    }
-    if (!loaded.is_ok()) return loaded.status();
-  }
-  return false;
-}
-
-Status Store::Impl::allow_compaction() {
-  if (options.read_only || checkpoints_verified) return Status::ok();
-  TRY(convert(db->EnableAutoCompaction({families[kCheckpoints]}), "compacting the checkpoints", options.path));
-  checkpoints_verified = true;
-  return Status::ok();
-}
-
-// Drops the damaged checkpoints after kept[good] with the page versions they wrote. The good ones move to a new family:
-// deleting keys would leave the damaged blocks in the tables, where a compaction would trip over them.
-Status Store::Impl::discard_after(std::size_t good) {
-  const std::uint64_t good_id = kept[good].id;
-  const std::uint8_t other = checkpoint_family == 0 ? 1 : 0;
-  const std::string name = checkpoints_family_name(other);
-  for (auto handle = other_families.begin(); handle != other_families.end(); ++handle) {
-    if ((*handle)->GetName() != name) continue;  // left by a repair that was cut short
-    TRY(convert(db->DropColumnFamily(*handle), "repairing the checkpoints", options.path));
-    db->DestroyColumnFamilyHandle(*handle).PermitUncheckedError();
-    other_families.erase(handle);
-    break;
-  }
-  rocksdb::ColumnFamilyHandle* fresh = nullptr;
-  TRY(convert(db->CreateColumnFamily(family_options(options, name), name, &fresh), "repairing the checkpoints",
-              options.path));
-  other_families.push_back(fresh);
-
-  batch.Clear();
-  std::vector<std::uint64_t> ids;
-  std::vector<Kept> whole;
-  for (std::size_t i = 0; i <= good; ++i) {
-    // An older one that is damaged too is no use as a fallback.
-    if (!kept[i].manifest.has_value()) continue;
-    const auto loaded = load_checkpoint(*kept[i].manifest);
-    if (!loaded.is_ok()) {
-      if (loaded.code() != Code::kDataLoss) return loaded.status();
-      continue;
-    }
-    const Manifest& manifest = *kept[i].manifest;
-    for (std::size_t number = 0; number < manifest.blobs.size(); ++number) {
-      const std::string& bytes = loaded->blobs.at(manifest.blobs[number].name);
-      for (std::size_t piece = 0; piece < piece_count(bytes.size()); ++piece) {
-        batch
-            .Put(fresh,
-                 slice(piece_key(kept[i].id, kPieceKind, static_cast<std::uint32_t>(number),
-                                 static_cast<std::uint32_t>(piece))
-                           .view()),
-                 slice(std::string_view(bytes).substr(piece * kPieceBytes, kPieceBytes)))
-            .PermitUncheckedError();
-      }
-    }
-    batch.Put(fresh, slice(piece_key(kept[i].id, kManifestKind, 0, 0).view()), encode_manifest(manifest))
-        .PermitUncheckedError();
-    ids.push_back(kept[i].id);
-    whole.push_back(kept[i]);
-  }
-
-  std::unordered_map<PageId, std::uint64_t, PageIdHash> versions;
-  const std::unique_ptr<rocksdb::Iterator> pages(db->NewIterator({}, families[kMemory]));
-  for (pages->SeekToFirst(); pages->Valid(); pages->Next()) {
-    const std::string_view key = view(pages->key());
-    const auto version = read_big_endian<std::uint64_t>(key, 12);
-    if (version > good_id) {
-      batch.Delete(families[kMemory], pages->key()).PermitUncheckedError();
-    } else {
-      versions[{read_big_endian<std::uint32_t>(key, 0), read_big_endian<std::uint64_t>(key, 4)}] = version;
-    }
-  }
-  TRY(convert(pages->status(), "repairing the checkpoints", options.path));
-
-  const std::uint8_t before = checkpoint_family;
-  checkpoint_family = other;
-  batch.Put(families[kMeta], slice(kMetaCheckpoints), encode_kept(ids)).PermitUncheckedError();
-  if (Status written = write(/*sync=*/true, "repairing the checkpoints"); !written.is_ok()) {
-    checkpoint_family = before;
-    return written;
-  }
-  other_families.back() = std::exchange(families[kCheckpoints], fresh);  // there it is closed if dropping it fails
-  TRY(convert(db->DropColumnFamily(other_families.back()), "repairing the checkpoints", options.path));
-  db->DestroyColumnFamilyHandle(other_families.back()).PermitUncheckedError();
-  other_families.pop_back();
-  page_versions = std::move(versions);
-  if (good + 1 < kept.size()) {
-    log->warning("checkpoint_fallback", "went back to an older checkpoint; the log after it is redone",
-                 {{"checkpoint", good_id}, {"dropped", static_cast<std::uint64_t>(kept.size() - good - 1)}});
-  }
-  const std::lock_guard lock(mutex);
-  kept = std::move(whole);
-  return Status::ok();
-}
-
 std::vector<CheckpointInfo> Store::checkpoints() const {
   const std::lock_guard lock(impl_->mutex);
   std::vector<CheckpointInfo> infos;
@@ -363,13 +214,11 @@ Status Store::read_pages(std::uint64_t id, std::uint32_t space,
     if (index != at) TRY(show());
     if (read_big_endian<std::uint64_t>(key, 12) > id) continue;
     const std::string_view value = view(rows->value());
-    std::uint64_t expected = 0;
-    if (value.size() >= sizeof expected) std::memcpy(&expected, value.data(), sizeof expected);
-    if (value.size() < sizeof expected || page_checksum(key, value.substr(sizeof expected)) != expected) {
+    if (!page_is_whole(key, value)) {
       return data_loss(
           fmt::format("page {} of table {} in {} is damaged; restore the folder from a backup", at, space, path()));
     }
-    newest.assign(value.substr(sizeof expected));
+    newest.assign(value.substr(sizeof(std::uint64_t)));
     index = at;
     found = true;
   }

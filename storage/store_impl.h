@@ -30,6 +30,9 @@ inline std::string_view view(const rocksdb::Slice& bytes) { return {bytes.data()
 // What RocksDB says, as a Status that names the path and what to do.
 Status convert(const rocksdb::Status& status, std::string_view what, std::string_view path);
 
+// The bit of a family in Impl::stand_ins; the stand-in is named as the family, with ".b".
+constexpr std::uint8_t stand_in_bit(Family family) { return family == kCheckpoints ? 1 : family == kMemory ? 2 : 0; }
+
 struct PageId {
   std::uint32_t space = 0;
   std::uint64_t index = 0;
@@ -39,6 +42,13 @@ struct PageIdHash {
   std::size_t operator()(const PageId& id) const {
     return static_cast<std::size_t>((id.index * 31 + id.space) * 0x9E3779B97F4A7C15ULL);
   }
+};
+
+// A page's version that cannot be read, or is not there: the checkpoints from `version` up to before `until` need it.
+struct DamagedPage {
+  PageId page;
+  std::uint64_t version = 0;
+  std::uint64_t until = 0;
 };
 
 struct Kept {
@@ -75,15 +85,16 @@ struct Store::Impl {
   std::unique_ptr<rocksdb::DB> db;  // nothing when reopening failed: the next write tries again
   std::array<rocksdb::ColumnFamilyHandle*, kFamilies> families{};
   std::vector<rocksdb::ColumnFamilyHandle*> other_families;
-  std::uint8_t checkpoint_family = 0;  // which of the two names of the checkpoints family is in use
+  std::uint8_t stand_ins = 0;  // which families a repair has put another in the place of: stand_in_bit() of each, or-ed
 
   std::unique_ptr<RecordCache> cache;
   rocksdb::WriteBatch batch;
-  bool checkpoints_verified = false;  // until then their family is not compacted
+  bool checkpoints_verified = false;  // until then they and their pages are not compacted
   bool stalled = false;               // the last write failed: recover() before the next
   std::optional<Landed> landed;
   std::deque<SeqRange> doomed;  // garbage of the oldest kept checkpoint, deleted bit by bit with the appends
   std::unordered_map<PageId, std::uint64_t, PageIdHash> page_versions;  // newest version of each page
+  std::vector<DamagedPage> damaged_pages;                               // as found at the opening; a repair leaves none
 
   KeyBlock key_block;         // keys of the newest block of events
   std::uint64_t thin_at = 0;  // the block of the key index that was looked at last
@@ -102,11 +113,12 @@ struct Store::Impl {
 
   ~Impl();
 
-  // store_open.cc
+  // store_database.cc
   Status open_database();
   void close_database();
+
+  // store_open.cc
   Status load();
-  Status load_page_versions();
   Status migrate();
 
   // store.cc
@@ -142,10 +154,17 @@ struct Store::Impl {
   std::string encode_kept(const std::vector<std::uint64_t>& ids) const;
   Result<Checkpoint> load_checkpoint(const Manifest& manifest, std::string_view only = {}) const;
   Status retire_oldest();
-  Status discard_after(std::size_t good);
+
+  // store_repair.cc
+  Status take_stand_ins();
+  Status load_page_versions();
+  Result<Checkpoint> load_whole(const Kept& entry) const;
   Status allow_compaction();  // of the checkpoints, which are whole
   Result<bool> damaged_before(std::size_t good) const;
-  std::string checkpoints_family_name(std::uint8_t which) const { return which == 0 ? "checkpoints" : "checkpoints.b"; }
+  Status discard_after(std::size_t good);
+  Result<rocksdb::ColumnFamilyHandle*> create_stand_in(Family family);
+  Status put_in_place(Family family, rocksdb::ColumnFamilyHandle* fresh);
+  Status copy_pages(rocksdb::ColumnFamilyHandle* to, std::span<const std::uint64_t> ids);
 };
 
 rocksdb::ColumnFamilyOptions family_options(const StoreOptions& options, std::string_view name);

@@ -74,7 +74,7 @@ inline KeyListKey key_list_key(std::uint64_t block, std::uint16_t bucket) {
 inline constexpr std::string_view kMetaFormat = "format";            // u32
 inline constexpr std::string_view kMetaIdentity = "identity";        // u64 fingerprint | text spec | text notes
 inline constexpr std::string_view kMetaTail = "tail";                // u64 last seq | u64 next order index
-inline constexpr std::string_view kMetaCheckpoints = "checkpoints";  // u64 last id | u64[] kept ids | u8 family
+inline constexpr std::string_view kMetaCheckpoints = "checkpoints";  // u64 last id | u64[] kept ids | u8 stand-ins
 inline constexpr std::string_view kMetaErasure = "erasure/";         // u64 last id; with a u64 id after it: an erasure
 
 inline std::string erasure_key(std::uint64_t id) {

@@ -80,7 +80,7 @@ Status Store::rollback(std::uint64_t id) {
     return data_loss(fmt::format("checkpoint {} in {} is damaged; name an older one", id, path()));
   }
   // All of it is read first: a state that cannot be loaded is no place to go back to.
-  const Checkpoint checkpoint = TRY(self.load_checkpoint(*target->manifest));
+  const Checkpoint checkpoint = TRY(self.load_whole(*target));
   const auto blob = checkpoint.blobs.find(kLedgerBlob);
   if (blob == checkpoint.blobs.end()) {
     return failed_precondition(fmt::format(

@@ -148,7 +148,7 @@ void add_copying(CLI::App& state, std::function<int()>& chosen) {
 }
 
 void add_erase(CLI::App& state, std::function<int()>& chosen) {
-  auto* command = state.add_subcommand("erase", "forget every stored event of a key (of a stopped daemon)");
+  auto* command = state.add_subcommand("erase", "forget every stored event of a key");
   auto arguments = std::make_shared<EraseArguments>();
   add_config(*command, arguments->config, false);
   command->add_option("--path", arguments->path, "folder of the store (default: memory.path of --config)");

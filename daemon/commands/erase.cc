@@ -5,23 +5,31 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
 #include "core/hash.h"
 #include "core/json_writer.h"
 #include "daemon/commands/commands.h"
+#include "daemon/commands/state_access.h"
 #include "daemon/commands/stopped_state.h"
 #include "daemon/config/config_loader.h"
+#include "daemon/control/state_operations.h"
 
 namespace freshet {
 namespace {
 
 constexpr std::size_t kKeysMax = 1'000'000;
 
+std::uint64_t number(const JsonObject& object, std::string_view name) {
+  return std::strtoull(member(object, name).c_str(), nullptr, 10);
+}
+
 struct Erased {
   std::string path;
   ErasureReport report;
+  std::uint64_t events = 0;    // as many as report.seqs has, where it is known
   bool recorded_only = false;  // without a configuration nothing can be redone: the next start does it
   bool retrained = false;
   std::uint64_t retrained_events = 0;
@@ -80,6 +88,46 @@ Result<std::uint64_t> retrain(const Config& config, const std::string& path) {
   return events;
 }
 
+// What the daemon said, by parts: adds one answer to `erased`.
+Status add_answer(const std::string& answer, Erased& erased) {
+  const JsonObject told = TRY(parse_json_object(answer).with_context("the daemon's answer"));
+  ErasureReport& report = erased.report;
+  report.keys += number(told, "keys");
+  erased.events += number(told, "events");
+  report.memory_events += number(told, "memory_events");
+  report.held_out_events += number(told, "held_out_events");
+  const JsonObject learnt_by = TRY(parse_json_object(member(told, "learnt_by")).with_context("the daemon's answer"));
+  for (const auto& [id, text] : learnt_by) {
+    const JsonObject info = TRY(parse_json_object(text).with_context("the daemon's answer"));
+    CheckpointInfo& checkpoint = report.learnt_by.emplace_back();
+    checkpoint.id = std::strtoull(id.c_str(), nullptr, 10);
+    checkpoint.seq = number(info, "seq");
+    checkpoint.round = number(info, "round");
+    checkpoint.model_version = number(info, "model_version");
+  }
+  std::sort(report.learnt_by.begin(), report.learnt_by.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
+  return Status::ok();
+}
+
+// By the daemon that has the store open; `refused` says so.
+Result<Erased> erase_there(const std::string& path, const Status& refused, std::span<const std::uint64_t> keys,
+                           bool retrain) {
+  const ControlClient daemon = TRY(daemon_that_holds(path, refused));
+  if (retrain) {
+    return failed_precondition(
+        "a daemon runs on this store, and --retrain puts another in its place: stop the daemon first and start it "
+        "again afterwards; without --retrain it erases the keys while it runs");
+  }
+  Erased erased;
+  erased.path = path;
+  for (std::size_t begin = 0; begin < keys.size(); begin += kErasedKeysMax) {
+    const auto part = keys.subspan(begin, std::min(kErasedKeysMax, keys.size() - begin));
+    const std::string answer = TRY(daemon.run("erase", {{"key_hashes", key_hashes_text(part)}}, nullptr));
+    TRY(add_answer(answer, erased));
+  }
+  return erased;
+}
+
 Result<Erased> erase(const EraseArguments& arguments) {
   const auto keys = TRY(read_keys(arguments));
   Erased erased;
@@ -88,8 +136,9 @@ Result<Erased> erase(const EraseArguments& arguments) {
     if (arguments.retrain) return invalid_argument("--retrain needs the configuration: --config FILE");
     NullLog log;
     LocalMetrics metrics;
-    const auto store = TRY(open_stopped_store(erased.path, nullptr, false, log, metrics));
-    TRY(store->request_erasures(keys));
+    const auto store = open_stopped_store(erased.path, nullptr, false, log, metrics);
+    if (!store.is_ok()) return erase_there(erased.path, store.status(), keys, false);
+    TRY((*store)->request_erasures(keys));
     erased.report.keys = keys.size();
     erased.recorded_only = true;
     return erased;
@@ -97,15 +146,13 @@ Result<Erased> erase(const EraseArguments& arguments) {
   const Config config =
       TRY(load_config({arguments.config.file, std::nullopt, arguments.config.sets, process_environment()}));
   {
-    auto state = TRY(StoppedState::open(config, erased.path, false, nullptr));
-    TRY(state->run().with_context("redoing the log"));
-    erased.report = TRY(state->pipeline().erase_now(keys));
-    if (!erased.report.durable && erased.report.through_id != 0 && !erased.report.seqs.empty()) {
-      return resource_exhausted(
-          "the erasure is recorded, but its checkpoint could not be written; make room and start "
-          "the daemon, or ask again");
-    }
-    TRY(state->store().purge(erased.report.seqs));
+    auto state = StoppedState::open(config, erased.path, false, nullptr);
+    if (!state.is_ok()) return erase_there(erased.path, state.status(), keys, arguments.retrain);
+    TRY((*state)->run().with_context("redoing the log"));
+    erased.report = TRY((*state)->pipeline().erase_now(keys));
+    TRY(check_durable(erased.report));
+    erased.events = erased.report.seqs.size();
+    TRY((*state)->store().purge(erased.report.seqs));
   }
   if (arguments.retrain) {
     erased.retrained_events = TRY(retrain(config, erased.path).with_context("retraining"));
@@ -124,7 +171,7 @@ void print_for_people(const Erased& erased) {
     return;
   }
   fmt::print("{}: erased {} event(s) of {} key(s); {} stood in the replay memory, {} in held-out sets\n", erased.path,
-             report.seqs.size(), report.keys, report.memory_events, report.held_out_events);
+             erased.events, report.keys, report.memory_events, report.held_out_events);
   for (const CheckpointInfo& info : report.learnt_by) {
     fmt::print("  checkpoint {} (up to event {}, model version {}) had seen them; it is gone\n", info.id, info.seq,
                info.model_version);
@@ -145,7 +192,7 @@ std::string to_json(const Erased& erased) {
   json.field("path", erased.path);
   json.field("keys", erased.report.keys);
   json.field("recorded_only", erased.recorded_only);
-  json.field("events", static_cast<std::uint64_t>(erased.report.seqs.size()));
+  json.field("events", erased.events);
   json.field("memory_events", erased.report.memory_events);
   json.field("held_out_events", erased.report.held_out_events);
   json.key("checkpoints_that_had_learnt");

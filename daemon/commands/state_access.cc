@@ -77,6 +77,17 @@ void CommandProgress::finish() {
   if (bar_) bar_->finish(done_);
 }
 
+Result<ControlClient> daemon_that_holds(const std::string& folder, const Status& refused) {
+  if (refused.code() != Code::kFailedPrecondition) return refused;
+  auto daemon = ControlClient::for_folder(folder);
+  if (daemon.code() == Code::kNotFound) return refused;  // nobody to ask: why it cannot be opened
+  if (!daemon.is_ok()) return daemon.status();
+  if (const Status status = daemon->answers(); !status.is_ok()) {
+    return Status(refused.code(), fmt::format("{}; {}", refused.message(), status.message()));
+  }
+  return daemon;
+}
+
 Result<std::string> work_on_state(const std::string& folder, const std::string& operation,
                                   const ControlClient::Arguments& arguments, CommandProgress& progress) {
   NullLog log;
@@ -90,12 +101,9 @@ Result<std::string> work_on_state(const std::string& folder, const std::string& 
   if (store.is_ok()) {
     result = work_here(**store, operation, arguments, progress);
   } else {
-    if (store.code() != Code::kFailedPrecondition) return store.status();
-    const auto daemon = ControlClient::for_folder(folder);
-    if (daemon.code() == Code::kNotFound) return store.status();  // nobody to ask: why it cannot be opened
-    if (!daemon.is_ok()) return daemon.status();
+    const ControlClient daemon = TRY(daemon_that_holds(folder, store.status()));
     result =
-        daemon->run(operation, arguments, [&](std::uint64_t done, std::uint64_t total) { progress.show(done, total); });
+        daemon.run(operation, arguments, [&](std::uint64_t done, std::uint64_t total) { progress.show(done, total); });
   }
   progress.finish();
   return result;

@@ -20,7 +20,8 @@ namespace {
 constexpr std::chrono::milliseconds kAskEvery{50};
 constexpr std::size_t kAnswerBytesMax = std::size_t{4} << 20;
 constexpr int kSecondsMax = 30;  // for one request and its answer
-constexpr int kLostMax = 3;      // answers in a row that may fail while an operation runs
+constexpr int kUnauthorised = 401;
+constexpr int kLostMax = 3;  // answers in a row that may fail while an operation runs
 
 class Socket {
  public:
@@ -54,6 +55,12 @@ int connect_to(const ControlAddress& address) {
     ::close(descriptor);
   }
   return -1;
+}
+
+Status wrong_token() {
+  return failed_precondition(
+      "the daemon does not take the token of control.json: another daemon listens there, or the file is of an earlier "
+      "run");
 }
 
 Status told(const JsonObject& report) {
@@ -110,6 +117,11 @@ Result<ControlClient::Answer> ControlClient::request(std::string_view method, st
   return answer;
 }
 
+Status ControlClient::answers() const {
+  const Answer answer = TRY(request("GET", "/admin/v1/operations/current", ""));
+  return answer.status == kUnauthorised ? wrong_token() : Status::ok();
+}
+
 Result<std::string> ControlClient::run(std::string_view operation, const Arguments& arguments,
                                        const OnProgress& on_progress) const {
   JsonWriter json(0);
@@ -118,11 +130,7 @@ Result<std::string> ControlClient::run(std::string_view operation, const Argumen
   json.end_object();
   const Answer started = TRY(request("POST", fmt::format("/admin/v1/operations/{}", operation), json.take()));
   const JsonObject begun = TRY(parse_json_object(started.body).with_context("the daemon's answer"));
-  if (started.status == 401) {
-    return failed_precondition(
-        "the daemon does not take the token of control.json: another daemon listens there, or the file is of an "
-        "earlier run");
-  }
+  if (started.status == kUnauthorised) return wrong_token();
   if (started.status >= 300) return told(begun);
   const std::string id = member(begun, "id");
   int failures = 0;

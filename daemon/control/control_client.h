@@ -25,6 +25,9 @@ class ControlClient {
   // Of the daemon on this folder; kNotFound when there is no control file.
   static Result<ControlClient> for_folder(const std::string& folder);
 
+  // Whether the daemon is there and takes this folder's token.
+  Status answers() const;
+
   // Starts the operation and asks for its state until it has ended: the `result` of its report, a JSON object.
   Result<std::string> run(std::string_view operation, const Arguments& arguments, const OnProgress& on_progress) const;
 

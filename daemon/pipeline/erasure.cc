@@ -12,6 +12,14 @@
 
 namespace freshet {
 
+// An erasure that met no event needs no checkpoint: nothing of the key can come back.
+Status check_durable(const ErasureReport& report) {
+  if (report.durable || report.through_id == 0 || report.seqs.empty()) return Status::ok();
+  return resource_exhausted(
+      "the erasure is recorded, but its checkpoint could not be written; make room, then start the daemon where it "
+      "does not run, or ask again");
+}
+
 std::string to_json(const ErasureReport& report) {
   JsonWriter json;
   json.begin_object();
@@ -21,17 +29,17 @@ std::string to_json(const ErasureReport& report) {
   json.field("held_out_events", report.held_out_events);
   json.field("waiting_rows", report.waiting_rows);
   json.field("durable", report.durable);
-  json.key("checkpoints_that_had_learnt");
-  json.begin_array();
+  json.key("learnt_by");
+  json.begin_object();
   for (const CheckpointInfo& info : report.learnt_by) {
+    json.key(std::to_string(info.id));
     json.begin_object();
-    json.field("id", info.id);
     json.field("seq", info.seq);
     json.field("round", info.round);
     json.field("model_version", info.model_version);
     json.end_object();
   }
-  json.end_array();
+  json.end_object();
   json.end_object();
   return json.take();
 }

@@ -31,6 +31,11 @@ struct ErasureReport {
   bool durable = false;                   // the checkpoint without them is written
 };
 
+// kResourceExhausted when the checkpoint without the events could not be written.
+Status check_durable(const ErasureReport& report);
+
+// {"keys", "events", "memory_events", "held_out_events", "waiting_rows", "durable", "learnt_by": {ID: {"seq", "round",
+// "model_version"}}}.
 std::string to_json(const ErasureReport& report);
 
 class ErasureMailbox {

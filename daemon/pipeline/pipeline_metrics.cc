@@ -19,7 +19,6 @@ PipelineMetrics::PipelineMetrics(MetricsRegistry& registry)
       steps_skipped(registry.counter("freshet_training_steps_skipped_total",
                                      "Steps left out because loss or gradient was not finite.")),
       swaps(registry.counter("freshet_model_swaps_total", "Models that went live.")),
-      checkpoints(registry.counter("freshet_checkpoints_total", "Checkpoints written durably.")),
       store_waits(registry.counter("freshet_store_waits_total", "Times that ingest waited for room in the store.")),
       erasures(registry.counter("freshet_erasures_total", "Keys whose events were erased, durably.")),
       events_erased(registry.counter("freshet_events_erased_total", "Stored events that were erased with their key.")),

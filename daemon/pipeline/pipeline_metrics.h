@@ -25,7 +25,6 @@ class PipelineMetrics {
   Counter& samples_replayed;
   Counter& steps_skipped;
   Counter& swaps;
-  Counter& checkpoints;
   Counter& store_waits;
   Counter& erasures;
   Counter& events_erased;

@@ -279,7 +279,6 @@ Status Pipeline::checkpoint() {
   erasures_saved();
   parts_.source.committed(parts_.store.synced_positions());
   last_checkpoint_seq_ = counters.next_seq;
-  metrics_.checkpoints.increment();
   metrics_.checkpoint_seconds.observe(static_cast<double>(last_checkpoint_ns_ - begin) * 1e-9);
   return Status::ok();
 }

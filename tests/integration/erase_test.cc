@@ -5,6 +5,7 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <sstream>
 
 #include "core/hash.h"
@@ -115,6 +116,78 @@ TEST_F(Forgetting, ATombstoneACommandAndARetrainedModel) {
   EXPECT_EQ(last[0].last_offset, 13'000);
   EXPECT_EQ(last[0].learnt, 13'000);
   EXPECT_EQ(last[0].skipped, 1);
+  EXPECT_EQ(last[0].missing, 0);
+}
+
+// Beside a running daemon, by its control channel: nobody waits for a restart to be forgotten.
+TEST_F(Forgetting, BesideARunningDaemonWhilePredictionsGoOn) {
+  ASSERT_NO_FATAL_FAILURE(create_topic(1));
+  const auto lines = flights(12'000);
+  ASSERT_NO_FATAL_FAILURE(produce_keyed(lines.first(8'000)));
+  auto all_sets = sets();
+  all_sets.emplace_back("evaluation.held_out.gating_share=0.2");
+  std::set<std::string> keys;  // so many that some are of the replay memory and some are held out
+  for (std::size_t i = 0; i < 200; ++i) keys.insert(YAML::Load(lines[i])["tailnum"].as<std::string>());
+  std::string stays;
+  for (std::size_t i = 200; i < lines.size() && stays.empty(); ++i) {
+    const auto key = YAML::Load(lines[i])["tailnum"].as<std::string>();
+    if (!keys.contains(key)) stays = key;
+  }
+  const std::string file = write("keys.txt", std::vector<std::string>(keys.begin(), keys.end()));
+  const auto words =
+      with_sets({"state", "erase", "--config", example_config(), "--keys-file", file, "--json"}, all_sets);
+  {
+    Daemon daemon(example_config(), all_sets);
+    ASSERT_TRUE(daemon.wait_for_events(8'000)) << daemon.log();
+    const Finished refused = run_freshet(
+        with_sets({"state", "erase", "--config", example_config(), "--key", kFirstPlane, "--retrain"}, all_sets));
+    EXPECT_EQ(refused.exit_code, 1);
+    EXPECT_NE(refused.errors.find("stop the daemon first"), std::string::npos) << refused.errors;
+    for (const std::string& key : keys) ASSERT_TRUE(on_disk(key)) << key;
+
+    std::vector<std::string> command = words;
+    command.insert(command.begin(), freshet_binary());
+    ChildProcess erase(command);
+    int predictions = 0;
+    while (!erase.ended()) {
+      HttpClient client(daemon.port());
+      const auto reply = client.post("/v2/models/flights/infer", infer_request(lines.front()));
+      ASSERT_TRUE(reply.has_value());
+      ASSERT_EQ(reply->status, 200);
+      ++predictions;
+    }
+    ASSERT_EQ(erase.wait(kPatience).value_or(-1), 0) << erase.errors() << daemon.log();
+    EXPECT_GT(predictions, 0);
+    const YAML::Node told = YAML::Load(erase.output());
+    EXPECT_EQ(told["keys"].as<std::size_t>(), keys.size());
+    EXPECT_FALSE(told["recorded_only"].as<bool>());
+    EXPECT_FALSE(told["retrained"].as<bool>());
+    EXPECT_GE(told["events"].as<std::size_t>(), 200U);
+    EXPECT_GE(told["memory_events"].as<int>(), 1);
+    EXPECT_GE(told["held_out_events"].as<int>(), 1);
+    EXPECT_EQ(daemon.metric("freshet_events_erased_total"), told["events"].as<double>());
+    for (const std::string& key : keys) EXPECT_FALSE(on_disk(key)) << key;
+    EXPECT_TRUE(on_disk(stays));
+
+    ASSERT_NO_FATAL_FAILURE(produce_keyed(lines.subspan(8'000)));
+    ASSERT_TRUE(daemon.wait_for_events(12'000)) << daemon.log();
+    ASSERT_EQ(daemon.end(SIGKILL), 128 + SIGKILL);
+  }
+  const Finished killed = run_freshet({"state", "replay", "--path", path("state"), "--quiet"});
+  EXPECT_EQ(killed.exit_code, 0) << killed.output << killed.errors;
+  {
+    Daemon daemon(example_config(), all_sets);
+    ASSERT_TRUE(daemon.wait_for_log("redo_done")) << daemon.log();
+    ASSERT_EQ(daemon.end(SIGTERM), 0) << daemon.log();
+    const std::string at_end = between(daemon.log(), "state_hash  ", "\n").substr(0, 16);
+    ASSERT_EQ(at_end.size(), 16U) << daemon.log();
+    const Finished replayed = run_freshet({"state", "replay", "--path", path("state"), "--quiet"});
+    EXPECT_EQ(replayed.exit_code, 0) << replayed.output << replayed.errors;
+    EXPECT_NE(replayed.output.find("end of the log: " + at_end), std::string::npos) << replayed.output << daemon.log();
+  }
+  const auto last = inspect(path("state"));
+  ASSERT_EQ(last.size(), 1U);
+  EXPECT_EQ(last[0].learnt, 12'000);
   EXPECT_EQ(last[0].missing, 0);
 }
 

@@ -143,7 +143,8 @@ TEST(StoreDamage, FlippedByteInAnEventIsNamedWithItsFileAndTheWayOut) {
   ASSERT_OK(open_into(opened, options_for(folder.store())));
   const std::vector<std::uint64_t> seqs = {7};
   const Status read = opened.store->read(seqs, [](std::size_t, std::string_view) {});
-  const Status scanned = opened.store->scan(0, UINT64_MAX, [](std::uint64_t, std::string_view) { return Status::ok(); });
+  const Status scanned =
+      opened.store->scan(0, UINT64_MAX, [](std::uint64_t, std::string_view) { return Status::ok(); });
   for (const Status& status : {read, scanned}) {
     EXPECT_EQ(status.code(), Code::kDataLoss) << status.to_string();
     for (const char* words : {"family events", ".sst", "backup", "move it away"}) {
@@ -190,6 +191,122 @@ TEST(StoreDamage, OlderCheckpointThatIsDamagedIsDroppedBeforeACompactionMeetsIt)
   Opened opened;
   ASSERT_OK(open_into(opened, options_for(folder.store())));
   EXPECT_EQ((*opened.store->latest_checkpoint())->info.id, 3U);
+}
+
+// A page of table 5 is named by its letter and the checkpoint that writes it.
+std::string page_text(char letter, int checkpoint) {
+  return std::string(9'000, letter) + "-page-" + letter + std::to_string(checkpoint);
+}
+
+Status save_pages(Store& store, const std::string& weights, const std::string& letters, int checkpoint) {
+  std::vector<std::string> texts;
+  for (const char letter : letters) texts.push_back(page_text(letter, checkpoint));
+  std::vector<CheckpointPage> pages;
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    pages.push_back({5, static_cast<std::uint64_t>(letters[i] - 'a'), texts[i]});
+  }
+  const CheckpointBlob blob{"weights", weights};
+  CheckpointWrite write;
+  write.seq = store.last_seq();
+  write.order_index = store.next_order_index();
+  write.blobs = {&blob, 1};
+  write.pages = pages;
+  return store.checkpoint(write).status();
+}
+
+std::string pages_seen(const Store& store, std::uint64_t id) {
+  std::string names;
+  const Status status = store.read_pages(id, 5, [&](std::uint64_t, std::string_view bytes) {
+    names += bytes.substr(bytes.size() - 2);
+    names += ' ';
+    return Status::ok();
+  });
+  return status.is_ok() ? names : status.to_string();
+}
+
+class DamagedPages : public ::testing::Test {
+ protected:
+  // Three checkpoints, of which two stay: the first writes pages a to d, the second b and c, the third c and d.
+  void SetUp() override {
+    Opened opened;
+    ASSERT_OK(open_into(opened, options_for(folder.store())));
+    int checkpoint = 0;
+    for (const char* letters : {"abcd", "bc", "cd"}) {
+      ASSERT_NO_FATAL_FAILURE(append_tens(*opened.store, 1));
+      ASSERT_OK(save_pages(*opened.store, "weights", letters, ++checkpoint));
+    }
+    ASSERT_OK(opened.store->flush());
+  }
+  void expect_no_damaged_block(const std::string& text) {
+    std::string flipped = text;
+    flipped[0] = static_cast<char>(flipped[0] ^ 1);
+    EXPECT_EQ(damage(folder.store(), flipped), 0) << "the damaged block is still in a table";
+  }
+  Folder folder;
+};
+
+TEST_F(DamagedPages, OfTheNewestCheckpointCostItAlone) {
+  ASSERT_EQ(damage(folder.store(), "-page-d3"), 1);
+  {
+    Opened opened;
+    ASSERT_OK(open_into(opened, options_for(folder.store())));
+    const auto latest = opened.store->latest_checkpoint();
+    ASSERT_OK(latest.status());
+    ASSERT_TRUE(latest->has_value());
+    EXPECT_EQ((*latest)->info.id, 2U);
+    EXPECT_EQ(counter(opened, "freshet_checkpoint_fallbacks_total"), 1);
+    EXPECT_TRUE(opened.log.contains("checkpoint_damaged"));
+    EXPECT_TRUE(opened.log.contains("checkpoint_fallback"));
+    EXPECT_EQ(pages_seen(*opened.store, 2), "a1 b2 c2 d1 ");
+    ASSERT_OK(save_pages(*opened.store, "weights", "a", 4));
+    ASSERT_OK(opened.store->compact(nullptr).status());
+    EXPECT_EQ(pages_seen(*opened.store, 4), "a4 b2 c2 d1 ");
+  }
+  expect_no_damaged_block("-page-d3");
+  // And again: what stands in is damaged in its turn.
+  ASSERT_EQ(damage(folder.store(), "-page-a4"), 1);
+  for (int life = 0; life < 2; ++life) {
+    Opened opened;
+    ASSERT_OK(open_into(opened, options_for(folder.store())));
+    const auto latest = opened.store->latest_checkpoint();
+    ASSERT_OK(latest.status());
+    EXPECT_EQ((*latest)->info.id, 2U);
+    EXPECT_EQ(counter(opened, "freshet_checkpoint_fallbacks_total"), life == 0 ? 1 : 0);
+    EXPECT_EQ(pages_seen(*opened.store, 2), "a1 b2 c2 d1 ");
+    Opened reading;
+    StoreOptions read_only = options_for(folder.store());
+    read_only.read_only = true;
+    ASSERT_OK(open_into(reading, read_only));
+    EXPECT_EQ(pages_seen(*reading.store, 2), "a1 b2 c2 d1 ");
+  }
+}
+
+TEST_F(DamagedPages, OfAnOlderCheckpointAreDroppedWithItWhileTheNewestIsWhole) {
+  ASSERT_EQ(damage(folder.store(), "-page-c2"), 1);
+  {
+    Opened opened;
+    ASSERT_OK(open_into(opened, options_for(folder.store())));
+    const auto latest = opened.store->latest_checkpoint();
+    ASSERT_OK(latest.status());
+    EXPECT_EQ((*latest)->info.id, 3U);
+    EXPECT_EQ(counter(opened, "freshet_checkpoint_fallbacks_total"), 0);
+    ASSERT_EQ(opened.store->checkpoints().size(), 1U);
+    EXPECT_EQ(pages_seen(*opened.store, 3), "a1 b2 c3 d3 ");
+    ASSERT_OK(opened.store->compact(nullptr).status());
+  }
+  expect_no_damaged_block("-page-c2");
+}
+
+TEST_F(DamagedPages, ThatAllCheckpointsShareAreSaidWithTheWayOut) {
+  ASSERT_EQ(damage(folder.store(), "-page-a1"), 1);
+  Opened opened;
+  ASSERT_OK(open_into(opened, options_for(folder.store())));
+  const auto latest = opened.store->latest_checkpoint();
+  EXPECT_EQ(latest.code(), Code::kDataLoss);
+  for (const char* words : {"no checkpoint", "checkpoint 3: page 0 of table 5", "checkpoint 2: page 0", "backup"}) {
+    EXPECT_NE(latest.status().message().find(words), std::string::npos) << latest.status().message();
+  }
+  EXPECT_EQ(opened.store->checkpoints().size(), 2U) << "nothing is thrown away";
 }
 
 // A disk that the kernel has made read-only after an error: what is open stays open, and takes nothing.
