@@ -244,6 +244,7 @@ void KafkaPoller::pause(bool paused) {
 
 void KafkaPoller::fail(Status status) {
   log_.error("stream_failed", status.message());
+  if (!batch_->events.empty()) hand_over(true);
   const std::lock_guard lock(mutex_);
   if (failure_.is_ok()) failure_ = std::move(status);
 }

@@ -33,9 +33,11 @@ Result<SourceState> KafkaSource::next(EventBatch& batch, std::size_t events_max,
   if (poller_->stopped()) return SourceState::kEnd;
   if (!taken_->batch) taken_->batch = poller_->pop(wait);
   if (!taken_->batch) {
-    // Only when the queue is empty: what came before a failure is handed out first.
-    TRY(poller_->failure());
-    return SourceState::kIdle;
+    Status failure = poller_->failure();
+    if (failure.is_ok()) return SourceState::kIdle;
+    // What came before the failure is handed out first: it was in the queue before the failure was told.
+    taken_->batch = poller_->pop(std::chrono::milliseconds(0));
+    if (!taken_->batch) return failure;
   }
   if (taken_->batch->take(batch, events_max)) poller_->recycle(std::move(taken_->batch));
   return SourceState::kEvents;
