@@ -98,7 +98,7 @@ void KafkaPoller::meet_topic(const rd_kafka_topic_partition_list_t& assigned) {
 
 // From now on `next_offset` is what the partition is to give; the store hears of it before any record that follows.
 void KafkaPoller::note_reset(std::int32_t partition, std::int64_t next_offset) {
-  if (batch_->events.size() > 0 || !batch_->events.skipped.empty()) hand_over(true);
+  if (!batch_->events.empty()) hand_over(true);
   batch_->reset({partition, next_offset});
   const std::lock_guard lock(mutex_);
   next_offsets_[partition] = next_offset;
@@ -168,7 +168,8 @@ void KafkaPoller::handle_lost_offset(std::int32_t partition) {
         "topic '{}' partition {}: offset {} is to be read next, but the broker holds offsets {} to {}. {}. Set "
         "stream.on_lost_offsets to earliest or latest to go on all the same",
         options_.topic, partition, wanted, low, high,
-        anew ? "The topic was made anew, or the store belongs to another one" : "Records were deleted before they were read")));
+        anew ? "The topic was made anew, or the store belongs to another one"
+             : "Records were deleted before they were read")));
     return;
   }
   const std::int64_t next = options_.on_lost_offsets == LostOffsets::kEarliest ? low : high;

@@ -20,8 +20,9 @@ configure() {
     release | dev | asan | tsan | lint) ;;
     *) fail "no preset '$preset': release, dev, asan, tsan" ;;
   esac
-  # ninja itself configures again when a CMake file changes, but does not know of the presets.
-  [[ $# -eq 0 && build/$preset/build.ninja -nt CMakePresets.json ]] && return 0
+  # ninja itself configures again when a CMake file or the list of sources changes, but does not know of the presets; and
+  # lint has no ninja run.
+  [[ $# -eq 0 && $preset != lint && build/$preset/build.ninja -nt CMakePresets.json ]] && return 0
   mkdir -p "build/log"
   step "configure ($preset)" configure_quietly "$preset" "$@"
 }

@@ -70,7 +70,7 @@ class NumberedSource final : public EventSource {
 
 struct FaultLife {
   std::uint64_t batch_seed = 1;
-  std::size_t batch_size = 0;           // 0: of changing sizes
+  std::size_t batch_size = 0;                                          // 0: of changing sizes
   std::int64_t stop_after = std::numeric_limits<std::int64_t>::max();  // events
   rocksdb::Env* env = nullptr;
   const Clock* clock = nullptr;  // null: the system's

@@ -28,7 +28,8 @@ class Fault : public KafkaIntegrationTest {
   // Learning has ended with these words, and the daemon still answers.
   static void expect_serving_without_learning(Daemon& daemon, std::initializer_list<const char*> words) {
     ASSERT_TRUE(daemon.wait_for_log("serving_without_learning")) << daemon.log();
-    for (const char* text : words) EXPECT_NE(daemon.log().find(text), std::string::npos) << text << '\n' << daemon.log();
+    for (const char* text : words)
+      EXPECT_NE(daemon.log().find(text), std::string::npos) << text << '\n' << daemon.log();
     EXPECT_NE(daemon.get("/status").find("learning has stopped: "), std::string::npos) << daemon.get("/status");
     EXPECT_EQ(daemon.metric("freshet_learning_stopped"), 1);
     HttpClient client(daemon.port());
@@ -65,10 +66,13 @@ TEST_F(Fault, DamagedEventLogEndsLearningAndTheLastGoodModelIsServed) {
     auto store = Store::open(options, std::nullopt, log, metrics);
     ASSERT_TRUE(store.is_ok()) << store.status().to_string();
     ASSERT_TRUE((*store)->flush().is_ok());
-    ASSERT_TRUE((*store)->scan(3000, 3000, [&](std::uint64_t, std::string_view bytes) {
-      record = std::string(bytes);
-      return Status::ok();
-    }).is_ok());
+    ASSERT_TRUE((*store)
+                    ->scan(3000, 3000,
+                           [&](std::uint64_t, std::string_view bytes) {
+                             record = std::string(bytes);
+                             return Status::ok();
+                           })
+                    .is_ok());
   }
   int places = 0;
   for (const auto& file : std::filesystem::directory_iterator(path("state"))) {
@@ -133,15 +137,16 @@ TEST_F(Fault, TopicMadeAnewWithFewerEventsIsLearntFromItsBeginningWhenToldTo) {
 }
 
 TEST_F(Fault, ReadOnlyVolumeIsRefusedInPlainWordsAndCanBeInspected) {
-  const std::string mount = "mount --bind '" + path("") + "' '" + path("") + "' && mount -o remount,bind,ro '" + path("") + "'";
+  const std::string mount =
+      "mount --bind '" + path("") + "' '" + path("") + "' && mount -o remount,bind,ro '" + path("") + "'";
   ChildProcess trial({"unshare", "--mount", "/bin/sh", "-c", mount});
   if (trial.wait(kPatience) != 0) {
     GTEST_SKIP() << "a read-only mount of its own needs the right to mount (root): " << trial.errors();
   }
   ASSERT_NO_FATAL_FAILURE(learn(flights(2000), daemon_sets()));
   const auto on_read_only = [&](std::vector<std::string> words) {
-    const std::vector<std::string> wrapper = {"unshare", "--mount", "/bin/sh", "-c", mount + " && exec \"$@\"", "sh",
-                                              freshet_binary()};
+    const std::vector<std::string> wrapper = {"unshare", "--mount",       "/bin/sh", "-c", mount + " && exec \"$@\"",
+                                              "sh",      freshet_binary()};
     words.insert(words.begin(), wrapper.begin(), wrapper.end());
     ChildProcess process(words);
     const auto exit_code = process.wait(kPatience);

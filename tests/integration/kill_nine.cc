@@ -33,7 +33,7 @@ std::vector<std::string> KillNineTest::sets_for(const KillPlan& plan, const std:
   sets.push_back("stream.group=" + store + "-" + topic);
   sets.push_back("stream.properties.group.instance.id=" + store);
   sets.emplace_back("checkpoint.every=100ms");
-  sets.emplace_back("memory.keep_events=all");  // so that all of it can be replayed
+  sets.emplace_back("memory.keep_events=all");    // so that all of it can be replayed
   sets.emplace_back("memory.write_buffer=1MiB");  // tables are written and merged all the time
   if (plan.counted_rounds) {
     sets.emplace_back("learning.round.every=none");

@@ -213,8 +213,8 @@ Status KafkaBroker::wait_for_partitions(const std::string& topic, std::int32_t p
 Status KafkaBroker::add_partitions(const std::string& topic, std::int32_t partitions_in_all) {
   const auto admin = TRY(make_admin(brokers_));
   std::array<char, 256> why{};
-  rd_kafka_NewPartitions_t* request = rd_kafka_NewPartitions_new(
-      topic.c_str(), static_cast<std::size_t>(partitions_in_all), why.data(), why.size());
+  rd_kafka_NewPartitions_t* request =
+      rd_kafka_NewPartitions_new(topic.c_str(), static_cast<std::size_t>(partitions_in_all), why.data(), why.size());
   if (request == nullptr) return invalid_argument(why.data());
   const KafkaOwned<rd_kafka_queue_t> queue(rd_kafka_queue_new(admin.get()));
   rd_kafka_CreatePartitions(admin.get(), &request, 1, nullptr, queue.get());
