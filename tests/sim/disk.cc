@@ -87,7 +87,7 @@ class SimFile final : public rocksdb::FSWritableFileOwnerWrapper {
       }
       return FSWritableFileOwnerWrapper::Append(data, options, debug);
     }
-    if (verdict != Verdict::kFrozen && data.size() > 0) {  // a part of it got through
+    if (verdict != Verdict::kFrozen && !data.empty()) {  // a part of it got through
       const std::uint64_t part = state_->below(data.size());
       written_ += part;
       FSWritableFileOwnerWrapper::Append({data.data(), part}, options, debug).PermitUncheckedError();

@@ -41,7 +41,7 @@ TEST(Histories, EndAsThePlainModelSays) {
   std::uint64_t failed = 0;
   for (std::uint64_t i = 0; i < histories && failed == 0; ++i) {
     if (std::getenv("FRESHET_SIM_TRACE") != nullptr)
-      std::fprintf(stderr, "history %llu\n", static_cast<unsigned long long>(seed + i));
+      std::fprintf(stderr, "history %s\n", std::to_string(seed + i).c_str());
     const Outcome outcome = run_history(seed + i, folder + "/store");
     tally.add(outcome.tally);
     if (outcome.wrong.empty() && histories > 1) continue;

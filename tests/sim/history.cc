@@ -152,7 +152,7 @@ class History final : public ToyRun::Observer {
     }
     if (roll < 93) {
       say("stop");
-      const Status status = synced();
+      Status status = synced();
       disk_.drain();
       if (!disk_.frozen()) stopped_ = true;
       return status;

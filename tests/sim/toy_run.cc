@@ -268,7 +268,8 @@ void ToyRun::expire() {
 }
 
 void ToyRun::start_round() {
-  Pending& job = pending_.emplace();
+  pending_ = Pending();
+  Pending& job = *pending_;
   job.round = next_round_ - 1;
   job.fresh = training_;
   memory_->sample(rules_.replay_rows, replay_rng_, job.drawn);
