@@ -4,6 +4,10 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
+#include <future>
+#include <memory>
+#include <thread>
 
 #include "stream/record_identity.h"
 #include "stream/stream_metrics.h"
@@ -13,6 +17,7 @@ namespace {
 
 constexpr int kPollMs = 100;
 constexpr int kFinalCommitMs = 3'000;
+constexpr std::chrono::seconds kDestroyPatience{5};
 constexpr std::size_t kQueueSlack = 4;  // batches that may still come after the partitions were paused
 
 // Freshet keeps the positions and decides what happens to lost ones, so these are not the user's to change.
@@ -48,8 +53,22 @@ KafkaPoller::KafkaPoller(const KafkaSourceOptions& options, const Schema& schema
 
 KafkaPoller::~KafkaPoller() {
   stop();
-  // The consumer was closed by close(), as far as it can be: destroying it must not wait for a broker once more.
-  if (client_) rd_kafka_destroy_flags(client_.release(), RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+  if (!client_) return;
+  // The consumer was closed by close(), as far as it can be: destroying it must not wait for a broker once more. And
+  // not for itself: after its topic was deleted and made anew, librdkafka 2.0.2 may wait for ever for a broker's thread
+  // that still counts a reference of the old topic. Such a client is left behind, mute; its other callbacks come from
+  // polls.
+  rd_kafka_set_log_level(client_.get(), 0);
+  rd_kafka_set_logger(client_.get(), [](const rd_kafka_t*, int, const char*, const char*) {});
+  auto destroyed = std::make_shared<std::promise<void>>();
+  const auto done = destroyed->get_future();
+  std::thread([client = client_.release(), destroyed] {
+    rd_kafka_destroy_flags(client, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    destroyed->set_value();
+  }).detach();
+  if (done.wait_for(kDestroyPatience) != std::future_status::ready) {
+    log_.warning("consumer_left", "the Kafka client does not end; it is left behind");
+  }
 }
 
 Status KafkaPoller::create() {
