@@ -59,7 +59,6 @@ KafkaPoller::~KafkaPoller() {
   // that still counts a reference of the old topic. Such a client is left behind, mute; its other callbacks come from
   // polls.
   rd_kafka_set_log_level(client_.get(), 0);
-  rd_kafka_set_logger(client_.get(), [](const rd_kafka_t*, int, const char*, const char*) {});
   auto destroyed = std::make_shared<std::promise<void>>();
   const auto done = destroyed->get_future();
   std::thread([client = client_.release(), destroyed] {
