@@ -72,7 +72,7 @@ rocksdb::DBOptions database_options(const StoreOptions& options) {
   // One flush and one compaction at a time: ingest and training need the cores.
   db.max_background_jobs = 2;
   db.max_subcompactions = 1;
-  db.max_file_opening_threads = 2;  // started anew for each family that is opened
+  db.max_file_opening_threads = options.file_opening_threads;
   db.bytes_per_sync = std::uint64_t{1} << 20;
   db.wal_bytes_per_sync = std::uint64_t{1} << 20;
   // All families flush together: the log to replay after a crash is never longer than the write buffers.
