@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "storage/late_log_errors.h"
+#include "storage/ordered_logs.h"
 #include "storage/rocksdb_log.h"
 #include "storage/store_impl.h"
 
@@ -172,7 +173,10 @@ void Store::Impl::close_database() {
 Status Store::Impl::open_database() {
   rocksdb::DBOptions db_options = database_options(options);
   db_options.info_log = std::make_shared<RocksDbLog>(*log);
-  if (env == nullptr) env = with_late_log_errors(options.env != nullptr ? options.env : rocksdb::Env::Default());
+  if (ordered_logs == nullptr) {
+    ordered_logs = with_ordered_logs(options.env != nullptr ? options.env : rocksdb::Env::Default());
+  }
+  if (env == nullptr) env = with_late_log_errors(ordered_logs.get());
   db_options.env = env.get();
   std::vector<std::string> names;
   const rocksdb::Status listed = rocksdb::DB::ListColumnFamilies(db_options, options.path, &names);
