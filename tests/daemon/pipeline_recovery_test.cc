@@ -251,9 +251,9 @@ TEST_P(RecoveryOfWeights, ContinuesToTheBitAfterStopsAnywhere) {
 
 INSTANTIATE_TEST_SUITE_P(All, RecoveryOfWeights,
                          ::testing::Values(setting::Weights::kRaw, setting::Weights::kEma, setting::Weights::kAverage),
-                         [](const auto& info) {
+                         [](const auto& weights) {
                            constexpr std::array<const char*, 3> kNames = {"raw", "ema", "average"};
-                           return std::string(kNames.at(static_cast<std::size_t>(info.param)));
+                           return std::string(kNames.at(static_cast<std::size_t>(weights.param)));
                          });
 
 // The state at each checkpoint of a run with stops, whose checkpoints fall elsewhere, is that of an uninterrupted one.

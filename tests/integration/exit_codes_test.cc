@@ -47,8 +47,8 @@ TEST_P(Signals, EndItWith0WhileThereIsNoBroker) {
   EXPECT_EQ(daemon.end(GetParam(), kGrace), 0) << daemon.log();
 }
 
-INSTANTIATE_TEST_SUITE_P(ExitCodes, Signals, ::testing::Values(SIGTERM, SIGINT), [](const auto& info) {
-  return std::string(info.param == SIGTERM ? "SIGTERM" : "SIGINT");
+INSTANTIATE_TEST_SUITE_P(ExitCodes, Signals, ::testing::Values(SIGTERM, SIGINT), [](const auto& signal) {
+  return std::string(signal.param == SIGTERM ? "SIGTERM" : "SIGINT");
 });
 
 TEST_F(Reload, AppliesWhatCanChangeAndKeepsTheRest) {
