@@ -138,17 +138,17 @@ TEST(PowerCut, LeavesNoHoleBetweenTwoLogs) {
     const Folder folder;
     Disk disk(seed);
     StoreOptions options = options_on(disk, folder);
-    options.write_buffer_bytes = 8 << 10;
+    options.write_buffer_bytes = 64 << 10;  // four appends
     Opened opened;
     ASSERT_OK(open_into(opened, options));
     disk.drain();
     disk.plan_crash(CrashKind::kPowerCut, 4 + seed % 24);
     Status status = Status::ok();
     std::uint64_t tried = 0;
-    while (status.is_ok() && tried < 2000) {
+    while (status.is_ok() && tried < 20000) {
       const std::uint64_t seq = opened.store->last_seq() + 1;
-      status = opened.store->append(Batch(seq).events(0, static_cast<std::int64_t>(seq), 20).view());
-      tried = seq + 19;
+      status = opened.store->append(Batch(seq).events(0, static_cast<std::int64_t>(seq), 200).view());
+      tried = seq + 199;
     }
     ASSERT_FALSE(status.is_ok());
     opened.store.reset();
