@@ -116,9 +116,9 @@ TEST_F(StateCommands, RetrainingAndRollbackKilledAnywhereCanBeRunAgain) {
   std::vector<std::string> sets = kSmall;
   sets.insert(sets.end(), keep.begin(), keep.end());
   const auto retrain = [&](const std::string& folder) {
-    return with_sets({"state", "erase", "--config", example_config(), "--path", path(folder), "--key", "N14228",
-                      "--retrain", "--json"},
-                     sets);
+    return with_sets(
+        {"state", "erase", "--config", example_config(), "--path", path(folder), "--key", "17", "--retrain", "--json"},
+        sets);
   };
   const auto rollback = [&](const std::string& folder) {
     return std::vector<std::string>{"state", "rollback", "--path", path(folder), "--to", "2", "--json"};
@@ -133,6 +133,9 @@ TEST_F(StateCommands, RetrainingAndRollbackKilledAnywhereCanBeRunAgain) {
     }
     const Finished whole = run_freshet(command("whole"));
     ASSERT_EQ(whole.exit_code, 0) << whole.errors;
+    EXPECT_TRUE(whole.output.find("\"retrained_events\": 4999") != std::string::npos ||
+                whole.output.find("events_dropped") != std::string::npos)
+        << whole.output;
     int kills = 0;
     for (std::chrono::milliseconds delay{10}; delay < kPatience; delay += delay / 3 + 5ms) {
       std::vector<std::string> words = command("killed");
