@@ -12,7 +12,6 @@
 #include <filesystem>
 #include <utility>
 
-#include "storage/late_log_errors.h"
 #include "storage/rocksdb_log.h"
 #include "storage/store_impl.h"
 
@@ -172,8 +171,11 @@ void Store::Impl::close_database() {
 Status Store::Impl::open_database() {
   rocksdb::DBOptions db_options = database_options(options);
   db_options.info_log = std::make_shared<RocksDbLog>(*log);
-  if (env == nullptr) env = with_late_log_errors(options.env != nullptr ? options.env : rocksdb::Env::Default());
-  db_options.env = env.get();
+  if (files == nullptr) {
+    files = std::make_unique<LateErrors>(options.env != nullptr ? options.env : rocksdb::Env::Default());
+  }
+  files->forget();
+  db_options.env = files->env();
   std::vector<std::string> names;
   const rocksdb::Status listed = rocksdb::DB::ListColumnFamilies(db_options, options.path, &names);
   const bool fresh = !listed.ok();

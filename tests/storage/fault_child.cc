@@ -29,7 +29,7 @@ class Life {
       : folder_(path),
         plan_(plan),
         disk_(std::make_shared<FaultyDisk>(plan)),
-        env_(rocksdb::NewCompositeEnv(disk_)),
+        env_(std::make_unique<FaultyEnv>(disk_)),
         rng_(plan.seed) {
     options_ = options_for(path + "/store");
     options_.write_buffer_bytes = 64 << 10;

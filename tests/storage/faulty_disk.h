@@ -4,8 +4,11 @@
 // Threads: any.  Owns: nothing on the disk.  Failure: that is what it is for.
 #pragma once
 
+#include <rocksdb/env.h>
 #include <rocksdb/file_system.h>
+#include <rocksdb/system_clock.h>
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <mutex>
@@ -185,6 +188,23 @@ class FaultyDisk final : public rocksdb::FileSystemWrapper {
   std::atomic<std::uint64_t> operations_{0};
   std::mutex mutex_;
   Rng rng_;
+};
+
+// Runs on a FaultyDisk, and does not pause for the second that RocksDB takes after an error in the background.
+class FaultyEnv final : public rocksdb::EnvWrapper {
+ public:
+  explicit FaultyEnv(std::shared_ptr<FaultyDisk> disk) : EnvWrapper(rocksdb::Env::Default()) {
+    file_system_ = std::move(disk);
+    system_clock_ = std::make_shared<HurriedClock>(rocksdb::SystemClock::Default());
+  }
+
+ private:
+  class HurriedClock final : public rocksdb::SystemClockWrapper {
+   public:
+    using SystemClockWrapper::SystemClockWrapper;
+    const char* Name() const override { return "HurriedClock"; }
+    void SleepForMicroseconds(int micros) override { SystemClockWrapper::SleepForMicroseconds(std::min(micros, 2000)); }
+  };
 };
 
 }  // namespace freshet::testing
