@@ -128,6 +128,7 @@ struct Store::Impl {
   Status recover(std::string_view what);
   Status reopen();
   Status write(bool sync, std::string_view what);      // `batch`, which is empty afterwards
+  void touch_all_families(rocksdb::WriteBatch& with);
   Deletions add_deletions(std::uint64_t deletes_max);  // of `doomed`, to `batch`
   void drop(const Deletions& done);                    // from `doomed`, once written
   Status delete_all_doomed();
