@@ -127,7 +127,7 @@ struct Store::Impl {
   Status usable() const;                // to read; the caller holds database_mutex
   Status recover(std::string_view what);
   Status reopen();
-  Status write(bool sync, std::string_view what);      // `batch`, which is empty afterwards
+  Status write(bool sync, std::string_view what);  // `batch`, which is empty afterwards
   void touch_all_families(rocksdb::WriteBatch& with);
   Deletions add_deletions(std::uint64_t deletes_max);  // of `doomed`, to `batch`
   void drop(const Deletions& done);                    // from `doomed`, once written

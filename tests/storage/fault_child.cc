@@ -16,9 +16,9 @@ namespace {
 
 constexpr std::uint64_t kAppendEvents = 300;
 constexpr int kSteps = 46;
-constexpr int kTriesMax = 24;     // a fault that passes is over by then
+constexpr int kTriesMax = 24;  // a fault that passes is over by then
 constexpr int kTriesOfTheDead = 2;
-constexpr int kRefusedMax = 6;    // steps in a row, then a life on a dead disk ends
+constexpr int kRefusedMax = 6;  // steps in a row, then a life on a dead disk ends
 
 std::string blob_of(std::uint64_t seq) { return std::string(40'000, static_cast<char>('a' + seq % 26)); }
 std::string page_of(std::uint64_t seq) { return std::string(2'000, static_cast<char>('A' + seq % 26)); }
@@ -138,7 +138,8 @@ class Life {
       if (end > dead_to_ + 2 && rng_.below(4) != 0) {
         garbage = {{dead_to_ + 1, end}};
       } else {
-        for (std::uint64_t seq = dead_to_ + 1; seq < end && garbage.size() < 50; seq += 3) garbage.push_back({seq, seq});
+        for (std::uint64_t seq = dead_to_ + 1; seq < end && garbage.size() < 50; seq += 3)
+          garbage.push_back({seq, seq});
       }
       const std::string blob = blob_of(last_seq_);
       const std::string page = page_of(last_seq_);
@@ -191,7 +192,8 @@ class Life {
     std::set<std::uint64_t> stored;
     const Status scanned = store.scan(0, UINT64_MAX, [&](std::uint64_t seq, std::string_view bytes) {
       stored.insert(seq);
-      if (bytes != record_of(seq, {0, static_cast<std::int64_t>(seq) - 1})) wrong(fmt::format("event {} is wrong", seq));
+      if (bytes != record_of(seq, {0, static_cast<std::int64_t>(seq) - 1}))
+        wrong(fmt::format("event {} is wrong", seq));
       return Status::ok();
     });
     if (!scanned.is_ok()) wrong(scanned.to_string());

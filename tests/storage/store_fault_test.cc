@@ -321,6 +321,28 @@ TEST(StoreFault, AppendWhoseSyncFailedIsThereOnceAfterItsRepetition) {
   EXPECT_EQ(opened.store->order_since(0)->size(), 5U);
 }
 
+// One that had nothing to flush, in a flush that fails, is what RocksDB asserts never to see.
+TEST(StoreFault, AFlushHasSomethingOfEveryFamily) {
+  const Folder folder;
+  Opened opened;
+  ASSERT_OK(open_into(opened, options_for(folder.store())));
+  ASSERT_OK(opened.store->flush());
+  ASSERT_OK(opened.store->append(Batch(1).events(0, 0, 10).view()));
+  const auto tables = [&] {
+    std::map<std::string, int> by_family;
+    for (const TableFile& file : opened.store->table_files()) ++by_family[file.family];
+    return by_family;
+  };
+  const auto before = tables();
+  ASSERT_OK(opened.store->flush());
+  auto after = tables();
+  for (const char* family : {"meta", "events", "order", "positions", "memory", "checkpoints", "keys"}) {
+    const auto had = before.find(family);
+    EXPECT_EQ(after[family], (had == before.end() ? 0 : had->second) + 1) << family;
+  }
+  EXPECT_EQ(stored_seqs(*opened.store).size(), 10U);
+}
+
 // A table is opened for the tombstones of deleted ranges, and all of them are dropped before it is synced.
 TEST(StoreFault, CompactionThatLeavesNothingAndCannotSyncItsTableIsSurvived) {
   const Folder folder;
