@@ -20,7 +20,6 @@ constexpr std::size_t kReadChunk = 1024;           // keys of one MultiGet
 constexpr std::uint64_t kRangeDeleteFrom = 2048;   // shorter ranges are deleted one by one: range marks slow reads
 constexpr std::uint64_t kDeletesPerAppend = 2;     // for each appended event, so that deleting keeps up
 constexpr std::uint64_t kDeletesPerBatch = 16384;  // when there is nothing to hide behind
-constexpr char kNeverThere = '\xff';               // as a key, or after one
 constexpr std::uint64_t kSpareBytes = std::uint64_t{1} << 20;  // free beside a write buffer's worth before resuming
 
 std::string encode_order(const OrderEntry& entry) {
@@ -106,25 +105,6 @@ Status Store::Impl::reopen() {
   if (last_seq != seq_before || next_order != order_before)
     landed = Landed{seq_before + 1, last_seq, order_before, next_order};
   return Status::ok();
-}
-
-// A flush that fails must not have families in it that had nothing to flush, or RocksDB 7.8 aborts where it was built
-// with assertions. All families flush together; so all have something in each memory table when each write has
-// something for all of them: the deletion of a key that is never there. In the log of events it stands where the
-// write's own events begin, so that tables of ascending seqs still do not overlap.
-void Store::Impl::touch_all_families(rocksdb::WriteBatch& with) {
-  std::string before_next(seq_key(last_seq).view());
-  before_next.push_back(kNeverThere);
-  for (rocksdb::ColumnFamilyHandle* family : families) {
-    if (family == nullptr) continue;
-    const bool events = family == families[kEvents];
-    with.Delete(family, events ? slice(before_next) : rocksdb::Slice(&kNeverThere, 1)).PermitUncheckedError();
-  }
-  for (rocksdb::ColumnFamilyHandle* family : other_families) {
-    if (family->GetName() != rocksdb::kDefaultColumnFamilyName) {
-      with.Delete(family, rocksdb::Slice(&kNeverThere, 1)).PermitUncheckedError();
-    }
-  }
 }
 
 // A refused write changes nothing: neither the log nor the tables have any of it, but for a sync that failed after the

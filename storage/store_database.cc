@@ -14,6 +14,7 @@
 
 #include "storage/rocksdb_log.h"
 #include "storage/store_impl.h"
+#include "storage/store_keys.h"
 
 namespace freshet {
 namespace {
@@ -21,6 +22,7 @@ namespace {
 constexpr std::array<std::string_view, kFamilies> kFamilyNames = {"meta",   "events",      "order", "positions",
                                                                   "memory", "checkpoints", "keys"};
 constexpr int kReadOnlyTriesMax = 10;
+constexpr char kNeverThere = '\xff';  // as a key, or after one
 
 rocksdb::CompressionType compression_type(Compression compression) {
   switch (compression) {
@@ -129,6 +131,25 @@ rocksdb::ColumnFamilyOptions family_options(const StoreOptions& options, std::st
   }
   family.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   return family;
+}
+
+// A flush that fails must not have families in it that had nothing to flush, or RocksDB 7.8 aborts where it was built
+// with assertions. All families flush together; so all have something in each memory table when each write has
+// something for all of them: the deletion of a key that is never there. In the log of events it stands where the
+// write's own events begin, so that tables of ascending seqs still do not overlap.
+void Store::Impl::touch_all_families(rocksdb::WriteBatch& with) {
+  std::string before_next(seq_key(last_seq).view());
+  before_next.push_back(kNeverThere);
+  for (rocksdb::ColumnFamilyHandle* family : families) {
+    if (family == nullptr) continue;
+    const bool events = family == families[kEvents];
+    with.Delete(family, events ? slice(before_next) : rocksdb::Slice(&kNeverThere, 1)).PermitUncheckedError();
+  }
+  for (rocksdb::ColumnFamilyHandle* family : other_families) {
+    if (family->GetName() != rocksdb::kDefaultColumnFamilyName) {
+      with.Delete(family, rocksdb::Slice(&kNeverThere, 1)).PermitUncheckedError();
+    }
+  }
 }
 
 Status convert(const rocksdb::Status& status, std::string_view what, std::string_view path) {

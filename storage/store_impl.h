@@ -117,6 +117,7 @@ struct Store::Impl {
   // store_database.cc
   Status open_database();
   void close_database();
+  void touch_all_families(rocksdb::WriteBatch& with);  // before each write
 
   // store_open.cc
   Status load();
@@ -127,8 +128,7 @@ struct Store::Impl {
   Status usable() const;                // to read; the caller holds database_mutex
   Status recover(std::string_view what);
   Status reopen();
-  Status write(bool sync, std::string_view what);  // `batch`, which is empty afterwards
-  void touch_all_families(rocksdb::WriteBatch& with);
+  Status write(bool sync, std::string_view what);      // `batch`, which is empty afterwards
   Deletions add_deletions(std::uint64_t deletes_max);  // of `doomed`, to `batch`
   void drop(const Deletions& done);                    // from `doomed`, once written
   Status delete_all_doomed();
