@@ -36,7 +36,8 @@ function(freshet_test name)
   add_executable(${target} ${sources})
   target_link_libraries(${target} PRIVATE test_support ${ARGN} GTest::gtest GTest::gtest_main)
   if(NOT "freshet::libtorch" IN_LIST ARGN)
-    gtest_discover_tests(${target} TEST_PREFIX ${name}. DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120
+    # Names that a test gives itself, not parameters as GoogleTest prints them: those can hold addresses.
+    gtest_discover_tests(${target} TEST_PREFIX ${name}. DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120 NO_PRETTY_VALUES
       PROPERTIES LABELS ${name} TIMEOUT ${timeout})
     return()
   endif()

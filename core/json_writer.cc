@@ -64,6 +64,24 @@ void append_json_text(std::string& out, std::string_view text) {
   out += '"';
 }
 
+std::string json_in_one_line(std::string_view document) {
+  std::string line;
+  bool quoted = false;
+  for (std::size_t i = 0; i < document.size(); ++i) {
+    const char c = document[i];
+    if (quoted) {
+      line += c;
+      if (c == '\\' && i + 1 < document.size()) line += document[++i];
+      quoted = c != '"';
+    } else if (c != ' ' && c != '\n' && c != '\r' && c != '\t') {
+      line += c;
+      quoted = c == '"';
+      if (c == ',' || c == ':') line += ' ';
+    }
+  }
+  return line;
+}
+
 void JsonWriter::new_line() {
   if (indent_ <= 0) return;
   text_ += '\n';

@@ -79,6 +79,9 @@ class JsonWriter {
   bool complete_ = false;
 };
 
+// A valid document spaced as JsonWriter(0) spaces it, whoever wrote it.
+std::string json_in_one_line(std::string_view document);
+
 // `text` in quotes, escaped.
 void append_json_text(std::string& out, std::string_view text);
 

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
+#include <system_error>
+
 #include "daemon/adapters/prometheus_metrics.h"
 #include "daemon/config/reload.h"
 #include "daemon/event_spec_choice.h"
@@ -50,7 +53,20 @@ Status Service::start_embedded_broker() {
   return Status::ok();
 }
 
+// What a retraining leaves when it is killed: before the exchange of the folders a half-made new model, after it the
+// old one, which has learnt from what was to be forgotten.
+void Service::warn_of_retraining() const {
+  const std::string left = config_.memory.path + ".retrain";
+  std::error_code error;
+  if (!std::filesystem::exists(left, error)) return;
+  log_.warning("retraining_cut_short",
+               "a `freshet state erase --retrain` was cut short: stop the daemon and run it again, which also removes "
+               "what it left; until then the model may have learnt from erased events",
+               {{"left", left}});
+}
+
 Status Service::open_store() {
+  warn_of_retraining();
   store_ = TRY(Store::open(store_options(config_), std::nullopt, log_, *metrics_));
   const EventSpec spec = TRY(choose_event_spec(config_, *store_, log_));
   schema_.emplace(spec);

@@ -71,6 +71,7 @@ class Service {
  private:
   Service(const Config& config, const Clock& clock, Log& log);
   Status start_embedded_broker();
+  void warn_of_retraining() const;
   Status open_store();
   Status open_source(const Options& options);
   Status open_server();

@@ -7,6 +7,7 @@
 
 namespace freshet {
 namespace {
+constexpr std::uint64_t kPage = 4096;
 constexpr std::uint64_t kLargePage = std::uint64_t{2} << 20;
 }  // namespace
 
@@ -15,10 +16,11 @@ const RecordCache::Table* RecordCache::table_for(std::size_t stride) {
     const std::uint64_t places = bytes_ / (stride + sizeof(std::uint64_t));
     if (places == 0) return;
     // Not zeroed: the kernel gives pages as they fill, large ones where it can, which spares faults and address walks.
-    const std::uint64_t size = (places * stride + kLargePage - 1) / kLargePage * kLargePage;
-    auto* memory = static_cast<char*>(std::aligned_alloc(kLargePage, size));
+    const std::uint64_t page = places * stride < kLargePage ? kPage : kLargePage;
+    const std::uint64_t size = (places * stride + page - 1) / page * page;
+    auto* memory = static_cast<char*>(std::aligned_alloc(page, size));
     if (memory == nullptr) return;
-    madvise(memory, size, MADV_HUGEPAGE);  // a wish: its refusal changes nothing
+    if (page == kLargePage) madvise(memory, size, MADV_HUGEPAGE);  // a wish: its refusal changes nothing
     owned_ = std::make_unique<Table>();
     owned_->places = places;
     owned_->stride = stride;

@@ -207,6 +207,13 @@ std::map<std::uint32_t, std::uint64_t> ReplayMemory::page_counts() const {
   return counts;
 }
 
+std::map<std::uint32_t, std::uint64_t> ReplayMemory::page_counts(const ReplaySummary& summary) {
+  std::map<std::uint32_t, std::uint64_t> counts;
+  counts[kReplaySpace] = (summary.size + kSlotsPerPage - 1) / kSlotsPerPage;
+  if (summary.metadata_bytes != 0) ReplayMetadata::count_pages(summary.columns, summary.size, counts);
+  return counts;
+}
+
 void ReplayMemory::clear_dirty() {
   slots_.clear_dirty();
   metadata_.clear_dirty();

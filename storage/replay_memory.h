@@ -108,6 +108,8 @@ class ReplayMemory {
   void clear_dirty();
   // Pages that the memory has now, by space.
   std::map<std::uint32_t, std::uint64_t> page_counts() const;
+  // Those that belong to a header, as a check without the memory needs them.
+  static std::map<std::uint32_t, std::uint64_t> page_counts(const ReplaySummary& summary);
 
   // `read_space` calls the visitor it is given with each page of a space, by ascending index. A memory that could not
   // be loaded is unusable.

@@ -18,7 +18,15 @@ constexpr std::uint32_t kBaseBytes = 10;
 constexpr std::size_t kLossAt = 0;
 constexpr std::size_t kLastSeenAt = 4;
 constexpr std::size_t kTimesAt = 8;
-constexpr std::uint64_t kPageBytesMax = 16384;  // a page of wide rows has fewer of them
+constexpr std::uint64_t kPageBytesMax = 16384;
+
+// A page of wide rows has fewer of them.
+std::uint64_t rows_per_page(std::uint32_t row_bytes) {
+  return std::min(kSlotsPerPage, std::bit_floor(std::max<std::uint64_t>(1, kPageBytesMax / row_bytes)));
+}
+std::uint32_t row_bytes_of(const MetadataColumn& column) {
+  return static_cast<std::uint32_t>(column.width * sizeof(float));
+}
 
 template <typename T>
 T field(const std::byte* row, std::size_t at) {
@@ -35,7 +43,7 @@ void set_field(std::byte* row, std::size_t at, T value) {
 
 PagedRows::PagedRows(std::uint32_t row_bytes, const MetadataOptions& options)
     : row_bytes_(row_bytes),
-      rows_per_page_(std::min(kSlotsPerPage, std::bit_floor(std::max<std::uint64_t>(1, kPageBytesMax / row_bytes)))),
+      rows_per_page_(rows_per_page(row_bytes)),
       bytes_(options.folder, options.plain_bytes_max) {}
 
 std::byte* PagedRows::append() {
@@ -99,8 +107,7 @@ Status PagedRows::load_end() const {
 
 ReplayMetadata::ReplayMetadata(const MetadataOptions& options) : columns_(options.columns), base_(kBaseBytes, options) {
   for (const MetadataColumn& column : columns_) {
-    const auto bytes = static_cast<std::uint32_t>(column.width * sizeof(float));
-    extra_.push_back(std::make_unique<PagedRows>(bytes, options));
+    extra_.push_back(std::make_unique<PagedRows>(row_bytes_of(column), options));
   }
 }
 
@@ -175,6 +182,17 @@ void ReplayMetadata::count_pages(std::map<std::uint32_t, std::uint64_t>& counts)
   std::uint32_t space = kReplayMetadataSpace;
   counts[space] = base_.pages();
   for (const auto& column : extra_) counts[++space] = column->pages();
+}
+
+void ReplayMetadata::count_pages(std::span<const MetadataColumn> columns, std::uint64_t size,
+                                 std::map<std::uint32_t, std::uint64_t>& counts) {
+  const auto pages = [size](std::uint32_t row_bytes) {
+    const std::uint64_t rows = rows_per_page(row_bytes);
+    return (size + rows - 1) / rows;
+  };
+  std::uint32_t space = kReplayMetadataSpace;
+  counts[space] = pages(kBaseBytes);
+  for (const MetadataColumn& column : columns) counts[++space] = pages(row_bytes_of(column));
 }
 
 void ReplayMetadata::clear_dirty() {

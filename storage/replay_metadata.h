@@ -94,6 +94,9 @@ class ReplayMetadata {
 
   // Pages that there are now, by space.
   void count_pages(std::map<std::uint32_t, std::uint64_t>& counts) const;
+  // The same for columns that are not in memory.
+  static void count_pages(std::span<const MetadataColumn> columns, std::uint64_t size,
+                          std::map<std::uint32_t, std::uint64_t>& counts);
   std::uint32_t spaces() const { return static_cast<std::uint32_t>(1 + extra_.size()); }
   void load_begin(std::uint64_t size);
   Status load_page(std::uint32_t space, std::uint64_t page, std::string_view bytes);

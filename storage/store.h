@@ -57,6 +57,7 @@ struct StoreOptions {
   std::uint64_t record_cache_bytes = std::uint64_t{128} << 20;  // event records, as appended or read; 0: none
   std::uint64_t block_cache_bytes = std::uint64_t{32} << 20;    // RocksDB's, for what the record cache lacks
   std::uint64_t write_buffer_bytes = std::uint64_t{16} << 20;   // up to three of them are in memory
+  int file_opening_threads = 2;  // all but one are started anew, and ended, for each family that is opened
   Compression compression = Compression::kNone;  // of event records: kLz4 costs a tenth of the append rate
   SyncPolicy sync = SyncPolicy::kCheckpoints;
   std::uint32_t checkpoints_kept = 2;  // at least 1

@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "storage/ordered_logs.h"
 #include "storage/rocksdb_log.h"
 #include "storage/store_impl.h"
 #include "storage/store_keys.h"
@@ -73,7 +74,7 @@ rocksdb::DBOptions database_options(const StoreOptions& options) {
   // One flush and one compaction at a time: ingest and training need the cores.
   db.max_background_jobs = 2;
   db.max_subcompactions = 1;
-  db.max_file_opening_threads = 2;  // started anew for each family that is opened
+  db.max_file_opening_threads = options.file_opening_threads;
   db.bytes_per_sync = std::uint64_t{1} << 20;
   db.wal_bytes_per_sync = std::uint64_t{1} << 20;
   // All families flush together: the log to replay after a crash is never longer than the write buffers.
@@ -195,7 +196,8 @@ Status Store::Impl::open_database() {
   rocksdb::DBOptions db_options = database_options(options);
   db_options.info_log = std::make_shared<RocksDbLog>(*log);
   if (files == nullptr) {
-    files = std::make_unique<LateErrors>(options.env != nullptr ? options.env : rocksdb::Env::Default());
+    ordered_logs = with_ordered_logs(options.env != nullptr ? options.env : rocksdb::Env::Default());
+    files = std::make_unique<LateErrors>(ordered_logs.get());
   }
   files->forget();
   db_options.env = files->env();

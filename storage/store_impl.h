@@ -81,7 +81,8 @@ struct Store::Impl {
   Counter* stalls = nullptr;
   Gauge* checkpoint_bytes = nullptr;
 
-  std::unique_ptr<LateErrors> files;  // what the database runs on, over options.env
+  std::unique_ptr<rocksdb::Env> ordered_logs;  // over options.env
+  std::unique_ptr<LateErrors> files;           // what the database runs on, over that
   mutable std::shared_mutex database_mutex;
   std::unique_ptr<rocksdb::DB> db;  // nothing when reopening failed: the next write tries again
   std::array<rocksdb::ColumnFamilyHandle*, kFamilies> families{};

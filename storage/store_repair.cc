@@ -139,9 +139,12 @@ Result<std::optional<Checkpoint>> Store::latest_checkpoint() {
     reasons += loaded.status().message();
   }
   return data_loss(
-      fmt::format("no checkpoint in {} is whole ({}); restore the folder from a backup, or move it away to "
+      fmt::format("no checkpoint in {} is whole ({}){}; restore the folder from a backup, or move it away to "
                   "begin anew from what the broker still has",
-                  self.options.path, reasons));
+                  self.options.path, reasons,
+                  self.kept.size() > 1 ? ""
+                                       : "; there is no older one: an erasure (freshet state erase, a tombstone) drops "
+                                         "those that held what it erased, and checkpoint.keep may be 1"));
 }
 
 // Whether one before kept[good] is damaged: nobody would read it, but the next compaction would stop at its block.

@@ -207,23 +207,30 @@ Status Verifier::one_checkpoint(VerifyCheck& check, const CheckpointInfo& info) 
   const auto read = store_.read_checkpoint(info.id);
   if (read.code() == Code::kNotFound) return Status::ok();  // retired meanwhile
   if (!read.is_ok()) return judge(check, read.status());
-  PageHashes pages;
-  for (const std::uint32_t space : store_.page_spaces()) {
-    TRY(judge(check, store_.read_pages(info.id, space, [&](std::uint64_t page, std::string_view bytes) -> Status {
-      if (space == kReplaySpace) pages.set(space, page, bytes);
-      return walk_.add(bytes.size());
-    })));
-  }
+  // The pages that the state hash covers; what stands beyond them is left of a memory that was longer.
+  std::map<std::uint32_t, std::uint64_t> counts;
+  std::uint64_t size = 0;
   const auto header = read->blobs.find(kReplayBlob);
-  StateHash found;
   if (header != read->blobs.end()) {
     const auto summary = ReplayMemory::summary(header->second);
     TRY(judge(check, summary.is_ok() ? Status::ok() : summary.status()));
     if (summary.is_ok()) {
-      TRY(slots(check, info.id, summary->size));
-      pages.resize(kReplaySpace, (summary->size + kSlotsPerPage - 1) / kSlotsPerPage);
-      pages.add_to(found);
+      size = summary->size;
+      counts = ReplayMemory::page_counts(*summary);
     }
+  }
+  PageHashes pages;
+  for (const std::uint32_t space : store_.page_spaces()) {
+    TRY(judge(check, store_.read_pages(info.id, space, [&](std::uint64_t page, std::string_view bytes) -> Status {
+      if (counts.contains(space)) pages.set(space, page, bytes);
+      return walk_.add(bytes.size());
+    })));
+  }
+  StateHash found;
+  if (!counts.empty()) {
+    TRY(slots(check, info.id, size));
+    for (const auto& [space, count] : counts) pages.resize(space, count);
+    pages.add_to(found);
   }
   const auto blob = read->blobs.find(kStateHashBlob);
   if (blob == read->blobs.end()) return Status::ok();  // written by format 1

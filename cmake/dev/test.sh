@@ -24,8 +24,9 @@ dev_test() {
 }
 
 run_ctest() {
-  local preset=$1 wrap=()
+  local preset=$1 wrap=() junit=$root/build/$1/Testing/results.xml
   shift
+  rm -f "$junit"
   # The thread sanitizer's memory layout collides with wide address randomisation.
   if [[ $preset == tsan && $(cat /proc/sys/vm/mmap_rnd_bits 2>/dev/null || echo 28) -gt 28 ]]; then
     wrap=(setarch -R)
@@ -34,5 +35,9 @@ run_ctest() {
   UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1} \
   LSAN_OPTIONS=${LSAN_OPTIONS:-suppressions=$root/tests/support/lsan.supp} \
   TSAN_OPTIONS=${TSAN_OPTIONS:-suppressions=$root/tests/support/tsan.supp second_deadlock_stack=1} \
-    "${wrap[@]}" ctest --test-dir "build/$preset" --parallel 2 --output-on-failure --no-tests=error "$@" </dev/null
+    "${wrap[@]}" ctest --test-dir "build/$preset" --parallel 2 --output-on-failure --no-tests=error \
+    --output-junit "$junit" --test-output-truncation head "$@" </dev/null && return
+  local code=$?
+  [[ -f $junit ]] && python3 cmake/dev/failed_tests.py "$junit"
+  return "$code"
 }

@@ -146,7 +146,7 @@ Result<std::string> ControlClient::run(std::string_view operation, const Argumen
     if (member(report, "id") != id) return unavailable("the daemon was started anew, or runs another operation now");
     const std::string state = member(report, "state");
     if (on_progress) on_progress(number(report, "done"), number(report, "total"));
-    if (state == "done") return member(report, "result");
+    if (state == "done") return json_in_one_line(member(report, "result"));  // as when the work is done here
     if (state != "running") return told(report);
   }
 }

@@ -5,6 +5,9 @@
 // Failure: what the store's scan returns.
 #pragma once
 
+#include <cstdint>
+#include <map>
+
 #include "core/event_record.h"
 #include "storage/store.h"
 #include "stream/event_source.h"
@@ -26,6 +29,7 @@ class StoredSource final : public EventSource {
   const Store* store_;
   const EventRecordCodec* codec_;
   std::uint64_t next_seq_ = 1;
+  std::map<std::int32_t, std::int64_t> next_offsets_;  // by partition
 };
 
 }  // namespace freshet

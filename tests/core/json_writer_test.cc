@@ -30,6 +30,23 @@ TEST(JsonWriter, KeepsTheOrderAndIndents) {
   EXPECT_EQ(json.take(), "{\n  \"z\": 1,\n  \"a\": \"text\",\n  \"list\": [\n    true,\n    null,\n    {}\n  ]\n}\n");
 }
 
+TEST(JsonWriter, OneLineIsSpacedAlikeWhoeverWroteIt) {
+  for (const int indent : {0, 2}) {
+    JsonWriter json(indent);
+    json.begin_object();
+    json.field("a, b: c", "x: \\\",  y");
+    json.key("list");
+    json.begin_array();
+    json.value(1);
+    json.begin_object();
+    json.end_object();
+    json.end_array();
+    json.end_object();
+    EXPECT_EQ(json_in_one_line(json.take()), R"({"a, b: c": "x: \\\",  y", "list": [1, {}]})");
+  }
+  EXPECT_EQ(json_in_one_line(R"({"a":1,"b":["\\",true]})"), R"({"a": 1, "b": ["\\", true]})");
+}
+
 TEST(JsonWriter, NumbersAreShortestAndReadBack) {
   EXPECT_EQ(one(0.1), "0.1");
   EXPECT_EQ(one(0.1F), "0.1");

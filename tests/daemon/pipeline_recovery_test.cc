@@ -4,8 +4,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <memory>
+#include <ostream>
 
 #include "core/hash.h"
 #include "core/rng.h"
@@ -248,7 +250,11 @@ TEST_P(RecoveryOfWeights, ContinuesToTheBitAfterStopsAnywhere) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, RecoveryOfWeights,
-                         ::testing::Values(setting::Weights::kRaw, setting::Weights::kEma, setting::Weights::kAverage));
+                         ::testing::Values(setting::Weights::kRaw, setting::Weights::kEma, setting::Weights::kAverage),
+                         [](const auto& weights) {
+                           constexpr std::array<const char*, 3> kNames = {"raw", "ema", "average"};
+                           return std::string(kNames.at(static_cast<std::size_t>(weights.param)));
+                         });
 
 // The state at each checkpoint of a run with stops, whose checkpoints fall elsewhere, is that of an uninterrupted one.
 TEST_F(PipelineRecovery, HasTheSameStateHashWhereverItStoppedAndCheckpointed) {
@@ -364,6 +370,7 @@ struct MemoryChoice {
   setting::Sampling sampling;
   std::int64_t ttl_ms = 0;
 };
+void PrintTo(const MemoryChoice& choice, std::ostream* out) { *out << choice.name; }
 
 class PipelineRecoveryOfMemory : public PipelineRecovery, public ::testing::WithParamInterface<MemoryChoice> {
  protected:

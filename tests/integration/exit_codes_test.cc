@@ -47,7 +47,9 @@ TEST_P(Signals, EndItWith0WhileThereIsNoBroker) {
   EXPECT_EQ(daemon.end(GetParam(), kGrace), 0) << daemon.log();
 }
 
-INSTANTIATE_TEST_SUITE_P(ExitCodes, Signals, ::testing::Values(SIGTERM, SIGINT));
+INSTANTIATE_TEST_SUITE_P(ExitCodes, Signals, ::testing::Values(SIGTERM, SIGINT), [](const auto& signal) {
+  return std::string(signal.param == SIGTERM ? "SIGTERM" : "SIGINT");
+});
 
 TEST_F(Reload, AppliesWhatCanChangeAndKeepsTheRest) {
   ASSERT_NO_FATAL_FAILURE(create_topic(1));

@@ -134,6 +134,17 @@ TEST_F(Fault, TopicMadeAnewWithFewerEventsIsLearntFromItsBeginningWhenToldTo) {
   EXPECT_EQ(found[0].restarts, 1);
   EXPECT_EQ(found[0].last_offset, 999);
   EXPECT_EQ(found[0].duplicates, 0);
+
+  // A model made anew of what is stored: offsets that go back are no duplicates there either.
+  const Finished retrained = run_freshet(
+      with_sets({"state", "erase", "--config", example_config(), "--key", "N14228", "--retrain", "--json"}, sets));
+  ASSERT_EQ(retrained.exit_code, 0) << retrained.errors;
+  EXPECT_GT(std::stoi("0" + between(retrained.output, "\"retrained_events\": ", "\n")), 2900) << retrained.output;
+  const auto after = inspect(path("state"));
+  ASSERT_EQ(after.size(), 1U);
+  EXPECT_EQ(after[0].learnt, 3000);
+  EXPECT_EQ(after[0].restarts, 1);
+  EXPECT_EQ(after[0].last_offset, 999);
 }
 
 TEST_F(Fault, ReadOnlyVolumeIsRefusedInPlainWordsAndCanBeInspected) {

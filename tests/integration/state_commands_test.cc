@@ -5,6 +5,7 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <optional>
 
 #include "tests/integration/freshet_process.h"
@@ -92,6 +93,7 @@ TEST_F(StateCommands, BackupIsRestoredWholeAndOnlyIntoAnEmptyFolder) {
   const std::string hash = learn("state", 6000);
   const Finished backup = state({"backup", "--path", path("state"), "--to", path("backups"), "--json"});
   ASSERT_EQ(backup.exit_code, 0) << backup.errors;
+  EXPECT_EQ(backup.output.rfind("{\"id\": 1, \"time_ms\": ", 0), 0U) << backup.output;
   EXPECT_NE(backup.output.find("\"last_seq\": 6000"), std::string::npos) << backup.output;
   ASSERT_EQ(state({"backup", "--path", path("state"), "--to", path("backups"), "--keep", "1"}).exit_code, 0);
   const Finished listed = state({"restore", "--from", path("backups"), "--list"});
@@ -105,6 +107,67 @@ TEST_F(StateCommands, BackupIsRestoredWholeAndOnlyIntoAnEmptyFolder) {
   EXPECT_EQ(replayed.exit_code, 0) << replayed.errors;
   EXPECT_NE(end_hash(replayed).find(hash), std::string::npos) << replayed.output;
   EXPECT_EQ(state({"restore", "--from", path("nowhere"), "--path", path("more")}).exit_code, 1);
+}
+
+// Killed at growing delays, until one comes to its end by itself.
+TEST_F(StateCommands, RetrainingAndRollbackKilledAnywhereCanBeRunAgain) {
+  const std::vector<std::string> keep = {"memory.keep_events=all"};
+  learn("state", 5000, keep);
+  std::vector<std::string> sets = kSmall;
+  sets.insert(sets.end(), keep.begin(), keep.end());
+  const auto retrain = [&](const std::string& folder) {
+    return with_sets(
+        {"state", "erase", "--config", example_config(), "--path", path(folder), "--key", "17", "--retrain", "--json"},
+        sets);
+  };
+  const auto rollback = [&](const std::string& folder) {
+    return std::vector<std::string>{"state", "rollback", "--path", path(folder), "--to", "2", "--json"};
+  };
+  const auto hash_of = [&](const std::string& folder) {
+    return between(state({"inspect", "--path", path(folder), "--json"}).output, "\"state_hash\":\"", "\"");
+  };
+  for (const auto& command : {std::function(retrain), std::function(rollback)}) {
+    for (const char* copy : {"whole", "killed"}) {
+      std::filesystem::remove_all(path(copy));
+      std::filesystem::copy(path("state"), path(copy), std::filesystem::copy_options::recursive);
+    }
+    const Finished whole = run_freshet(command("whole"));
+    ASSERT_EQ(whole.exit_code, 0) << whole.errors;
+    EXPECT_TRUE(whole.output.find("\"retrained_events\": 4999") != std::string::npos ||
+                whole.output.find("events_dropped") != std::string::npos)
+        << whole.output;
+    int kills = 0;
+    for (std::chrono::milliseconds delay{10}; delay < kPatience; delay += delay / 3 + 5ms) {
+      std::vector<std::string> words = command("killed");
+      words.insert(words.begin(), freshet_binary());
+      ChildProcess process(words);
+      if (const auto code = process.wait(delay)) {
+        EXPECT_EQ(*code, 0) << process.errors();
+        break;
+      }
+      process.signal(SIGKILL);
+      ASSERT_TRUE(process.wait(kPatience).has_value());
+      ++kills;
+      const Finished verified = state({"verify", "--path", path("killed"), "--quiet"});
+      ASSERT_EQ(verified.exit_code, 0) << "killed after " << delay.count() << " ms: " << verified.output
+                                       << verified.errors;
+    }
+    EXPECT_GT(kills, 2);
+    const Finished again = run_freshet(command("killed"));
+    EXPECT_EQ(again.exit_code, 0) << again.errors;
+    EXPECT_FALSE(std::filesystem::exists(path("killed.retrain")));
+    EXPECT_EQ(hash_of("killed").size(), 16U);
+    EXPECT_EQ(hash_of("killed"), hash_of("whole"));
+  }
+}
+
+TEST_F(StateCommands, AStartTellsOfARetrainingThatWasCutShort) {
+  std::filesystem::create_directories(path("state.retrain"));
+  Daemon daemon(example_config(),
+                {"stream.brokers=embedded", "serving.listen=127.0.0.1:0", "memory.path=" + path("state")});
+  ASSERT_TRUE(daemon.up()) << daemon.log();
+  EXPECT_NE(daemon.log().find("retraining_cut_short"), std::string::npos) << daemon.log();
+  EXPECT_EQ(daemon.end(SIGTERM), 0) << daemon.log();
 }
 
 TEST_F(StateCommands, StoreOfFormat1IsReadAndCarriedForward) {
@@ -191,7 +254,8 @@ TEST_F(StateOfARunningDaemon, IsBackedUpCompactedAndProvedWhilePredictionsGoOn) 
       ++predictions;
     }
     ASSERT_EQ(backup.wait(kPatience).value_or(-1), 0) << backup.errors();
-    EXPECT_NE(backup.output().find("\"id\":" + std::to_string(i + 1)), std::string::npos) << backup.output();
+    // Spaced and ordered as without a daemon.
+    EXPECT_EQ(backup.output().rfind("{\"id\": " + std::to_string(i + 1) + ", \"time_ms\": ", 0), 0U) << backup.output();
   }
   EXPECT_GT(predictions, 3);
   const double before = daemon().status("events");

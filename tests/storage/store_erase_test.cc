@@ -181,6 +181,41 @@ TEST(StoreErase, LeavesNoByteOfTheEventAndOfOlderCheckpointsOnTheDisk) {
   EXPECT_TRUE(on_disk(folder.store(), record_of(27, {0, 27}).substr(0, 16))) << "the others stay";
 }
 
+// The checkpoints before an erasure held what it erased, so there is none to fall back to.
+TEST(StoreErase, DamageOfTheOnlyCheckpointAfterwardsIsToldWithWhatHelps) {
+  const Folder folder;
+  const std::string state = "the-state-without-them";
+  {
+    Opened opened;
+    ASSERT_OK(open_into(opened, options_for(folder.store())));
+    append_events(*opened.store, 300);
+    ASSERT_OK(write_checkpoint(*opened.store, "the-state-that-knew-them"));
+    const std::vector<std::uint64_t> erased = {40};
+    ASSERT_OK(write_checkpoint(*opened.store, state, {}, 1, erased));
+    ASSERT_OK(opened.store->flush());
+  }
+  std::size_t damaged = 0;
+  for (const auto& file : std::filesystem::directory_iterator(folder.store())) {
+    if (file.path().extension() != ".sst") continue;
+    std::fstream stream(file.path(), std::ios::in | std::ios::out | std::ios::binary);
+    const std::string bytes((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
+    const auto at = bytes.find(state);
+    if (at == std::string::npos) continue;
+    stream.clear();
+    stream.seekp(static_cast<std::streamoff>(at));
+    stream.put('T');
+    ++damaged;
+  }
+  ASSERT_EQ(damaged, 1U);
+  Opened opened;
+  ASSERT_OK(open_into(opened, options_for(folder.store())));
+  const auto none = opened.store->latest_checkpoint();
+  EXPECT_EQ(none.code(), Code::kDataLoss);
+  for (const char* said : {"there is no older one", "freshet state erase", "restore the folder from a backup"}) {
+    EXPECT_NE(none.status().message().find(said), std::string::npos) << none.status().message();
+  }
+}
+
 TEST(StoreErase, GarbageOfTheDroppedCheckpointsStillGoes) {
   const Folder folder;
   Opened opened;

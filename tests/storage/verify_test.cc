@@ -1,10 +1,14 @@
 #include "storage/verify.h"
 
+#include <fmt/format.h>
 #include <rocksdb/db.h>
 
+#include <array>
+#include <deque>
 #include <fstream>
 
 #include "core/bytes.h"
+#include "storage/manifest.h"
 #include "storage/replay_memory.h"
 #include "storage/state_hash.h"
 #include "storage/store_keys.h"
@@ -47,15 +51,19 @@ VerifyHooks hooks() {
 
 class Verify : public ::testing::Test {
  protected:
-  // 300 events in two partitions, three cuts, two checkpoints with a memory of events 1 .. 100.
+  // 300 events in two partitions, three cuts, two checkpoints with a memory of events 1 .. 100, two columns of
+  // metadata.
   void SetUp() override {
     Opened opened;
     ASSERT_OK(open_into(opened, options_for(folder_.store())));
     Store& store = *opened.store;
-    const auto memory = ReplayMemory::create({"reservoir", 100, 0, 1});
+    ReplayOptions memory_options{"reservoir", 101, 0, 1};
+    memory_options.metadata.columns = {{"logits", 2}, {"wide", 1000}};
+    const auto memory = ReplayMemory::create(memory_options);
     ASSERT_TRUE(memory.is_ok());
     std::vector<std::uint64_t> released;
-    for (std::uint64_t seq = 1; seq <= 100; ++seq) (*memory)->insert({seq, 0, 0}, released);
+    for (std::uint64_t seq = 1; seq <= 101; ++seq) (*memory)->insert({seq, 0, 0, 0.5F}, released);
+    (*memory)->erase(std::array<std::uint64_t, 1>{101}, released);
     for (std::uint64_t i = 0; i < 3; ++i) {
       const std::uint64_t seq = i * 100 + 1;
       ASSERT_OK(store.append(Batch(seq)
@@ -71,16 +79,18 @@ class Verify : public ::testing::Test {
       hash.set(kReplayBlob, hash_text(header));
       PageHashes pages;
       std::vector<CheckpointPage> written;
-      std::string page;
-      (*memory)->dirty_pages([&](std::uint32_t space, std::uint64_t, std::string_view bytes) {
-        if (space == kReplaySpace) page = std::string(bytes);
+      std::deque<std::string> page_bytes;
+      (*memory)->dirty_pages([&](std::uint32_t space, std::uint64_t index, std::string_view bytes) {
+        page_bytes.emplace_back(bytes);
+        written.push_back({space, index, page_bytes.back()});
+        pages.set(space, index, bytes);
       });
-      pages.set(kReplaySpace, 0, page);
+      for (const auto& [space, count] : (*memory)->page_counts()) pages.resize(space, count);
       pages.add_to(hash);
       const std::string encoded = encode_state_hash(hash);
       const std::vector<CheckpointBlob> blobs = {
           {"weights", "weights"}, {kReplayBlob, header}, {kStateHashBlob, encoded}};
-      if (i == 1) written = {{kReplaySpace, 0, page}};
+      if (i == 2) written.clear();  // nothing has changed since
       CheckpointWrite write;
       write.seq = store.last_seq();
       write.order_index = store.next_order_index();
@@ -184,6 +194,48 @@ TEST_F(Verify, FindsALedgerWhoseHashIsNotTheLogs) {
   const std::string bytes = encode_ledger(wrong);
   tamper(folder_.store(), "positions", partition_key(0).view(), &bytes);
   EXPECT_NE(problem("ledger").find("the log holds 150 events with hash"), std::string::npos);
+}
+
+// The page's own checksum fits: only the state hash tells.
+TEST_F(Verify, FindsAChangedPageOfEachSpace) {
+  for (const std::uint32_t space : {kReplaySpace, kReplayMetadataSpace, kReplayMetadataSpace + 1}) {
+    SCOPED_TRACE(space);
+    const PageKey key = page_key(space, 0, 1);
+    std::string before;
+    {
+      Opened opened;
+      ASSERT_OK(open_into(opened, options_for(folder_.store())));
+      ASSERT_OK(opened.store->read_pages(1, space, [&](std::uint64_t page, std::string_view bytes) {
+        if (page == 0) before = std::string(bytes);
+        return Status::ok();
+      }));
+    }
+    ASSERT_FALSE(before.empty());
+    const auto value = [&](std::string bytes, std::uint64_t checksum_change) {
+      ByteWriter writer;
+      writer.put(page_checksum(key.view(), bytes) ^ checksum_change);
+      writer.append(bytes.data(), bytes.size());
+      return writer.take();
+    };
+    std::string flipped = before;
+    flipped[flipped.size() / 2] = static_cast<char>(flipped[flipped.size() / 2] ^ 4);
+    const std::string changed = value(flipped, 0);
+    tamper(folder_.store(), "memory", key.view(), &changed);
+    EXPECT_EQ(problem("checkpoints"),
+              fmt::format("checkpoint 1: {} is not what its state hash was made of", page_part_name(space)));
+    const std::string torn = value(before, 1);
+    tamper(folder_.store(), "memory", key.view(), &torn);
+    EXPECT_NE(problem("checkpoints").find(fmt::format("page 0 of table {}", space)), std::string::npos);
+    const std::string whole = value(before, 0);
+    tamper(folder_.store(), "memory", key.view(), &whole);
+    EXPECT_TRUE(verify().sound());
+  }
+}
+
+TEST_F(Verify, FindsAMissingPageOfMetadata) {
+  tamper(folder_.store(), "memory", page_key(kReplayMetadataSpace + 2, 3, 1).view(), nullptr);
+  EXPECT_EQ(problem("checkpoints"), fmt::format("checkpoint 1: {} is not what its state hash was made of",
+                                                page_part_name(kReplayMetadataSpace + 2)));
 }
 
 TEST_F(Verify, FindsADamagedPieceOfACheckpoint) {
