@@ -31,6 +31,7 @@ struct ModelOptions {
   std::uint32_t embedding_dim = 8;
   std::uint32_t embedding_rows = 65536;  // a power of two
   float embedding_scale = 0.01F;         // standard deviation of a new embedding
+  OutputLink link = OutputLink::kIdentity;  // of a regression; Learner takes it from the loss
   std::uint64_t seed = 1;
 };
 
