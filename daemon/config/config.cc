@@ -162,7 +162,8 @@ void check_schedule(const Config& config, Faults& faults) {
   const auto& hidden = config.model.hidden;
   const bool has_width = config.model.architecture != setting::Architecture::kLinear && !hidden.empty();
   if (noam && schedule.dim == 0 && !has_width) {
-    faults.add("learning.schedule.dim", "noam needs a width, and this model has no hidden layer; give one, such as 512");
+    faults.add("learning.schedule.dim",
+               "noam needs a width, and this model has no hidden layer; give one, such as 512");
     return;
   }
   double peak = config.learning.learning_rate;

@@ -265,11 +265,12 @@ void add_memory(List& list) {
 }
 
 void add_optimizer(List& list) {
-  add(list, Declare("learning.optimizer", Type::kChoice, FIELD(learning.optimizer),
-                    "How gradients become steps. `adam` adds the weight decay to the gradient, `adamw` takes it from the "
-                    "weights.")
-                .choices({"sgd", "adam", "adamw", "adagrad"})
-                .new_state());
+  add(list,
+      Declare("learning.optimizer", Type::kChoice, FIELD(learning.optimizer),
+              "How gradients become steps. `adam` adds the weight decay to the gradient, `adamw` takes it from the "
+              "weights.")
+          .choices({"sgd", "adam", "adamw", "adagrad"})
+          .new_state());
   add(list, Declare("learning.learning_rate", Type::kReal, FIELD(learning.learning_rate),
                     "Size of a step; where a schedule moves it, the highest one.")
                 .above(0, 100));
@@ -297,16 +298,18 @@ void add_optimizer(List& list) {
 // Not live: a round that is redone after a crash must take the steps that it took.
 void add_schedule(List& list) {
   add(list,
-      Declare("learning.schedule.kind", Type::kChoice, FIELD(learning.schedule.kind),
-              "How the learning rate moves with the steps. `noam`: up in a line for the warm-up, then down with the root "
-              "of the step; its size is `scale`. `inverse_sqrt`: the same up to and from `learning.learning_rate`. "
-              "`cosine_restarts`: down along a half cosine to `minimum_rate`, again and again. `exponential`: times "
-              "`decay_rate` every `decay_steps`.")
+      Declare(
+          "learning.schedule.kind", Type::kChoice, FIELD(learning.schedule.kind),
+          "How the learning rate moves with the steps. `noam`: up in a line for the warm-up, then down with the root "
+          "of the step; its size is `scale`. `inverse_sqrt`: the same up to and from `learning.learning_rate`. "
+          "`cosine_restarts`: down along a half cosine to `minimum_rate`, again and again. `exponential`: times "
+          "`decay_rate` every `decay_steps`.")
           .choices({"constant", "noam", "inverse_sqrt", "cosine_restarts", "exponential"}));
-  add(list, Declare("learning.schedule.scale", Type::kReal, FIELD(learning.schedule.scale),
-                    "With `noam`: factor of the rate scale * dim^-0.5 * min(s^-0.5, s * warmup_steps^-1.5), where s counts "
-                    "steps from 1.")
-                .above(0, 1e6));
+  add(list,
+      Declare("learning.schedule.scale", Type::kReal, FIELD(learning.schedule.scale),
+              "With `noam`: factor of the rate scale * dim^-0.5 * min(s^-0.5, s * warmup_steps^-1.5), where s counts "
+              "steps from 1.")
+          .above(0, 1e6));
   add(list, Declare("learning.schedule.dim", Type::kWhole, FIELD(learning.schedule.dim),
                     "With `noam`: width of the model. None: that of its first hidden layer.")
                 .between(1, 1'048'576)
@@ -344,16 +347,18 @@ void add_loss(List& list) {
   add(list, Declare("learning.label_smoothing", Type::kReal, FIELD(learning.label_smoothing),
                     "Share of a label spread over all classes.")
                 .below(0, 1));
-  add(list, Declare("learning.class_weights", Type::kRealList, FIELD(learning.class_weights),
-                    "Factor of the weight of each class's events in training, in the order of the classes. Empty: all 1.")
-                .between(0, 1e6)
-                .example("[1, 10]"));
-  add(list, Declare("learning.loss", Type::kChoice, FIELD(learning.loss),
-                    "`auto`: cross-entropy for classes, squared error for a regression. Of a regression, `quantile` "
-                    "predicts the label's quantile `learning.quantile`, and `poisson` the mean rate of a count: the model's "
-                    "output is its logarithm, negative labels are not learnt from. To go to or from `poisson` takes a fresh "
-                    "`memory.path`.")
-                .choices({"auto", "cross_entropy", "mse", "mae", "huber", "quantile", "poisson"}));
+  add(list,
+      Declare("learning.class_weights", Type::kRealList, FIELD(learning.class_weights),
+              "Factor of the weight of each class's events in training, in the order of the classes. Empty: all 1.")
+          .between(0, 1e6)
+          .example("[1, 10]"));
+  add(list,
+      Declare("learning.loss", Type::kChoice, FIELD(learning.loss),
+              "`auto`: cross-entropy for classes, squared error for a regression. Of a regression, `quantile` "
+              "predicts the label's quantile `learning.quantile`, and `poisson` the mean rate of a count: the model's "
+              "output is its logarithm, negative labels are not learnt from. To go to or from `poisson` takes a fresh "
+              "`memory.path`.")
+          .choices({"auto", "cross_entropy", "mse", "mae", "huber", "quantile", "poisson"}));
   add(list, Declare("learning.huber_delta", Type::kReal, FIELD(learning.huber_delta),
                     "With `loss: huber`: errors count squared up to this and linearly beyond.")
                 .above(0, 1e9));

@@ -311,8 +311,9 @@ std::string bounds_text(const Option& option) {
 
 std::string_view type_words(OptionType type) {
   static constexpr std::array<std::string_view, 13> kWords = {
-      "boolean",         "whole number",    "number",        "text", "choice",         "duration", "size",
-      "list of whole numbers", "list of numbers", "list of texts", "map",  "count or names", "features"};
+      "boolean", "whole number",          "number",          "text",          "choice", "duration",
+      "size",    "list of whole numbers", "list of numbers", "list of texts", "map",    "count or names",
+      "features"};
   return kWords.at(static_cast<std::size_t>(type));
 }
 

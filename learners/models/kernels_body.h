@@ -201,7 +201,7 @@ void adagrad(const AdagradStep& step, float* __restrict weights, const float* __
 
 }  // namespace
 
-extern const Kernels FRESHET_KERNELS = {FRESHET_KERNELS_NAME, gemm,        transpose, add, scale, relu_mask,
-                                        column_sums,          squared_sum, blend,     sgd, adam,  adamw, adagrad};
+extern const Kernels FRESHET_KERNELS = {FRESHET_KERNELS_NAME, gemm,  transpose, add,  scale, relu_mask, column_sums,
+                                        squared_sum,          blend, sgd,       adam, adamw, adagrad};
 
 }  // namespace freshet

@@ -148,7 +148,8 @@ Result<std::unique_ptr<const Schedule>> Schedule::create(const ScheduleOptions& 
   if (moves) {
     schedule = std::make_unique<MovingRate>(options);
   } else {
-    schedule = std::make_unique<ConstantRate>(std::max(options.learning_rate, static_cast<float>(options.minimum_rate)));
+    schedule =
+        std::make_unique<ConstantRate>(std::max(options.learning_rate, static_cast<float>(options.minimum_rate)));
   }
   return schedule;
 }

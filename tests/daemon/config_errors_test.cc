@@ -170,7 +170,8 @@ TEST(ConfigErrors, SchedulesMustMakeSense) {
   EXPECT_EQ(said("kind: exponential, decay_rate: 0.5, decay_steps: 1M, staircase: true"), "");
   EXPECT_SAYS(said("kind: cosine"), "expected one of constant, noam, inverse_sqrt, cosine_restarts, exponential");
   EXPECT_SAYS(said("warmup_steps: 100"), "learning.schedule.warmup_steps: belongs to `kind: noam` and `inverse_sqrt`");
-  EXPECT_SAYS(said("kind: noam, first_period: 9"), "learning.schedule.first_period: belongs to `kind: cosine_restarts`");
+  EXPECT_SAYS(said("kind: noam, first_period: 9"),
+              "learning.schedule.first_period: belongs to `kind: cosine_restarts`");
   EXPECT_SAYS(said("kind: noam, staircase: true"), "learning.schedule.staircase: belongs to `kind: exponential`");
   EXPECT_SAYS(said("kind: exponential, scale: 3"), "learning.schedule.scale: belongs to `kind: noam`");
   EXPECT_SAYS(said("start_step: 100"), "belongs to a schedule whose rate moves; `kind` is constant");

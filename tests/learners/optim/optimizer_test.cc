@@ -70,8 +70,7 @@ std::vector<Twin> twins() {
     return options;
   };
   const auto add_sgd = [&](const char* name, float momentum, bool nesterov, float decay) {
-    const auto reference =
-        SGDOptions(0.05).momentum(double{momentum}).nesterov(nesterov).weight_decay(double{decay});
+    const auto reference = SGDOptions(0.05).momentum(double{momentum}).nesterov(nesterov).weight_decay(double{decay});
     all.push_back({name, sgd(momentum, nesterov, decay), 0.05F, maker<SGD>(reference)});
   };
   add_sgd("sgd", 0.0F, false, 0.0F);
@@ -106,11 +105,10 @@ std::vector<Twin> twins() {
     options.epsilon = epsilon;
     options.weight_decay = decay;
     const double eps = epsilon > 0.0F ? double{epsilon} : 1e-10;
-    all.push_back({name, options, 0.02F,
-                   maker<Adagrad>(AdagradOptions(0.02)
-                                      .initial_accumulator_value(double{start})
-                                      .eps(eps)
-                                      .weight_decay(double{decay}))});
+    all.push_back(
+        {name, options, 0.02F,
+         maker<Adagrad>(
+             AdagradOptions(0.02).initial_accumulator_value(double{start}).eps(eps).weight_decay(double{decay}))});
   };
   add_adagrad("adagrad", 0.0F, 0.0F, 0.0F);
   add_adagrad("adagrad_start_decay", 0.1F, 0.0F, 0.001F);
@@ -123,8 +121,8 @@ TEST(EqualsTorchTwins, AreAllTested) { EXPECT_EQ(twins().size(), kTwins); }
 
 class EqualsTorch : public testing::TestWithParam<std::size_t> {};
 
-// 200 steps from the same weights with the same gradients, at a rate that a schedule moves. Both compute in float32 but round in other places (fused
-// multiply-add): the tolerance is 1e-5 of a weight's size or 1e-6, whichever is more.
+// 200 steps from the same weights with the same gradients, at a rate that a schedule moves. Both compute in float32 but
+// round in other places (fused multiply-add): the tolerance is 1e-5 of a weight's size or 1e-6, whichever is more.
 TEST_P(EqualsTorch, Over200Steps) {
   const Twin twin = twins()[GetParam()];
   auto parameters = random_parameters();
@@ -213,7 +211,8 @@ TEST_P(AdamRows, MoveByTheirOwnSteps) {
   auto row = torch::from_blob(parameters.table.row(3), {static_cast<int64_t>(kWidth)}).clone();
   std::unique_ptr<torch::optim::Optimizer> reference;
   if (GetParam() == OptimizerKind::kAdam) {
-    reference = std::make_unique<torch::optim::Adam>(std::vector{row}, torch::optim::AdamOptions(0.01).weight_decay(0.01));
+    reference =
+        std::make_unique<torch::optim::Adam>(std::vector{row}, torch::optim::AdamOptions(0.01).weight_decay(0.01));
   } else {
     reference =
         std::make_unique<torch::optim::AdamW>(std::vector{row}, torch::optim::AdamWOptions(0.01).weight_decay(0.01));

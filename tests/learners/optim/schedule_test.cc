@@ -97,13 +97,9 @@ TEST(Schedule, InverseSqrtRisesInALineAndFallsWithTheRoot) {
   options.kind = ScheduleKind::kInverseSqrt;
   options.learning_rate = 0.05F;
   options.warmup_steps = 100;
-  expect_rates(options, {{0, 0.0005},
-                         {49, 0.025},
-                         {98, 0.0495},
-                         {99, 0.05},
-                         {100, 0.04975185951049946},
-                         {399, 0.025},
-                         {9999, 0.005}});
+  expect_rates(
+      options,
+      {{0, 0.0005}, {49, 0.025}, {98, 0.0495}, {99, 0.05}, {100, 0.04975185951049946}, {399, 0.025}, {9999, 0.005}});
 }
 
 TEST(Schedule, CosineStartsAgainAfterEachPeriod) {

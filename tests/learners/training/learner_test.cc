@@ -403,10 +403,11 @@ TEST(Learner, PoissonPredictsTheMeanRate) {
   double without = 0.0;
   for (std::size_t i = 0; i < rates.size(); ++i) {
     ASSERT_EQ(own.values[i], rates[i]);
-    ASSERT_NEAR(loss_of_prediction(options.loss, rates[i], probe.labels[i]), losses[i], 1e-4F * std::max(1.0F, losses[i]));
+    ASSERT_NEAR(loss_of_prediction(options.loss, rates[i], probe.labels[i]), losses[i],
+                1e-4F * std::max(1.0F, losses[i]));
     sum += static_cast<double>(losses[i]);
-    without += static_cast<double>(
-        loss_of_prediction(options.loss, static_cast<float>(counted / static_cast<double>(rates.size())), probe.labels[i]));
+    without += static_cast<double>(loss_of_prediction(
+        options.loss, static_cast<float>(counted / static_cast<double>(rates.size())), probe.labels[i]));
   }
   EXPECT_LT(sum, 0.8 * without) << "no better than the mean count";
 }
