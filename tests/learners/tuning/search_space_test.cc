@@ -35,8 +35,10 @@ TEST(SearchSpace, DependsOnlyOnWhatStandsBefore) {
 }
 
 TEST(SearchSpace, NamesOptimizersAndSchedulesThatThereAre) {
-  for (const auto& name : optimizer_search_spaces().front().choices) EXPECT_TRUE(parse_optimizer(name).is_ok()) << name;
-  for (const auto& name : schedule_search_spaces().front().choices) EXPECT_TRUE(parse_schedule(name).is_ok()) << name;
+  const SearchSpace optimizers = optimizer_search_spaces().front();
+  const SearchSpace schedules = schedule_search_spaces().front();
+  for (const auto& name : optimizers.choices) EXPECT_TRUE(parse_optimizer(name).is_ok()) << name;
+  for (const auto& name : schedules.choices) EXPECT_TRUE(parse_schedule(name).is_ok()) << name;
 }
 
 }  // namespace
