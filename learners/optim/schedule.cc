@@ -53,7 +53,8 @@ double cosine_restarts(const ScheduleOptions& options, std::uint64_t d) {
 }
 
 double exponential(const ScheduleOptions& options, std::uint64_t d) {
-  const double exponent = options.staircase ? static_cast<double>(d / options.decay_steps)
+  const std::uint64_t stairs = d / options.decay_steps;
+  const double exponent = options.staircase ? static_cast<double>(stairs)
                                             : static_cast<double>(d) / static_cast<double>(options.decay_steps);
   return static_cast<double>(options.learning_rate) * std::pow(options.decay_rate, exponent);
 }

@@ -27,7 +27,8 @@ TEST(OptionTable, NamesAreUniqueAndSectionsStandTogether) {
   std::string section;
   for (const auto& option : option_table()) {
     EXPECT_TRUE(names.insert(option.name).second) << option.name;
-    EXPECT_EQ(option.name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_."), std::string::npos) << option.name;
+    EXPECT_EQ(option.name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_."), std::string::npos)
+        << option.name;
     EXPECT_EQ(option.name.find("__"), std::string::npos) << option.name;
     const auto top = option.name.substr(0, option.name.find('.'));
     ASSERT_LT(top.size(), option.name.size()) << "an option needs a section: " << option.name;
