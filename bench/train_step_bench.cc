@@ -68,6 +68,7 @@ BENCHMARK(train_round)
     ->Args({static_cast<int>(OptimizerKind::kAdagrad), static_cast<int>(PublishedWeights::kAverage)})
     ->Args({static_cast<int>(OptimizerKind::kSgd), static_cast<int>(PublishedWeights::kRaw)})
     ->Args({static_cast<int>(OptimizerKind::kAdamW), static_cast<int>(PublishedWeights::kRaw)})
+    ->Args({static_cast<int>(OptimizerKind::kAdam), static_cast<int>(PublishedWeights::kRaw)})
     ->Unit(benchmark::kMicrosecond);
 
 void publish(benchmark::State& state) {

@@ -9,20 +9,39 @@
 namespace freshet {
 namespace {
 
-std::string_view loss_choice(const Config& config) {
-  switch (config.learning.loss) {
-    case setting::Loss::kAuto:
-      return loss_name(default_loss(config.model.task));
-    case setting::Loss::kCrossEntropy:
-      return "cross_entropy";
-    case setting::Loss::kMse:
-      return "mse";
-    case setting::Loss::kMae:
-      return "mae";
-    case setting::Loss::kHuber:
-      return "huber";
+LossOptions loss_options(const Config& config) {
+  const auto& learning = config.learning;
+  LossOptions options;
+  options.kind = default_loss(config.model.task);
+  if (learning.loss != setting::Loss::kAuto) {
+    const auto kind = parse_loss(option_text(config, "learning.loss"));
+    if (!kind) abort_with("an unknown loss passed the option table");
+    options.kind = *kind;
   }
-  abort_with("an unknown loss passed the option table");
+  options.label_smoothing = static_cast<float>(learning.label_smoothing);
+  options.huber_delta = static_cast<float>(learning.huber_delta);
+  options.quantile = static_cast<float>(learning.quantile);
+  for (const double weight : learning.class_weights) options.class_weights.push_back(static_cast<float>(weight));
+  return options;
+}
+
+Result<ScheduleOptions> schedule_options(const Config& config) {
+  const ScheduleConfig& schedule = config.learning.schedule;
+  ScheduleOptions options;
+  options.kind = TRY(parse_schedule(option_text(config, "learning.schedule.kind")));
+  options.learning_rate = static_cast<float>(config.learning.learning_rate);
+  options.scale = schedule.scale;
+  options.dim = schedule.dim;
+  options.warmup_steps = schedule.warmup_steps;
+  options.first_period = schedule.first_period;
+  options.t_mult = schedule.t_mult;
+  options.decay_rate = schedule.decay_rate;
+  options.decay_steps = schedule.decay_steps;
+  options.staircase = schedule.staircase;
+  options.start_step = schedule.start_step;
+  options.step_duration = schedule.step_duration;
+  options.minimum_rate = schedule.minimum_rate;
+  return options;
 }
 
 LostOffsets lost_offsets(setting::LostOffsets choice) {
@@ -77,13 +96,16 @@ Result<LearnerOptions> learner_options(const Config& config, const EventSpec& sp
   options.model.embedding_dim = config.model.embedding_dim;
   options.model.embedding_rows = config.model.embedding_rows;
   options.model.seed = config.model.seed;
-  options.loss.kind = TRY(parse_loss(loss_choice(config)));
-  options.loss.label_smoothing = static_cast<float>(config.learning.label_smoothing);
+  options.loss = loss_options(config);
   options.optimizer.kind = TRY(parse_optimizer(option_text(config, "learning.optimizer")));
   options.optimizer.weight_decay = static_cast<float>(config.learning.weight_decay);
   options.optimizer.momentum = static_cast<float>(config.learning.momentum);
   options.optimizer.nesterov = config.learning.nesterov;
-  options.schedule.learning_rate = static_cast<float>(config.learning.learning_rate);
+  options.optimizer.beta1 = static_cast<float>(config.learning.beta1);
+  options.optimizer.beta2 = static_cast<float>(config.learning.beta2);
+  options.optimizer.epsilon = static_cast<float>(config.learning.epsilon);
+  options.optimizer.initial_accumulator = static_cast<float>(config.learning.initial_accumulator);
+  options.schedule = TRY(schedule_options(config));
   options.strategy = option_text(config, "learning.strategy");
   options.replay_ratio = static_cast<float>(config.learning.replay_ratio);
   options.batch_size = config.learning.batch_size;
@@ -95,7 +117,8 @@ Result<LearnerOptions> learner_options(const Config& config, const EventSpec& sp
 }
 
 EvaluationOptions evaluation_options(const Config& config, const EventSpec& spec) {
-  return {config.model.task, spec.label.classes, static_cast<std::size_t>(config.evaluation.window_events)};
+  return {config.model.task, spec.label.classes, static_cast<std::size_t>(config.evaluation.window_events),
+          loss_options(config)};
 }
 
 std::optional<SliceSpec> slice_spec(const Config& config) {

@@ -2,12 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
 #include <charconv>
 #include <cmath>
 #include <fstream>
 #include <set>
 #include <string_view>
+
+#include "daemon/config/option_table.h"
 
 namespace freshet {
 namespace {
@@ -109,6 +112,98 @@ void check_stream(const Config& config, Faults& faults) {
   }
 }
 
+// An option that says nothing to what is chosen must stay at its default.
+void check_belongs(const Config& config, bool here, std::string_view option, std::string_view owner, Faults& faults) {
+  if (!here && option_text(config, option) != option_text(Config{}, option)) {
+    faults.add(option, "belongs to {}", owner);
+  }
+}
+
+void check_optimizer(const Config& config, Faults& faults) {
+  const auto& learning = config.learning;
+  const bool sgd = learning.optimizer == setting::Optimizer::kSgd;
+  const bool adagrad = learning.optimizer == setting::Optimizer::kAdagrad;
+  const bool adam = !sgd && !adagrad;
+  check_belongs(config, sgd, "learning.momentum", "`optimizer: sgd`", faults);
+  check_belongs(config, sgd, "learning.nesterov", "`optimizer: sgd`", faults);
+  check_belongs(config, adam, "learning.beta1", "`optimizer: adam` and `adamw`", faults);
+  check_belongs(config, adam, "learning.beta2", "`optimizer: adam` and `adamw`", faults);
+  check_belongs(config, !sgd, "learning.epsilon", "`optimizer: adam`, `adamw` and `adagrad`", faults);
+  check_belongs(config, adagrad, "learning.initial_accumulator", "`optimizer: adagrad`", faults);
+  if (sgd && learning.nesterov && learning.momentum <= 0) {
+    faults.add("learning.nesterov", "needs a momentum above 0, such as 0.9");
+  }
+}
+
+void check_schedule(const Config& config, Faults& faults) {
+  const auto& schedule = config.learning.schedule;
+  const auto belongs = [&](bool here, std::string_view option, std::string_view kinds) {
+    check_belongs(config, here, fmt::format("learning.schedule.{}", option), kinds, faults);
+  };
+  const bool noam = schedule.kind == setting::Schedule::kNoam;
+  const bool cosine = schedule.kind == setting::Schedule::kCosineRestarts;
+  const bool exponential = schedule.kind == setting::Schedule::kExponential;
+  const bool moves = schedule.kind != setting::Schedule::kConstant;
+  const bool warms_up = noam || schedule.kind == setting::Schedule::kInverseSqrt;
+  belongs(noam, "scale", "`kind: noam`");
+  belongs(noam, "dim", "`kind: noam`");
+  belongs(warms_up, "warmup_steps", "`kind: noam` and `inverse_sqrt`");
+  belongs(cosine, "first_period", "`kind: cosine_restarts`");
+  belongs(cosine, "t_mult", "`kind: cosine_restarts`");
+  belongs(exponential, "decay_rate", "`kind: exponential`");
+  belongs(exponential, "decay_steps", "`kind: exponential`");
+  belongs(exponential, "staircase", "`kind: exponential`");
+  belongs(moves, "start_step", "a schedule whose rate moves; `kind` is constant");
+  belongs(moves, "step_duration", "a schedule whose rate moves; `kind` is constant");
+  belongs(moves, "minimum_rate", "a schedule whose rate moves; `kind` is constant");
+  if (noam && config.learning.learning_rate != LearningConfig{}.learning_rate) {
+    faults.add("learning.learning_rate", "says nothing to `schedule.kind: noam`; its size is learning.schedule.scale");
+  }
+  const auto& hidden = config.model.hidden;
+  const bool has_width = config.model.architecture != setting::Architecture::kLinear && !hidden.empty();
+  if (noam && schedule.dim == 0 && !has_width) {
+    faults.add("learning.schedule.dim",
+               "noam needs a width, and this model has no hidden layer; give one, such as 512");
+    return;
+  }
+  double peak = config.learning.learning_rate;
+  if (noam) {
+    const double dim = schedule.dim > 0 ? schedule.dim : static_cast<double>(hidden.front());
+    peak = schedule.scale / std::sqrt(dim * static_cast<double>(schedule.warmup_steps));
+  }
+  if (moves && schedule.minimum_rate >= peak) {
+    faults.add("learning.schedule.minimum_rate",
+               "is {}, not below the highest rate of the schedule, {:.4g}: the rate would never move",
+               schedule.minimum_rate, peak);
+  }
+}
+
+void check_loss(const Config& config, Faults& faults) {
+  const auto& learning = config.learning;
+  const bool regression = config.model.task == Task::kRegression;
+  if (regression && learning.loss == setting::Loss::kCrossEntropy) {
+    faults.add("learning.loss",
+               "cross_entropy is for classes; a regression takes mse, mae, huber, quantile or poisson");
+  }
+  if (!regression && learning.loss != setting::Loss::kAuto && learning.loss != setting::Loss::kCrossEntropy) {
+    faults.add("learning.loss", "is for regressions; a task with classes takes cross_entropy");
+  }
+  check_belongs(config, learning.loss == setting::Loss::kHuber, "learning.huber_delta", "`loss: huber`", faults);
+  check_belongs(config, learning.loss == setting::Loss::kQuantile, "learning.quantile", "`loss: quantile`", faults);
+  if (regression && learning.label_smoothing > 0) {
+    faults.add("learning.label_smoothing", "is for classes; a regression has none");
+  }
+  const auto& weights = learning.class_weights;
+  if (regression && !weights.empty()) {
+    faults.add("learning.class_weights", "is for classes; a regression has none");
+  } else if (!weights.empty() && weights.size() != class_count(config)) {
+    faults.add("learning.class_weights", "gives {} weights; the model has {} classes", weights.size(),
+               class_count(config));
+  } else if (!weights.empty() && *std::max_element(weights.begin(), weights.end()) <= 0) {
+    faults.add("learning.class_weights", "are all 0: nothing would be learnt");
+  }
+}
+
 void check_learning(const Config& config, Faults& faults) {
   const auto& learning = config.learning;
   const bool replays = learning.strategy == setting::Strategy::kEr && learning.replay_ratio > 0;
@@ -128,22 +223,9 @@ void check_learning(const Config& config, Faults& faults) {
                  learning.replay_ratio);
     }
   }
-  if (learning.optimizer != setting::Optimizer::kSgd && (learning.momentum > 0 || learning.nesterov)) {
-    faults.add(learning.momentum > 0 ? "learning.momentum" : "learning.nesterov", "belongs to `optimizer: sgd`");
-  }
-  if (learning.optimizer == setting::Optimizer::kSgd && learning.nesterov && learning.momentum <= 0) {
-    faults.add("learning.nesterov", "needs a momentum above 0, such as 0.9");
-  }
-  const bool regression = config.model.task == Task::kRegression;
-  if (regression && learning.loss == setting::Loss::kCrossEntropy) {
-    faults.add("learning.loss", "cross_entropy is for classes; a regression takes mse, mae or huber");
-  }
-  if (!regression && learning.loss != setting::Loss::kAuto && learning.loss != setting::Loss::kCrossEntropy) {
-    faults.add("learning.loss", "is for regressions; a task with classes takes cross_entropy");
-  }
-  if (regression && learning.label_smoothing > 0) {
-    faults.add("learning.label_smoothing", "is for classes; a regression has none");
-  }
+  check_optimizer(config, faults);
+  check_schedule(config, faults);
+  check_loss(config, faults);
   const auto& device = learning.device;
   const bool numbered = device.rfind("cuda:", 0) == 0 && device.size() > 5 && device.size() <= 8 &&
                         device.find_first_not_of("0123456789", 5) == std::string::npos;

@@ -36,8 +36,9 @@ enum class Policy : std::uint8_t {
 };
 enum class Sampling : std::uint8_t { kUniform, kClassBalanced, kPriority, kRecency };
 enum class Strategy : std::uint8_t { kEr, kFinetune };
-enum class Optimizer : std::uint8_t { kSgd, kAdamw, kAdagrad };
-enum class Loss : std::uint8_t { kAuto, kCrossEntropy, kMse, kMae, kHuber };
+enum class Optimizer : std::uint8_t { kSgd, kAdam, kAdamw, kAdagrad };
+enum class Schedule : std::uint8_t { kConstant, kNoam, kInverseSqrt, kCosineRestarts, kExponential };
+enum class Loss : std::uint8_t { kAuto, kCrossEntropy, kMse, kMae, kHuber, kQuantile, kPoisson };
 enum class GoLive : std::uint8_t { kNextCut, kWhenReady };
 enum class SliceBy : std::uint8_t { kNone, kClass, kMonth, kField };
 enum class Weights : std::uint8_t { kRaw, kEma, kAverage };
@@ -108,6 +109,21 @@ struct RoundConfig {
   setting::GoLive go_live = setting::GoLive::kWhenReady;
 };
 
+struct ScheduleConfig {
+  setting::Schedule kind = setting::Schedule::kConstant;
+  double scale = 2;
+  std::uint32_t dim = 0;  // 0: none, the first hidden layer's width
+  std::uint64_t warmup_steps = 8000;
+  std::uint64_t first_period = 10'000;
+  std::uint32_t t_mult = 1;
+  double decay_rate = 0.9;
+  std::uint64_t decay_steps = 1000;
+  bool staircase = false;
+  std::uint64_t start_step = 0;
+  std::uint64_t step_duration = 1;
+  double minimum_rate = 0;
+};
+
 struct LearningConfig {
   setting::Strategy strategy = setting::Strategy::kEr;
   double replay_ratio = 0.5;  // share of a batch that is replayed
@@ -115,11 +131,19 @@ struct LearningConfig {
   double learning_rate = 0.02;
   double momentum = 0;
   bool nesterov = false;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double epsilon = 0;  // 0: none, the optimizer's own
+  double initial_accumulator = 0;
   double weight_decay = 0;
+  ScheduleConfig schedule;
   std::uint32_t batch_size = 64;  // fresh and replayed rows together
   double clip_norm = 0;           // 0: none
   double label_smoothing = 0;
+  std::vector<double> class_weights;  // empty: all 1
   setting::Loss loss = setting::Loss::kAuto;
+  double huber_delta = 1;
+  double quantile = 0.5;
   RoundConfig round;
   double ema_decay = 0.9999;
   std::uint32_t average_last = 8;

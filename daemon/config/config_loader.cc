@@ -103,8 +103,8 @@ class Overlay {
   // Single values are taken as they are, so that a password may hold any character; collections are YAML.
   std::optional<YamlNode> read_value(const Option& option, const std::string& rest, const std::string& value,
                                      const Origin& origin) {
-    bool yaml = option.type == OptionType::kWholeList || option.type == OptionType::kFeatures ||
-                (option.type == OptionType::kTextMap && rest.empty());
+    bool yaml = option.type == OptionType::kWholeList || option.type == OptionType::kRealList ||
+                option.type == OptionType::kFeatures || (option.type == OptionType::kTextMap && rest.empty());
     if (option.type == OptionType::kTextList || option.type == OptionType::kClasses)
       yaml = !value.empty() && value.front() == '[';
     if (yaml) {

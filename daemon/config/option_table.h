@@ -30,6 +30,7 @@ enum class OptionType : std::uint8_t {
   kDuration,
   kBytes,
   kWholeList,
+  kRealList,
   kTextList,
   kTextMap,
   kClasses,
@@ -43,8 +44,9 @@ enum class Change : std::uint8_t {
   kNewState,  // with a fresh memory.path: what is stored depends on it
 };
 
-using OptionValue = std::variant<bool, std::int64_t, double, std::string, std::vector<std::int64_t>,
-                                 std::vector<std::string>, std::map<std::string, std::string>, ClassList, FeatureList>;
+using OptionValue =
+    std::variant<bool, std::int64_t, double, std::string, std::vector<std::int64_t>, std::vector<double>,
+                 std::vector<std::string>, std::map<std::string, std::string>, ClassList, FeatureList>;
 
 struct Option {
   std::string name;  // dotted

@@ -32,6 +32,8 @@ std::string_view expectation(OptionType type) {
       return "a size with its unit (B, KiB, MiB, GiB)";
     case OptionType::kWholeList:
       return "a list of whole numbers";
+    case OptionType::kRealList:
+      return "a list of numbers";
     case OptionType::kTextList:
       return "a list of texts";
     case OptionType::kTextMap:
@@ -138,11 +140,13 @@ class ValueReader {
     return OptionValue(list);
   }
 
-  std::optional<OptionValue> wholes(const YamlNode& node) {
+  // A list of what `parse` reads: whole numbers, or any.
+  template <typename Parse>
+  std::optional<OptionValue> numbers(const YamlNode& node, Parse parse) {
     if (node.kind != YamlNode::Kind::kList) return expected(node);
-    std::vector<std::int64_t> list;
+    std::vector<typename decltype(parse(node.text))::value_type> list;
     for (const auto& item : node.items) {
-      const auto value = item.kind == YamlNode::Kind::kScalar ? parse_whole(item.text) : std::nullopt;
+      const auto value = item.kind == YamlNode::Kind::kScalar ? parse(item.text) : std::nullopt;
       if (!value) return expected(item);
       if (!within(item, static_cast<double>(*value))) return std::nullopt;
       list.push_back(*value);
@@ -228,7 +232,9 @@ std::optional<OptionValue> parse_option(const Option& option, const YamlNode& no
     case OptionType::kTextList:
       return reader.texts(node);
     case OptionType::kWholeList:
-      return reader.wholes(node);
+      return reader.numbers(node, [](const std::string& text) { return parse_whole(text); });
+    case OptionType::kRealList:
+      return reader.numbers(node, [](const std::string& text) { return parse_real(text); });
     case OptionType::kTextMap:
       return reader.map(node);
     case OptionType::kClasses:
@@ -259,6 +265,11 @@ std::string format_option(const Option& option, const OptionValue& value, bool r
       return join_texts(std::get<std::vector<std::string>>(value));
     case OptionType::kWholeList:
       return fmt::format("[{}]", fmt::join(std::get<std::vector<std::int64_t>>(value), ", "));
+    case OptionType::kRealList: {
+      std::vector<std::string> numbers;
+      for (const double number : std::get<std::vector<double>>(value)) numbers.push_back(format_real(number));
+      return fmt::format("[{}]", fmt::join(numbers, ", "));
+    }
     case OptionType::kTextMap:
       return join_map(std::get<std::map<std::string, std::string>>(value), reveal || !option.secret);
     case OptionType::kClasses: {
@@ -286,19 +297,23 @@ std::string bounds_text(const Option& option) {
   const auto text = [&](double bound) {
     if (option.type == OptionType::kDuration) return format_duration_ms(static_cast<std::int64_t>(bound));
     if (option.type == OptionType::kBytes) return format_bytes(static_cast<std::int64_t>(bound));
-    if (option.type == OptionType::kReal) return format_real(bound);
+    if (option.type == OptionType::kReal || option.type == OptionType::kRealList) return format_real(bound);
     return fmt::format("{}", static_cast<std::int64_t>(bound));
   };
   if (!option.lowest || !option.highest) return "";
+  if (option.above_lowest && option.below_highest) {
+    return fmt::format("above {}, below {}", text(*option.lowest), text(*option.highest));
+  }
   if (option.above_lowest) return fmt::format("above {}, at most {}", text(*option.lowest), text(*option.highest));
   if (option.below_highest) return fmt::format("at least {}, below {}", text(*option.lowest), text(*option.highest));
   return fmt::format("{} to {}", text(*option.lowest), text(*option.highest));
 }
 
 std::string_view type_words(OptionType type) {
-  static constexpr std::array<std::string_view, 12> kWords = {
-      "boolean", "whole number",          "number",        "text", "choice",         "duration",
-      "size",    "list of whole numbers", "list of texts", "map",  "count or names", "features"};
+  static constexpr std::array<std::string_view, 13> kWords = {
+      "boolean", "whole number",          "number",          "text",          "choice", "duration",
+      "size",    "list of whole numbers", "list of numbers", "list of texts", "map",    "count or names",
+      "features"};
   return kWords.at(static_cast<std::size_t>(type));
 }
 

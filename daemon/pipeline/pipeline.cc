@@ -266,7 +266,9 @@ Status Pipeline::collect(bool record) {
   metrics_.steps.add(static_cast<double>(result.report.steps));
   metrics_.samples_fresh.add(static_cast<double>(result.report.samples_fresh));
   metrics_.samples_replayed.add(static_cast<double>(result.report.samples_replayed));
+  metrics_.samples_unusable.add(static_cast<double>(result.report.samples_unusable));
   metrics_.steps_skipped.add(static_cast<double>(result.report.skipped_non_finite));
+  if (result.report.steps > 0) metrics_.learning_rate.set(result.report.learning_rate);
   metrics_.round_seconds.observe(static_cast<double>(result.duration_ns) * 1e-9);
   metrics_.replay_read_seconds.observe(static_cast<double>(result.replay_read_ns) * 1e-9);
 

@@ -23,12 +23,14 @@ class PipelineMetrics {
   Counter& steps;
   Counter& samples_fresh;
   Counter& samples_replayed;
+  Counter& samples_unusable;
   Counter& steps_skipped;
   Counter& swaps;
   Counter& store_waits;
   Counter& erasures;
   Counter& events_erased;
   Gauge& erasures_waiting;
+  Gauge& learning_rate;
   Gauge& model_version;
   Gauge& replay_events;
   Gauge& replay_capacity;

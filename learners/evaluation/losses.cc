@@ -39,10 +39,17 @@ void squared_errors(const float* __restrict values, const float* __restrict labe
   }
 }
 
+void regression_losses(const Predictions& predictions, const float* labels, float* losses, const LossOptions& loss) {
+  for (std::size_t i = 0; i < predictions.rows; ++i) {
+    const float value = loss_of_prediction(loss, predictions.values[i], labels[i]);
+    losses[i] = value <= FLT_MAX ? value : FLT_MAX;  // also for not a number
+  }
+}
+
 }  // namespace
 
 void per_sample_losses(Task task, const Predictions& predictions, std::span<const float> labels,
-                       std::span<float> losses) {
+                       std::span<float> losses, const LossOptions& loss) {
   const std::size_t rows = predictions.rows;
   if (labels.size() < rows || losses.size() < rows) abort_with("fewer labels or losses than predictions");
   switch (task) {
@@ -51,6 +58,9 @@ void per_sample_losses(Task task, const Predictions& predictions, std::span<cons
     case Task::kMulticlass:
       return multiclass_losses(predictions, labels.data(), losses.data());
     case Task::kRegression:
+      if (loss.kind != LossKind::kMse && loss.kind != LossKind::kCrossEntropy) {
+        return regression_losses(predictions, labels.data(), losses.data(), loss);
+      }
       return squared_errors(predictions.values.data(), labels.data(), losses.data(), rows);
   }
 }

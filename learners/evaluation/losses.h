@@ -9,16 +9,17 @@
 #include <span>
 
 #include "core/predictor.h"
+#include "learners/training/losses.h"
 
 namespace freshet {
 
 // Probabilities are held to at least this: no single event costs more than 16.1.
 inline constexpr float kProbabilityMin = 1e-7F;
 
-// losses[i] for rows [0, predictions.rows): log loss (binary, multiclass) or squared error (regression).
-// labels and losses hold at least that many.
+// losses[i] for rows [0, predictions.rows): log loss (binary, multiclass), or the loss that a regression is trained on
+// (loss_of_prediction(); squared error by default). labels and losses hold at least that many.
 void per_sample_losses(Task task, const Predictions& predictions, std::span<const float> labels,
-                       std::span<float> losses);
+                       std::span<float> losses, const LossOptions& loss = {});
 
 // The class with the largest probability of row `row`, the first of equals.
 std::uint32_t predicted_class(const Predictions& predictions, std::size_t row);

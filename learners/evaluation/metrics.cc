@@ -56,6 +56,10 @@ void EvaluationMetrics::add_multiclass(const ScoredEvent& event, double weight) 
 
 void EvaluationMetrics::add_regression(const ScoredEvent& event, double weight) {
   const double label = event.label;
+  // Squared in float32, as the losses of events are; those may be of another kind.
+  const float difference = event.score - event.label;
+  const float square = difference * difference;
+  loss_ += weight * static_cast<double>(square <= FLT_MAX ? square : FLT_MAX);
   const double error = std::abs(static_cast<double>(event.score) - label);
   absolute_ += weight * (error <= FLT_MAX ? error : FLT_MAX);
   const double delta = label - label_mean_;

@@ -50,7 +50,7 @@ class EvaluationMetrics {
     const double weight = event.weight;
     ++events_;
     weight_ += weight;
-    loss_ += weight * static_cast<double>(event.loss);
+    if (task_ != Task::kRegression) loss_ += weight * static_cast<double>(event.loss);
     switch (task_) {
       case Task::kBinary:
         return add_binary(event, weight);
@@ -96,7 +96,7 @@ class EvaluationMetrics {
   Task task_;
   std::uint64_t events_ = 0;
   double weight_ = 0;
-  double loss_ = 0;
+  double loss_ = 0;                                           // log losses; regression: squared errors
   double squares_ = 0;                                        // Brier
   std::array<std::array<double, 2>, 2> confusion_{};          // [label][prediction]
   std::optional<AucHistogram> auc_;                           // binary

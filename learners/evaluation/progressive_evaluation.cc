@@ -34,7 +34,7 @@ void ProgressiveEvaluation::add_scored(const ScoredEvent& event) {
 void ProgressiveEvaluation::add(const Predictions& predictions, std::span<const float> labels,
                                 std::span<const float> weights, std::uint64_t model_version, std::span<float> losses) {
   if (weights.size() < predictions.rows) abort_with("fewer weights than predictions");
-  per_sample_losses(options_.task, predictions, labels, losses);
+  per_sample_losses(options_.task, predictions, labels, losses, options_.loss);
   const bool multiclass = options_.task == Task::kMulticlass;
   for (std::size_t i = 0; i < predictions.rows; ++i) {
     const float score = multiclass ? static_cast<float>(predicted_class(predictions, i)) : predictions.values[i];

@@ -17,6 +17,7 @@
 #include "core/predictor.h"
 #include "core/status.h"
 #include "learners/evaluation/metrics.h"
+#include "learners/training/losses.h"
 
 namespace freshet {
 
@@ -24,6 +25,7 @@ struct EvaluationOptions {
   Task task = Task::kBinary;
   std::uint32_t classes = 2;
   std::size_t window_events = 10'000;
+  LossOptions loss = {};  // of a regression: what the loss of an event is
 };
 
 struct EvaluationReport {

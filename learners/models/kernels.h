@@ -35,7 +35,7 @@ struct SgdStep {
   float learning_rate, momentum, weight_decay;
   bool nesterov;
 };
-struct AdamWStep {
+struct AdamStep {
   float learning_rate, beta1, beta2, epsilon, weight_decay;
   float step_size;        // learning rate / (1 - beta1^t)
   float root_correction;  // sqrt(1 - beta2^t)
@@ -62,7 +62,10 @@ struct Kernels {
   void (*blend)(float* values, const float* target, float keep, std::size_t size);
   // One optimizer step over `size` weights; the state arrays are as long as the weights. Formulas: torch.optim's.
   void (*sgd)(const SgdStep& step, float* weights, const float* gradients, float* momentum, std::size_t size);
-  void (*adamw)(const AdamWStep& step, float* weights, const float* gradients, float* first, float* second,
+  // adam adds the weight decay to the gradient, adamw takes it from the weights.
+  void (*adam)(const AdamStep& step, float* weights, const float* gradients, float* first, float* second,
+               std::size_t size);
+  void (*adamw)(const AdamStep& step, float* weights, const float* gradients, float* first, float* second,
                 std::size_t size);
   void (*adagrad)(const AdagradStep& step, float* weights, const float* gradients, float* sums, std::size_t size);
 };

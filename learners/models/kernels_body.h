@@ -164,9 +164,21 @@ void sgd(const SgdStep& step, float* __restrict weights, const float* __restrict
   }
 }
 
-void adamw(const AdamWStep& step, float* __restrict weights, const float* __restrict gradients, float* __restrict first,
+void adam(const AdamStep& step, float* __restrict weights, const float* __restrict gradients, float* __restrict first,
+          float* __restrict second, std::size_t size) {
+  const AdamStep s = step;
+  for (std::size_t i = 0; i < size; ++i) {
+    const float gradient = gradients[i] + s.weight_decay * weights[i];
+    first[i] += (1.0F - s.beta1) * (gradient - first[i]);
+    second[i] = s.beta2 * second[i] + (1.0F - s.beta2) * gradient * gradient;
+    const float scale = __builtin_sqrtf(second[i]) / s.root_correction + s.epsilon;
+    weights[i] -= s.step_size * (first[i] / scale);
+  }
+}
+
+void adamw(const AdamStep& step, float* __restrict weights, const float* __restrict gradients, float* __restrict first,
            float* __restrict second, std::size_t size) {
-  const AdamWStep s = step;
+  const AdamStep s = step;
   const float shrink = 1.0F - s.learning_rate * s.weight_decay;
   for (std::size_t i = 0; i < size; ++i) {
     const float gradient = gradients[i];
@@ -189,7 +201,7 @@ void adagrad(const AdagradStep& step, float* __restrict weights, const float* __
 
 }  // namespace
 
-extern const Kernels FRESHET_KERNELS = {FRESHET_KERNELS_NAME, gemm,        transpose, add, scale, relu_mask,
-                                        column_sums,          squared_sum, blend,     sgd, adamw, adagrad};
+extern const Kernels FRESHET_KERNELS = {FRESHET_KERNELS_NAME, gemm,  transpose, add,  scale, relu_mask, column_sums,
+                                        squared_sum,          blend, sgd,       adam, adamw, adagrad};
 
 }  // namespace freshet

@@ -29,8 +29,9 @@ struct ModelOptions {
   std::uint32_t classes = 2;  // of a multiclass task
   std::vector<std::uint32_t> hidden = {64, 32};
   std::uint32_t embedding_dim = 8;
-  std::uint32_t embedding_rows = 65536;  // a power of two
-  float embedding_scale = 0.01F;         // standard deviation of a new embedding
+  std::uint32_t embedding_rows = 65536;     // a power of two
+  float embedding_scale = 0.01F;            // standard deviation of a new embedding
+  OutputLink link = OutputLink::kIdentity;  // of a regression; Learner takes it from the loss
   std::uint64_t seed = 1;
 };
 

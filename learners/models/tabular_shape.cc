@@ -51,6 +51,7 @@ Result<TabularShape> TabularShape::make(const ModelOptions& options, const Encod
   const bool deep = options.architecture != Architecture::kLinear;
   TabularShape shape;
   shape.task = options.task;
+  shape.link = options.link;
   shape.outputs = options.task == Task::kMulticlass ? options.classes : 1;
   shape.output_stride = round_up(shape.outputs, kLanes);
   shape.numbers = layout.dense();

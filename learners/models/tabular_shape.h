@@ -33,6 +33,7 @@ struct TabularShape {
   static Result<TabularShape> make(const ModelOptions& options, const EncodedLayout& layout);
 
   Task task = Task::kBinary;
+  OutputLink link = OutputLink::kIdentity;
   std::size_t outputs = 1;
   std::size_t output_stride = 0;
   std::size_t numbers = 0;  // dense values a row

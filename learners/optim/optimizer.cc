@@ -12,7 +12,7 @@ namespace freshet {
 
 namespace {
 
-constexpr std::array<std::string_view, 3> kOptimizerNames = {"sgd", "adamw", "adagrad"};
+constexpr std::array<std::string_view, 4> kOptimizerNames = {"sgd", "adamw", "adagrad", "adam"};
 
 // A state value for each weight, dense and by row.
 struct StatePlane {
@@ -75,10 +75,15 @@ class Sgd final : public Optimizer {
   Status load(ByteReader& in, const Parameters& parameters) override {
     const bool kind_fits = in.get<OptimizerKind>() == kind();
     const bool has_momentum = in.get<std::uint8_t>() != 0;
-    if (!in.ok() || !kind_fits || has_momentum != (momentum_ != nullptr)) {
+    if (!in.ok() || !kind_fits) {
       return failed_precondition("the stored state is not that of the configured optimizer (sgd)");
     }
-    return momentum_ ? momentum_->load(in, parameters) : Status::ok();
+    if (has_momentum) {
+      if (momentum_) return momentum_->load(in, parameters);
+      return StatePlane(parameters).load(in, parameters);  // read over
+    }
+    if (momentum_) momentum_->reset();
+    return Status::ok();
   }
 
  private:
@@ -121,25 +126,26 @@ class Adagrad final : public Optimizer {
   StatePlane sums_;
 };
 
-class AdamW final : public Optimizer {
+// Adam and AdamW: the same but for where the weight decay goes.
+class Adam final : public Optimizer {
  public:
-  AdamW(const OptimizerOptions& options, const Parameters& parameters)
+  Adam(const OptimizerOptions& options, const Parameters& parameters)
       : options_(options), first_(parameters), second_(parameters), row_steps_(parameters.table.rows()) {}
-  OptimizerKind kind() const override { return OptimizerKind::kAdamW; }
+  OptimizerKind kind() const override { return options_.kind; }
   const OptimizerOptions& options() const override { return options_; }
   OptimizerState state() override { return {{first_.plane(), second_.plane()}, &steps_, row_steps_}; }
   void step(Parameters& parameters, float learning_rate) override {
-    const Kernels& kernels = cpu_kernels();
+    const auto move = options_.kind == OptimizerKind::kAdamW ? cpu_kernels().adamw : cpu_kernels().adam;
     ++steps_;
-    kernels.adamw(corrected(learning_rate, steps_), parameters.dense.data(), parameters.dense_gradients.data(),
-                  first_.dense.data(), second_.dense.data(), parameters.dense.size());
+    move(corrected(learning_rate, steps_), parameters.dense.data(), parameters.dense_gradients.data(),
+         first_.dense.data(), second_.dense.data(), parameters.dense.size());
     RowTable& table = parameters.table;
     const auto touched = table.touched();
     for (std::size_t slot = 0; slot < touched.size(); ++slot) {
       const std::uint32_t row = touched[slot];
       if (row_steps_[row] < kForgottenCorrection) ++row_steps_[row];
-      kernels.adamw(corrected(learning_rate, row_steps_[row]), table.row(row), table.gradient(slot),
-                    first_.row(table, row), second_.row(table, row), table.stride());
+      move(corrected(learning_rate, row_steps_[row]), table.row(row), table.gradient(slot), first_.row(table, row),
+           second_.row(table, row), table.stride());
     }
   }
   void save(ByteWriter& out, const Parameters& parameters) const override {
@@ -151,14 +157,15 @@ class AdamW final : public Optimizer {
   }
   Status load(ByteReader& in, const Parameters& parameters) override {
     if (in.get<OptimizerKind>() != kind() || !in.ok()) {
-      return failed_precondition("the stored state is not that of the configured optimizer (adamw)");
+      return failed_precondition(
+          fmt::format("the stored state is not that of the configured optimizer ({})", optimizer_name(kind())));
     }
     steps_ = in.get<std::uint64_t>();
     TRY(first_.load(in, parameters));
     TRY(second_.load(in, parameters));
     std::ranges::fill(row_steps_, 0);
     for (const auto row : parameters.table.used()) row_steps_[row] = in.get<std::uint32_t>();
-    return in.ok() ? Status::ok() : data_loss("the stored state of AdamW is cut short");
+    return in.ok() ? Status::ok() : data_loss("the stored state of the optimizer is cut short");
   }
 
  private:
@@ -176,7 +183,7 @@ class AdamW final : public Optimizer {
             std::sqrt(1.0 - std::pow(static_cast<double>(options_.beta2), count))};
   }
   // Each row has its own count of steps; two powers a row would cost more than the row's step.
-  AdamWStep corrected(float learning_rate, std::uint64_t steps) {
+  AdamStep corrected(float learning_rate, std::uint64_t steps) {
     while (known_.size() <= std::min(steps, kKnownCorrections)) known_.push_back(correction(known_.size()));
     const Correction right = steps < known_.size() ? known_[steps] : correction(steps);
     return {learning_rate,
@@ -201,7 +208,7 @@ Status check(const OptimizerOptions& options) {
   if (!(options.weight_decay >= 0.0F)) return invalid_argument("weight decay must not be negative");
   if (!in_unit(options.momentum)) return invalid_argument("momentum must be in [0, 1)");
   if (options.nesterov && options.momentum == 0.0F) return invalid_argument("Nesterov's method needs a momentum");
-  if (!in_unit(options.beta1) || !in_unit(options.beta2)) return invalid_argument("AdamW's betas must be in [0, 1)");
+  if (!in_unit(options.beta1) || !in_unit(options.beta2)) return invalid_argument("Adam's betas must be in [0, 1)");
   if (!(options.epsilon >= 0.0F)) return invalid_argument("epsilon must not be negative");
   if (!(options.initial_accumulator >= 0.0F)) return invalid_argument("Adagrad's accumulator must not start negative");
   return Status::ok();
@@ -215,20 +222,21 @@ Result<OptimizerKind> parse_optimizer(std::string_view name) {
   for (std::size_t i = 0; i < kOptimizerNames.size(); ++i) {
     if (kOptimizerNames.at(i) == name) return static_cast<OptimizerKind>(i);
   }
-  return invalid_argument(fmt::format("no optimizer \"{}\"; there are sgd, adamw and adagrad", name));
+  return invalid_argument(fmt::format("no optimizer \"{}\"; there are sgd, adam, adamw and adagrad", name));
 }
 
 Result<std::unique_ptr<Optimizer>> Optimizer::create(const OptimizerOptions& options, const Parameters& parameters) {
   TRY(check(options));
   OptimizerOptions complete = options;
-  if (complete.epsilon == 0.0F) complete.epsilon = options.kind == OptimizerKind::kAdamW ? 1e-8F : 1e-10F;
+  if (complete.epsilon == 0.0F) complete.epsilon = options.kind == OptimizerKind::kAdagrad ? 1e-10F : 1e-8F;
   std::unique_ptr<Optimizer> optimizer;
   switch (options.kind) {
     case OptimizerKind::kSgd:
       optimizer = std::make_unique<Sgd>(complete, parameters);
       break;
+    case OptimizerKind::kAdam:
     case OptimizerKind::kAdamW:
-      optimizer = std::make_unique<AdamW>(complete, parameters);
+      optimizer = std::make_unique<Adam>(complete, parameters);
       break;
     case OptimizerKind::kAdagrad:
       optimizer = std::make_unique<Adagrad>(complete, parameters);

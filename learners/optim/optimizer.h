@@ -4,10 +4,11 @@
 // What "only the touched rows" means for a row that a step does not touch:
 //   SGD      without momentum: nothing. With momentum: its momentum waits, and so does its weight decay.
 //   Adagrad  nothing (its sum of squares would not have changed either); its weight decay waits.
-//   AdamW    its moments and weight decay wait, and its bias correction counts the steps of this row alone.
+//   Adam,    its moments and weight decay wait, and its bias correction counts the steps of this row alone.
+//   AdamW
 //
 // Threads: the trainer.  Owns: its state, as long as the weights.  Failure: create() refuses options out of bounds;
-// load() refuses the state of another optimizer or shape.
+// load() refuses the state of another optimizer or shape. SGD's momentum may be switched on (it starts at zero) or off.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +23,7 @@
 
 namespace freshet {
 
-enum class OptimizerKind : std::uint8_t { kSgd, kAdamW, kAdagrad };
+enum class OptimizerKind : std::uint8_t { kSgd, kAdamW, kAdagrad, kAdam };  // stored as these numbers
 Result<OptimizerKind> parse_optimizer(std::string_view name);
 std::string_view optimizer_name(OptimizerKind kind);
 
@@ -31,9 +32,9 @@ struct OptimizerOptions {
   float weight_decay = 0.0F;         // decoupled for AdamW (Loshchilov and Hutter, 2019), else added to the gradient
   float momentum = 0.0F;             // SGD
   bool nesterov = false;             // SGD
-  float beta1 = 0.9F;                // AdamW
-  float beta2 = 0.999F;              // AdamW
-  float epsilon = 0.0F;              // 0: 1e-8 (AdamW), 1e-10 (Adagrad)
+  float beta1 = 0.9F;                // Adam (Kingma and Ba, 2015), AdamW
+  float beta2 = 0.999F;              // Adam, AdamW
+  float epsilon = 0.0F;              // 0: 1e-8 (Adam, AdamW), 1e-10 (Adagrad)
   float initial_accumulator = 0.0F;  // Adagrad (Duchi et al., 2011)
 };
 
@@ -43,9 +44,9 @@ struct OptimizerState {
     std::span<float> dense;  // a value for each dense weight
     std::span<float> rows;   // and for each weight of the table
   };
-  std::vector<Plane> planes;           // SGD: momentum, if any; AdamW: first and second moment; Adagrad: sums
-  std::uint64_t* steps = nullptr;      // AdamW
-  std::span<std::uint32_t> row_steps;  // AdamW: of each row
+  std::vector<Plane> planes;           // SGD: momentum, if any; Adam, AdamW: first and second moment; Adagrad: sums
+  std::uint64_t* steps = nullptr;      // Adam, AdamW
+  std::span<std::uint32_t> row_steps;  // Adam, AdamW: of each row
 };
 
 class Optimizer {

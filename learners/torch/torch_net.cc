@@ -63,6 +63,16 @@ at::Tensor row_losses(const at::Tensor& outputs, const at::Tensor& targets, Task
   const at::Tensor values = outputs.squeeze(1);
   if (options.kind == LossKind::kMse) return (values - targets).square();
   if (options.kind == LossKind::kMae) return (values - targets).abs();
+  if (options.kind == LossKind::kQuantile) {
+    const auto quantile = static_cast<double>(options.quantile);
+    return at::relu(targets - values) * quantile + at::relu(values - targets) * (1.0 - quantile);
+  }
+  if (options.kind == LossKind::kPoisson) {
+    const at::Tensor positive = targets > 0.0;
+    const at::Tensor counts = at::where(positive, targets, at::ones_like(targets));
+    const at::Tensor apart = values - at::log(counts);
+    return at::where(positive, counts * (at::expm1(apart) - apart), at::exp(values));
+  }
   return at::huber_loss(values, targets, at::Reduction::None, static_cast<double>(options.huber_delta));
 }
 

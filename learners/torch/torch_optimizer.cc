@@ -49,7 +49,9 @@ void TorchOptimizer::download_state(std::span<const std::uint32_t> rows) {
 
 void TorchOptimizer::step(TorchNet& net, const at::Tensor& touched, float learning_rate) {
   const c10::NoGradGuard no_grad;
-  if (options_.kind == OptimizerKind::kAdamW) return step_adamw(net, touched, learning_rate);
+  if (options_.kind == OptimizerKind::kAdamW || options_.kind == OptimizerKind::kAdam) {
+    return step_adam(net, touched, learning_rate);
+  }
   // The touched rows take their step beside the dense weights, in one call.
   std::vector<at::Tensor> weights = {net.dense()};
   std::vector<at::Tensor> gradients = {net.dense_gradients()};
@@ -76,29 +78,37 @@ void TorchOptimizer::step(TorchNet& net, const at::Tensor& touched, float learni
   if (!planes_.empty()) planes_[0].rows.index_copy_(0, touched, state[1]);
 }
 
-void TorchOptimizer::step_adamw(TorchNet& net, const at::Tensor& touched, float learning_rate) {
+void TorchOptimizer::step_adam(TorchNet& net, const at::Tensor& touched, float learning_rate) {
   const auto rate = static_cast<double>(learning_rate);
   const auto beta1 = static_cast<double>(options_.beta1);
   const auto beta2 = static_cast<double>(options_.beta2);
   const auto decay = static_cast<double>(options_.weight_decay);
   const auto epsilon = static_cast<double>(options_.epsilon);
+  const bool decoupled = options_.kind == OptimizerKind::kAdamW;
   step_count_.fill_(static_cast<double>(++steps_));
-  at::_fused_adamw_({net.dense()}, {net.dense_gradients()}, {planes_[0].dense}, {planes_[1].dense}, {}, {step_count_},
-                    rate, beta1, beta2, decay, epsilon, false, false);
+  if (decoupled) {
+    at::_fused_adamw_({net.dense()}, {net.dense_gradients()}, {planes_[0].dense}, {planes_[1].dense}, {}, {step_count_},
+                      rate, beta1, beta2, decay, epsilon, false, false);
+  } else {
+    at::_fused_adam_({net.dense()}, {net.dense_gradients()}, {planes_[0].dense}, {planes_[1].dense}, {}, {step_count_},
+                     rate, beta1, beta2, decay, epsilon, false, false);
+  }
   if (!net.row_gradients().defined()) return;
   // Each row has its own count of steps, which the fused operation does not know.
-  const at::Tensor& gradients = net.row_gradients();
   const at::Tensor counts =
       (row_steps_.index_select(0, touched) + 1).clamp_max_(std::numeric_limits<std::uint32_t>::max());
   const at::Tensor first = planes_[0].rows.index_select(0, touched);
   const at::Tensor second = planes_[1].rows.index_select(0, touched);
   const at::Tensor weights = net.table().index_select(0, touched);
+  const bool coupled = !decoupled && decay != 0.0;
+  const at::Tensor gradients = coupled ? net.row_gradients().add(weights, decay) : net.row_gradients();
   first.lerp_(gradients, 1.0 - beta1);
   second.mul_(beta2).addcmul_(gradients, gradients, 1.0 - beta2);
   const at::Tensor count = counts.to(at::kDouble).unsqueeze(1);
   const at::Tensor step_size = (rate / (1.0 - at::pow(beta1, count))).to(at::kFloat);
   const at::Tensor root = at::sqrt(1.0 - at::pow(beta2, count)).to(at::kFloat);
-  weights.mul_(1.0 - rate * decay).sub_(first.div(second.sqrt().div_(root).add_(epsilon)).mul_(step_size));
+  if (decoupled) weights.mul_(1.0 - rate * decay);
+  weights.sub_(first.div(second.sqrt().div_(root).add_(epsilon)).mul_(step_size));
   net.table().index_copy_(0, touched, weights);
   planes_[0].rows.index_copy_(0, touched, first);
   planes_[1].rows.index_copy_(0, touched, second);

@@ -29,15 +29,15 @@ class TorchOptimizer {
     at::Tensor dense;  // [dense_size]
     at::Tensor rows;   // [rows, stride]; undefined without a table
   };
-  void step_adamw(TorchNet& net, const at::Tensor& touched, float learning_rate);
+  void step_adam(TorchNet& net, const at::Tensor& touched, float learning_rate);
 
   Optimizer& image_;
   OptimizerOptions options_;
   at::Device device_;
   std::vector<Plane> planes_;
-  std::int64_t steps_ = 0;  // AdamW
+  std::int64_t steps_ = 0;  // Adam, AdamW
   at::Tensor step_count_;   // [] float32: what the fused operations read the number of the step from
-  at::Tensor row_steps_;    // [rows] int64, AdamW
+  at::Tensor row_steps_;    // [rows] int64, Adam and AdamW
 };
 
 }  // namespace freshet

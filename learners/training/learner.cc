@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::uint32_t kMagic = 0x524C5246;  // "FRLR"
 constexpr std::uint32_t kFormat = 1;
+constexpr std::uint32_t kFormatLinked = 2;  // followed by the link of the outputs, which is not the identity
 
 Status check(const LearnerOptions& options) {
   if (options.batch_size == 0 || options.batch_size > 1U << 20) {
@@ -31,6 +32,14 @@ Status check(const LearnerOptions& options) {
         fmt::format("learning.average_rounds is {}; it must be between 1 and 1024", options.average_rounds));
   }
   return Status::ok();
+}
+
+// What follows from other options.
+LearnerOptions completed(LearnerOptions options) {
+  options.model.link = output_link(options.loss.kind);
+  const bool hidden = options.model.architecture != Architecture::kLinear && !options.model.hidden.empty();
+  if (options.schedule.dim == 0 && hidden) options.schedule.dim = options.model.hidden.front();
+  return options;
 }
 
 }  // namespace
@@ -116,7 +125,10 @@ class Learner::Impl {
 
   Status save(ByteWriter& out) {
     out.put(kMagic);
-    out.put(kFormat);
+    // Read by older versions too, where they know what is in it.
+    const bool linked = options_.model.link != OutputLink::kIdentity;
+    out.put(linked ? kFormatLinked : kFormat);
+    if (linked) out.put(options_.model.link);
     out.put(options_.model.seed);
     out.put(options_.model.embedding_scale);
     out.put(steps_);
@@ -129,8 +141,17 @@ class Learner::Impl {
 
   Status load(ByteReader& in) {
     if (in.get<std::uint32_t>() != kMagic) return data_loss("these bytes are not the state of a learner");
-    if (const auto format = in.get<std::uint32_t>(); format != kFormat) {
-      return failed_precondition(fmt::format("the state has format {}, this program reads {}", format, kFormat));
+    const auto format = in.get<std::uint32_t>();
+    if (format != kFormat && format != kFormatLinked) {
+      return failed_precondition(
+          fmt::format("the state has format {}, this program reads up to {}", format, kFormatLinked));
+    }
+    // The same weights would mean something else.
+    const auto link = format == kFormatLinked ? in.get<OutputLink>() : OutputLink::kIdentity;
+    if (link != options_.model.link) {
+      return failed_precondition(link == OutputLink::kLog
+                                     ? "the stored model was learnt with the loss poisson: its outputs are logarithms"
+                                     : "the loss poisson takes outputs for logarithms; the stored model's are not");
     }
     const auto seed = in.get<std::uint64_t>();
     const auto scale = in.get<float>();
@@ -205,8 +226,9 @@ class Learner::Impl {
   std::uint64_t rounds_ = 0;
 };
 
-Result<std::unique_ptr<Learner>> Learner::create(const LearnerOptions& options, const EncodedLayout& layout,
+Result<std::unique_ptr<Learner>> Learner::create(const LearnerOptions& given, const EncodedLayout& layout,
                                                  const Device& device) {
+  const LearnerOptions options = completed(given);
   TRY(check(options));
   const bool on_gpu = device.kind == Device::Kind::kCuda;
   if (on_gpu && options.engine == EngineKind::kNative) {

@@ -9,8 +9,45 @@
 namespace freshet {
 
 namespace {
-constexpr std::array<std::string_view, 4> kLossNames = {"cross_entropy", "mse", "mae", "huber"};
+constexpr std::array<std::string_view, 6> kLossNames = {"cross_entropy", "mse", "mae", "huber", "quantile", "poisson"};
+
+float sign_of(float error) { return error > 0.0F ? 1.0F : (error < 0.0F ? -1.0F : error); }  // of a NaN: that
+
+float regression_loss(const LossOptions& options, float value, float label, float* gradient) {
+  const float error = value - label;
+  if (options.kind == LossKind::kMae) {
+    *gradient = sign_of(error);
+    return std::abs(error);
+  }
+  if (options.kind == LossKind::kHuber) {
+    const float delta = options.huber_delta;
+    if (std::abs(error) <= delta) {
+      *gradient = error;
+      return 0.5F * error * error;
+    }
+    *gradient = delta * sign_of(error);
+    return delta * (std::abs(error) - 0.5F * delta);
+  }
+  if (options.kind == LossKind::kQuantile) {
+    const float share = error > 0.0F ? 1.0F - options.quantile : options.quantile;
+    *gradient = share * sign_of(error);
+    return share * std::abs(error);
+  }
+  *gradient = 2.0F * error;
+  return error * error;
 }
+
+// With d the logarithm of rate / label, exp(output) - label * output less its value at d = 0 is label * (e^d - 1 - d):
+// written so, large counts do not cancel.
+float poisson_loss(float output, float label, float* gradient) {
+  const float rate = std::exp(output);
+  *gradient = rate - label;
+  if (label == 0.0F) return rate;
+  const float apart = output - std::log(label);
+  return label * (std::expm1(apart) - apart);
+}
+
+}  // namespace
 
 std::string_view loss_name(LossKind kind) { return kLossNames.at(static_cast<std::size_t>(kind)); }
 
@@ -18,10 +55,22 @@ Result<LossKind> parse_loss(std::string_view name) {
   for (std::size_t i = 0; i < kLossNames.size(); ++i) {
     if (kLossNames.at(i) == name) return static_cast<LossKind>(i);
   }
-  return invalid_argument(fmt::format("no loss \"{}\"; there are cross_entropy, mse, mae and huber", name));
+  return invalid_argument(
+      fmt::format("no loss \"{}\"; there are cross_entropy, mse, mae, huber, quantile and poisson", name));
 }
 
 LossKind default_loss(Task task) { return task == Task::kRegression ? LossKind::kMse : LossKind::kCrossEntropy; }
+
+OutputLink output_link(LossKind kind) { return kind == LossKind::kPoisson ? OutputLink::kLog : OutputLink::kIdentity; }
+
+float loss_of_prediction(const LossOptions& options, float prediction, float label) {
+  float gradient = 0.0F;
+  if (options.kind != LossKind::kPoisson) return regression_loss(options, prediction, label, &gradient);
+  // A rate of 0 is never served, but one so small that it rounds to it is.
+  constexpr float kRateMin = 1e-37F;
+  const float rate = prediction < kRateMin ? kRateMin : prediction;
+  return std::max(poisson_loss(std::log(rate), std::max(label, 0.0F), &gradient), 0.0F);
+}
 
 Result<Loss> Loss::create(LossOptions options, Task task, std::uint32_t outputs) {
   const bool classifies = task != Task::kRegression;
@@ -33,10 +82,18 @@ Result<Loss> Loss::create(LossOptions options, Task task, std::uint32_t outputs)
     return invalid_argument(fmt::format("label smoothing is {}; it must be in [0, 1)", options.label_smoothing));
   }
   if (!(options.huber_delta > 0.0F)) return invalid_argument("the Huber loss needs a delta above 0");
+  if (!(options.quantile > 0.0F && options.quantile < 1.0F)) {
+    return invalid_argument(fmt::format("the quantile is {}; it must be between 0 and 1", options.quantile));
+  }
   const std::size_t classes = task == Task::kBinary ? 2 : outputs;
   if (!options.class_weights.empty() && (!classifies || options.class_weights.size() != classes)) {
     return invalid_argument(
         fmt::format("{} class weights for {} classes", options.class_weights.size(), classifies ? classes : 0));
+  }
+  for (const float weight : options.class_weights) {
+    if (!(weight >= 0.0F) || !std::isfinite(weight)) {
+      return invalid_argument(fmt::format("a class weight is {}; it must be a number of 0 or more", weight));
+    }
   }
   return Loss(std::move(options), task, outputs);
 }
@@ -49,7 +106,7 @@ bool Loss::usable(float label, float weight) const {
     case Task::kMulticlass:
       return label >= 0.0F && label < static_cast<float>(outputs_) && label == std::floor(label);
     case Task::kRegression:
-      return true;
+      return options_.kind != LossKind::kPoisson || label >= 0.0F;
   }
   return false;
 }
@@ -91,24 +148,9 @@ float Loss::multiclass_row(const float* logits, std::size_t label, float* gradie
   return loss;
 }
 
-float Loss::regression_row(float value, float label, float* gradient) const {
-  const float error = value - label;
-  if (options_.kind == LossKind::kMse) {
-    *gradient = 2.0F * error;
-    return error * error;
-  }
-  const float sign = error > 0.0F ? 1.0F : (error < 0.0F ? -1.0F : error);
-  if (options_.kind == LossKind::kMae) {
-    *gradient = sign;
-    return std::abs(error);
-  }
-  const float delta = options_.huber_delta;
-  if (std::abs(error) <= delta) {
-    *gradient = error;
-    return 0.5F * error * error;
-  }
-  *gradient = delta * sign;
-  return delta * (std::abs(error) - 0.5F * delta);
+float Loss::regression_row(float output, float label, float* gradient) const {
+  if (options_.kind == LossKind::kPoisson) return poisson_loss(output, label, gradient);
+  return regression_loss(options_, output, label, gradient);
 }
 
 LossSum Loss::evaluate(std::span<const float> outputs, std::span<const float> labels, std::span<const float> weights,

@@ -12,11 +12,15 @@ namespace {
 constexpr std::size_t kRemembered = 16;  // publications whose moved rows are kept
 constexpr std::size_t kIdleKept = 4;     // idle copies kept warm
 constexpr std::size_t kBlockRows = 64;   // rows predicted at a time: their activations stay in cache
+constexpr float kLogRateMax = 88.0F;     // exp() of it is still finite
 
 void outputs_to_predictions(const TabularShape& shape, const TabularScratch& scratch, float* to) {
   for (std::size_t i = 0; i < scratch.rows; ++i, to += shape.outputs) {
     const float* output = scratch.outputs.data() + i * shape.output_stride;
-    if (shape.task == Task::kRegression) {
+    if (shape.task == Task::kRegression && shape.link == OutputLink::kLog) {
+      // Held to what float32 holds: an answer must be a number. Not a number stays what it is.
+      *to = std::exp(std::min(*output, kLogRateMax));
+    } else if (shape.task == Task::kRegression) {
       *to = *output;
     } else if (shape.task == Task::kBinary) {
       const float small = std::exp(-std::abs(*output));

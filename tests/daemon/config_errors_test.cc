@@ -160,6 +160,34 @@ TEST(ConfigErrors, SecretsMustNotStandInTheOpenAndAreNotRepeated) {
   EXPECT_EQ(said.find("KEY}"), std::string::npos);
 }
 
+TEST(ConfigErrors, SchedulesMustMakeSense) {
+  const auto said = [](const std::string& schedule, const std::string& more = "") {
+    return errors_of("learning: {" + more + "schedule: {" + schedule + "}}");
+  };
+  EXPECT_EQ(said("kind: noam, scale: 1, warmup_steps: 400, dim: 512, minimum_rate: 1e-5"), "");
+  EXPECT_EQ(said("kind: inverse_sqrt, warmup_steps: 400, start_step: 10, step_duration: 2"), "");
+  EXPECT_EQ(said("kind: cosine_restarts, first_period: 1k, t_mult: 2, minimum_rate: 1e-4"), "");
+  EXPECT_EQ(said("kind: exponential, decay_rate: 0.5, decay_steps: 1M, staircase: true"), "");
+  EXPECT_SAYS(said("kind: cosine"), "expected one of constant, noam, inverse_sqrt, cosine_restarts, exponential");
+  EXPECT_SAYS(said("warmup_steps: 100"), "learning.schedule.warmup_steps: belongs to `kind: noam` and `inverse_sqrt`");
+  EXPECT_SAYS(said("kind: noam, first_period: 9"),
+              "learning.schedule.first_period: belongs to `kind: cosine_restarts`");
+  EXPECT_SAYS(said("kind: noam, staircase: true"), "learning.schedule.staircase: belongs to `kind: exponential`");
+  EXPECT_SAYS(said("kind: exponential, scale: 3"), "learning.schedule.scale: belongs to `kind: noam`");
+  EXPECT_SAYS(said("start_step: 100"), "belongs to a schedule whose rate moves; `kind` is constant");
+  EXPECT_SAYS(said("minimum_rate: 1e-3"), "belongs to a schedule whose rate moves");
+  EXPECT_SAYS(said("kind: noam", "learning_rate: 0.1, "), "its size is learning.schedule.scale");
+  EXPECT_SAYS(errors_of("model: {architecture: linear}\nlearning: {schedule: {kind: noam}}"),
+              "learning.schedule.dim: noam needs a width, and this model has no hidden layer");
+  EXPECT_EQ(errors_of("model: {architecture: linear}\nlearning: {schedule: {kind: noam, dim: 64}}"), "");
+  EXPECT_SAYS(said("kind: cosine_restarts, minimum_rate: 0.02"),
+              "minimum_rate: is 0.02, not below the highest rate of the schedule, 0.02: the rate would never move");
+  EXPECT_SAYS(said("kind: noam, minimum_rate: 0.01"), "not below the highest rate of the schedule, 0.002795");
+  EXPECT_SAYS(said("kind: exponential, decay_rate: 1"), "decay_rate: must be above 0, below 1; got 1");
+  EXPECT_SAYS(said("kind: noam, warmup_steps: 0"), "warmup_steps: must be 1 to 1000000000; got 0");
+  EXPECT_SAYS(said("kind: noam, step_duration: 0"), "step_duration: must be 1 to");
+}
+
 TEST(ConfigErrors, OptionsMustAgree) {
   EXPECT_SAYS(errors_of("model: {task: multiclass}"), "model.classes: a multiclass task needs the number of classes");
   EXPECT_SAYS(errors_of("model: {classes: 3}"), "f.yaml:1:18: model.classes: a binary task has 2 classes, 3 are given");
@@ -191,6 +219,22 @@ TEST(ConfigErrors, OptionsMustAgree) {
   EXPECT_SAYS(errors_of("learning: {optimizer: sgd, nesterov: true}"), "needs a momentum above 0");
   EXPECT_SAYS(errors_of("learning: {loss: mse}"), "is for regressions");
   EXPECT_SAYS(errors_of("model: {task: regression}\nlearning: {loss: cross_entropy}"), "cross_entropy is for classes");
+  EXPECT_SAYS(errors_of("learning: {beta1: 0.8}"), "learning.beta1: belongs to `optimizer: adam` and `adamw`");
+  EXPECT_EQ(errors_of("learning: {optimizer: adam, beta1: 0.8, epsilon: 1e-6}"), "");
+  EXPECT_SAYS(errors_of("learning: {optimizer: sgd, initial_accumulator: 1}"), "belongs to `optimizer: adagrad`");
+  EXPECT_SAYS(errors_of("learning: {optimizer: sgd, epsilon: 1e-6}"), "belongs to `optimizer: adam`, `adamw` and");
+  EXPECT_SAYS(errors_of("model: {task: regression}\nlearning: {loss: mae, quantile: 0.9}"),
+              "learning.quantile: belongs to `loss: quantile`");
+  EXPECT_SAYS(errors_of("model: {task: regression}\nlearning: {loss: quantile, quantile: 1}"),
+              "learning.quantile: must be above 0, below 1; got 1");
+  EXPECT_EQ(errors_of("model: {task: regression}\nlearning: {loss: quantile, quantile: 0.9}"), "");
+  EXPECT_SAYS(errors_of("learning: {loss: poisson}"), "is for regressions");
+  EXPECT_SAYS(errors_of("learning: {class_weights: [1, 2, 3]}"), "gives 3 weights; the model has 2 classes");
+  EXPECT_SAYS(errors_of("learning: {class_weights: [0, 0]}"), "are all 0");
+  EXPECT_SAYS(errors_of("learning: {class_weights: [1, -1]}"), "learning.class_weights: must be 0 to 1000000");
+  EXPECT_SAYS(errors_of("learning: {class_weights: [1, x]}"), "expected a list of numbers, such as [1, 10]; got 'x'");
+  EXPECT_SAYS(errors_of("model: {task: regression}\nlearning: {class_weights: [1, 2]}"), "a regression has none");
+  EXPECT_EQ(errors_of("learning: {class_weights: [1, 2.5]}"), "");
   EXPECT_SAYS(errors_of("learning: {device: gpu}"), "expected auto, cpu, cuda or cuda:N; got 'gpu'");
   EXPECT_SAYS(errors_of("evaluation: {slices: {by: field}}"), "`slices.by: field` needs the name of the field");
   EXPECT_SAYS(errors_of("evaluation: {slices: {by: month}}"), "give evaluation.held_out.share");

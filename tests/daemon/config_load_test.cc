@@ -51,6 +51,8 @@ learning:
   momentum: 0.9
   nesterov: true
   learning_rate: 1e-3
+  class_weights: [1, 2.5, 1]
+  schedule: {kind: exponential, decay_rate: 0.5, decay_steps: 2k, staircase: true, minimum_rate: 1e-4}
   clip_norm: 1.5
   round: {every_events: 256, every: none, go_live: when_ready}
   ema: {decay: 0.99}
@@ -75,6 +77,11 @@ log: {level: debug, format: json}
   EXPECT_TRUE(config.learning.nesterov);
   EXPECT_DOUBLE_EQ(config.learning.learning_rate, 0.001);
   EXPECT_DOUBLE_EQ(config.learning.clip_norm, 1.5);
+  EXPECT_EQ(config.learning.class_weights, (std::vector<double>{1, 2.5, 1}));
+  EXPECT_EQ(config.learning.schedule.kind, setting::Schedule::kExponential);
+  EXPECT_EQ(config.learning.schedule.decay_steps, 2000U);
+  EXPECT_TRUE(config.learning.schedule.staircase);
+  EXPECT_DOUBLE_EQ(config.learning.schedule.minimum_rate, 1e-4);
   EXPECT_EQ(config.learning.round.every_ms, 0);
   EXPECT_EQ(config.learning.round.go_live, setting::GoLive::kWhenReady);
   EXPECT_EQ(config.evaluation.slices_values, (std::vector<std::string>{"UA", "DL"}));

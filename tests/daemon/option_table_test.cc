@@ -4,10 +4,12 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "daemon/config/config_loader.h"
 #include "daemon/config/value_text.h"
+#include "learners/tuning/search_space.h"
 
 namespace freshet {
 namespace {
@@ -25,7 +27,8 @@ TEST(OptionTable, NamesAreUniqueAndSectionsStandTogether) {
   std::string section;
   for (const auto& option : option_table()) {
     EXPECT_TRUE(names.insert(option.name).second) << option.name;
-    EXPECT_EQ(option.name.find_first_not_of("abcdefghijklmnopqrstuvwxyz_."), std::string::npos) << option.name;
+    EXPECT_EQ(option.name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_."), std::string::npos)
+        << option.name;
     EXPECT_EQ(option.name.find("__"), std::string::npos) << option.name;
     const auto top = option.name.substr(0, option.name.find('.'));
     ASSERT_LT(top.size(), option.name.size()) << "an option needs a section: " << option.name;
@@ -70,7 +73,7 @@ TEST(OptionTable, NumbersAreBoundedSoThatTheyFitTheirField) {
   for (const auto& option : option_table()) {
     const bool number = option.type == OptionType::kWhole || option.type == OptionType::kReal ||
                         option.type == OptionType::kDuration || option.type == OptionType::kBytes ||
-                        option.type == OptionType::kWholeList;
+                        option.type == OptionType::kWholeList || option.type == OptionType::kRealList;
     if (!number) continue;
     ASSERT_TRUE(option.lowest && option.highest) << option.name;
     if (option.type != OptionType::kWhole) continue;
@@ -133,6 +136,44 @@ TEST(OptionTable, ASecretIsMaskedAndKeptOutOfErrors) {
   EXPECT_FALSE(parse_option(option, parse("hunter2"), faults).has_value());
   ASSERT_EQ(faults.size(), 1U);
   EXPECT_EQ(faults[0].what.find("hunter2"), std::string::npos);
+}
+
+// Each end of a range and each choice can be written, and so can what a space depends on.
+TEST(OptionTable, SearchSpacesHoldValuesOfTheirOptions) {
+  auto spaces = optimizer_search_spaces();
+  for (auto& space : schedule_search_spaces()) spaces.push_back(std::move(space));
+  for (const auto& space : spaces) {
+    SCOPED_TRACE(space.option);
+    EXPECT_TRUE(check(space).is_ok()) << check(space).to_string();
+    std::vector<std::pair<std::string, std::string>> written;
+    for (const auto& choice : space.choices) written.emplace_back(space.option, choice);
+    for (const auto& condition : space.conditions) {
+      for (const auto& value : condition.values) written.emplace_back(condition.option, value);
+    }
+    if (space.kind != SearchSpace::Kind::kChoice) {
+      written.emplace_back(space.option, fmt::format("{}", space.lowest));
+      written.emplace_back(space.option, fmt::format("{}", space.highest));
+    }
+    for (const auto& [name, text] : written) {
+      const Option* option = find_option(name);
+      ASSERT_NE(option, nullptr) << name;
+      std::vector<YamlFault> faults;
+      EXPECT_TRUE(parse_option(*option, parse(text), faults).has_value()) << name << " = " << text;
+    }
+  }
+}
+
+// A study must never have two ranges to draw one option from, and every optimizer needs a rate.
+TEST(OptionTable, EveryOptimizerHasOneSearchSpaceForItsRate) {
+  for (const auto& optimizer : find_option("learning.optimizer")->choices) {
+    int ranges = 0;
+    for (const auto& space : optimizer_search_spaces()) {
+      if (space.option != "learning.learning_rate") continue;
+      const auto& values = space.conditions.at(0).values;
+      ranges += std::count(values.begin(), values.end(), optimizer) > 0 ? 1 : 0;
+    }
+    EXPECT_EQ(ranges, 1) << optimizer;
+  }
 }
 
 TEST(ValueText, ReadsNumbersDurationsAndSizes) {

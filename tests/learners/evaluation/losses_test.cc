@@ -60,6 +60,25 @@ TEST(LossesTest, RegressionIsTheSquaredErrorAndStaysFinite) {
   EXPECT_EQ(losses[3], FLT_MAX);
 }
 
+TEST(LossesTest, ARegressionIsScoredByTheLossItIsTrainedOn) {
+  const Predictions predictions = {4, 1, {1.5F, -2, kNan, FLT_MAX}};
+  const std::vector<float> labels = {1, 1, 0, -FLT_MAX};
+  std::vector<float> losses(4);
+  LossOptions options;
+  options.kind = LossKind::kQuantile;
+  options.quantile = 0.9F;
+  per_sample_losses(Task::kRegression, predictions, labels, losses, options);
+  EXPECT_NEAR(losses[0], 0.05, 1e-6);
+  EXPECT_NEAR(losses[1], 2.7, 1e-6);
+  EXPECT_EQ(losses[2], FLT_MAX);
+  EXPECT_EQ(losses[3], FLT_MAX);
+  options.kind = LossKind::kPoisson;
+  per_sample_losses(Task::kRegression, predictions, labels, losses, options);
+  EXPECT_NEAR(losses[0], 1.5 - 1 - std::log(1.5), 1e-6);
+  EXPECT_EQ(losses[2], FLT_MAX);
+  EXPECT_EQ(losses[3], FLT_MAX);
+}
+
 TEST(LossesTest, ScoresAreAccuracyOrMinusTheRootMeanSquare) {
   EXPECT_EQ(score_predictions(Task::kBinary, {4, 1, {0.5F, 0.49F, 0.9F, kNan}}, std::vector<float>{1, 0, 0, 1}), 0.5);
   EXPECT_EQ(score_predictions(Task::kMulticlass, {2, 3, {0, 0.6F, 0.4F, 0.5F, 0.5F, 0}}, std::vector<float>{1, 1}),

@@ -115,6 +115,8 @@ TEST(Kernels, GiveTheSameBitsWithAvx2AndAvx512) {
       kernels->sgd({0.1F, 0.9F, 0.01F, true}, weights.data(), gradients.data(), first.data(), size);
       kernels->adamw({0.1F, 0.9F, 0.999F, 1e-8F, 0.01F, 0.3F, 0.5F}, weights.data(), gradients.data(), first.data(),
                      second.data(), size);
+      kernels->adam({0.1F, 0.8F, 0.99F, 1e-8F, 0.01F, 0.3F, 0.5F}, weights.data(), gradients.data(), first.data(),
+                    second.data(), size);
       kernels->adagrad({0.1F, 1e-10F, 0.01F}, weights.data(), gradients.data(), sums.data(), size);
       kernels->blend(weights.data(), first.data(), 0.7F, size);
       kernels->add(weights.data(), second.data(), size);

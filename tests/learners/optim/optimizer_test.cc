@@ -5,12 +5,12 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <tuple>
 
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
 #include "core/rng.h"
-#include "learners/optim/schedule.h"
 
 namespace freshet {
 namespace {
@@ -61,32 +61,68 @@ auto maker(Options options) {
 std::vector<Twin> twins() {
   using namespace torch::optim;
   std::vector<Twin> all;
-  OptimizerOptions sgd;
-  sgd.kind = OptimizerKind::kSgd;
-  all.push_back({"sgd", sgd, 0.05F, maker<SGD>(SGDOptions(0.05))});
-  sgd.weight_decay = 0.01F;
-  sgd.momentum = 0.9F;
-  all.push_back({"sgd_momentum", sgd, 0.05F, maker<SGD>(SGDOptions(0.05).momentum(0.9).weight_decay(0.01))});
-  sgd.nesterov = true;
-  all.push_back(
-      {"sgd_nesterov", sgd, 0.05F, maker<SGD>(SGDOptions(0.05).momentum(0.9).weight_decay(0.01).nesterov(true))});
-  OptimizerOptions adamw;
-  adamw.kind = OptimizerKind::kAdamW;
-  adamw.weight_decay = 0.01F;
-  all.push_back({"adamw", adamw, 0.01F, maker<AdamW>(AdamWOptions(0.01).weight_decay(0.01))});
-  OptimizerOptions adagrad;
-  all.push_back({"adagrad", adagrad, 0.02F, maker<Adagrad>(AdagradOptions(0.02))});
-  adagrad.weight_decay = 0.001F;
-  adagrad.initial_accumulator = 0.1F;
-  all.push_back({"adagrad_decay", adagrad, 0.02F,
-                 maker<Adagrad>(AdagradOptions(0.02).weight_decay(0.001).initial_accumulator_value(0.1))});
+  const auto sgd = [](float momentum, bool nesterov, float decay) {
+    OptimizerOptions options;
+    options.kind = OptimizerKind::kSgd;
+    options.momentum = momentum;
+    options.nesterov = nesterov;
+    options.weight_decay = decay;
+    return options;
+  };
+  const auto add_sgd = [&](const char* name, float momentum, bool nesterov, float decay) {
+    const auto reference = SGDOptions(0.05).momentum(double{momentum}).nesterov(nesterov).weight_decay(double{decay});
+    all.push_back({name, sgd(momentum, nesterov, decay), 0.05F, maker<SGD>(reference)});
+  };
+  add_sgd("sgd", 0.0F, false, 0.0F);
+  add_sgd("sgd_decay", 0.0F, false, 0.01F);
+  add_sgd("sgd_momentum", 0.9F, false, 0.0F);
+  add_sgd("sgd_momentum_decay", 0.9F, false, 0.01F);
+  add_sgd("sgd_nesterov", 0.9F, true, 0.0F);
+  add_sgd("sgd_nesterov_decay", 0.9F, true, 0.01F);
+  const auto adam = [](OptimizerKind kind, float beta1, float beta2, float epsilon, float decay) {
+    OptimizerOptions options;
+    options.kind = kind;
+    options.beta1 = beta1;
+    options.beta2 = beta2;
+    options.epsilon = epsilon;
+    options.weight_decay = decay;
+    return options;
+  };
+  const auto add_adam = [&](const char* name, float beta1, float beta2, float epsilon, float decay) {
+    const auto betas = std::make_tuple(double{beta1}, double{beta2});
+    const double eps = epsilon > 0.0F ? double{epsilon} : 1e-8;
+    all.push_back({name, adam(OptimizerKind::kAdam, beta1, beta2, epsilon, decay), 0.01F,
+                   maker<Adam>(AdamOptions(0.01).betas(betas).eps(eps).weight_decay(double{decay}))});
+    all.push_back({std::string("decoupled_") + name, adam(OptimizerKind::kAdamW, beta1, beta2, epsilon, decay), 0.01F,
+                   maker<AdamW>(AdamWOptions(0.01).betas(betas).eps(eps).weight_decay(double{decay}))});
+  };
+  add_adam("adam", 0.9F, 0.999F, 0.0F, 0.0F);
+  add_adam("adam_decay", 0.9F, 0.999F, 0.0F, 0.01F);
+  add_adam("adam_betas_decay", 0.5F, 0.9F, 1e-4F, 0.1F);
+  const auto add_adagrad = [&](const char* name, float start, float epsilon, float decay) {
+    OptimizerOptions options;
+    options.initial_accumulator = start;
+    options.epsilon = epsilon;
+    options.weight_decay = decay;
+    const double eps = epsilon > 0.0F ? double{epsilon} : 1e-10;
+    all.push_back(
+        {name, options, 0.02F,
+         maker<Adagrad>(
+             AdagradOptions(0.02).initial_accumulator_value(double{start}).eps(eps).weight_decay(double{decay}))});
+  };
+  add_adagrad("adagrad", 0.0F, 0.0F, 0.0F);
+  add_adagrad("adagrad_start_decay", 0.1F, 0.0F, 0.001F);
+  add_adagrad("adagrad_epsilon", 0.0F, 1e-3F, 0.0F);
   return all;
 }
+constexpr std::size_t kTwins = 15;
+
+TEST(EqualsTorchTwins, AreAllTested) { EXPECT_EQ(twins().size(), kTwins); }
 
 class EqualsTorch : public testing::TestWithParam<std::size_t> {};
 
-// 200 steps from the same weights with the same gradients. Both compute in float32 but round in other places (fused
-// multiply-add): the tolerance is 1e-5 of a weight's size or 1e-6, whichever is more.
+// 200 steps from the same weights with the same gradients, at a rate that a schedule moves. Both compute in float32 but
+// round in other places (fused multiply-add): the tolerance is 1e-5 of a weight's size or 1e-6, whichever is more.
 TEST_P(EqualsTorch, Over200Steps) {
   const Twin twin = twins()[GetParam()];
   auto parameters = random_parameters();
@@ -106,7 +142,9 @@ TEST_P(EqualsTorch, Over200Steps) {
                   kWidth * sizeof(float));
     }
     table.mutable_grad() = rows;
-    optimizer->step(parameters, twin.learning_rate);
+    const float rate = twin.learning_rate * (1.0F - static_cast<float>(s % 40) / 50.0F);
+    optimizer->step(parameters, rate);
+    for (auto& group : reference->param_groups()) group.options().set_lr(double{rate});
     reference->step();
   }
   const auto compare = [](std::span<const float> got, const torch::Tensor& want) {
@@ -123,7 +161,7 @@ TEST_P(EqualsTorch, Over200Steps) {
   compare(parameters.table.values().span(), table);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, EqualsTorch, testing::Range<std::size_t>(0, 6),
+INSTANTIATE_TEST_SUITE_P(All, EqualsTorch, testing::Range<std::size_t>(0, kTwins),
                          [](const auto& tested) { return twins()[tested.param].name; });
 
 // A row that no event names has gradient zero: for Adagrad and plain SGD the dense optimizer does not move it either.
@@ -161,15 +199,24 @@ TEST(RowSparse, AdagradAndSgdEqualTheDenseOptimizerWithZeroGradients) {
   }
 }
 
-// AdamW's rows count their own steps: a row touched every third step moves as it would with those steps alone.
-TEST(RowSparse, AdamWMovesARowByItsOwnSteps) {
+// Rows of Adam and AdamW count their own steps: a row touched every third step moves as it would with those alone.
+class AdamRows : public testing::TestWithParam<OptimizerKind> {};
+
+TEST_P(AdamRows, MoveByTheirOwnSteps) {
   OptimizerOptions options;
-  options.kind = OptimizerKind::kAdamW;
+  options.kind = GetParam();
   options.weight_decay = 0.01F;
   auto parameters = random_parameters();
   auto optimizer = Optimizer::create(options, parameters).value();
   auto row = torch::from_blob(parameters.table.row(3), {static_cast<int64_t>(kWidth)}).clone();
-  torch::optim::AdamW reference(std::vector{row}, torch::optim::AdamWOptions(0.01).weight_decay(0.01));
+  std::unique_ptr<torch::optim::Optimizer> reference;
+  if (GetParam() == OptimizerKind::kAdam) {
+    reference =
+        std::make_unique<torch::optim::Adam>(std::vector{row}, torch::optim::AdamOptions(0.01).weight_decay(0.01));
+  } else {
+    reference =
+        std::make_unique<torch::optim::AdamW>(std::vector{row}, torch::optim::AdamWOptions(0.01).weight_decay(0.01));
+  }
   Rng rng(kSeed + 3);
   for (int s = 0; s < kSteps; ++s) {
     const bool touched = s % 3 == 0;
@@ -178,7 +225,7 @@ TEST(RowSparse, AdamWMovesARowByItsOwnSteps) {
     if (touched) row.mutable_grad() = torch::from_blob(parameters.table.gradient(0), row.sizes()).clone();
     optimizer->step(parameters, 0.01F);
     if (touched) {
-      reference.step();
+      reference->step();
     } else {
       // NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): equal to the bit is what is asked
       ASSERT_EQ(std::memcmp(before.data(), parameters.table.row(3), kWidth * sizeof(float)), 0);
@@ -186,6 +233,9 @@ TEST(RowSparse, AdamWMovesARowByItsOwnSteps) {
   }
   for (std::size_t e = 0; e < kWidth; ++e) EXPECT_NEAR(parameters.table.row(3)[e], row.data_ptr<float>()[e], 2e-6);
 }
+
+INSTANTIATE_TEST_SUITE_P(All, AdamRows, testing::Values(OptimizerKind::kAdam, OptimizerKind::kAdamW),
+                         [](const auto& tested) { return std::string(optimizer_name(tested.param)); });
 
 class OptimizerState : public testing::TestWithParam<std::size_t> {};
 
@@ -226,7 +276,7 @@ TEST_P(OptimizerState, ContinuesToTheBitAfterSaveAndLoad) {
       std::memcmp(parameters.table.values().data(), restored.table.values().data(), kRows * kWidth * sizeof(float)), 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, OptimizerState, testing::Range<std::size_t>(0, 6),
+INSTANTIATE_TEST_SUITE_P(All, OptimizerState, testing::Range<std::size_t>(0, kTwins),
                          [](const auto& tested) { return twins()[tested.param].name; });
 
 TEST(Optimizer, RefusesTheStateOfAnother) {
@@ -241,6 +291,49 @@ TEST(Optimizer, RefusesTheStateOfAnother) {
   EXPECT_EQ(sgd->load(in, parameters).code(), Code::kFailedPrecondition);
 }
 
+// AdamW's moments are not Adam's: the weight decay is in one and not in the other.
+TEST(Optimizer, AdamRefusesTheStateOfAdamW) {
+  auto parameters = random_parameters();
+  OptimizerOptions options;
+  options.kind = OptimizerKind::kAdam;
+  auto adam = Optimizer::create(options, parameters).value();
+  options.kind = OptimizerKind::kAdamW;
+  auto adamw = Optimizer::create(options, parameters).value();
+  ByteWriter out;
+  adamw->save(out, parameters);
+  ByteReader in(out.buffer());
+  EXPECT_EQ(adam->load(in, parameters).code(), Code::kFailedPrecondition);
+}
+
+// learning.momentum may change at a restart.
+TEST(Optimizer, MomentumMayBeSwitchedOnAndOff) {
+  for (const bool stored : {false, true}) {
+    auto parameters = random_parameters();
+    OptimizerOptions options;
+    options.kind = OptimizerKind::kSgd;
+    options.momentum = stored ? 0.9F : 0.0F;
+    auto before = Optimizer::create(options, parameters).value();
+    Rng rng(kSeed);
+    random_gradients(parameters, rng, {4, 5});
+    before->step(parameters, 0.1F);
+    ByteWriter out;
+    before->save(out, parameters);
+    out.put<std::uint32_t>(7);
+    options.momentum = stored ? 0.0F : 0.9F;
+    auto after = Optimizer::create(options, parameters).value();
+    Parameters noise = random_parameters();
+    random_gradients(noise, rng, {1});
+    after->step(noise, 0.1F);
+    ByteReader in(out.buffer());
+    ASSERT_TRUE(after->load(in, parameters).is_ok());
+    EXPECT_EQ(in.get<std::uint32_t>(), 7U) << "what follows the optimizer is no longer found";
+    for (const auto& plane : after->state().planes) {
+      EXPECT_TRUE(std::ranges::all_of(plane.dense, [](float value) { return value == 0.0F; }));
+      EXPECT_TRUE(std::ranges::all_of(plane.rows, [](float value) { return value == 0.0F; }));
+    }
+  }
+}
+
 TEST(Optimizer, RefusesOptionsOutOfBounds) {
   const auto parameters = random_parameters();
   OptimizerOptions options;
@@ -249,8 +342,9 @@ TEST(Optimizer, RefusesOptionsOutOfBounds) {
   options = {};
   options.nesterov = true;
   EXPECT_EQ(Optimizer::create(options, parameters).code(), Code::kInvalidArgument);
-  EXPECT_EQ(Schedule::create({ScheduleKind::kConstant, 0.0F}).code(), Code::kInvalidArgument);
-  EXPECT_EQ(Schedule::create({ScheduleKind::kConstant, 0.25F}).value()->rate(1000), 0.25F);
+  options = {};
+  options.beta2 = 1.0F;
+  EXPECT_EQ(Optimizer::create(options, parameters).code(), Code::kInvalidArgument);
 }
 
 }  // namespace

@@ -46,7 +46,7 @@ struct OptimizerCase {
   float learning_rate;
 };
 inline std::vector<OptimizerCase> optimizer_cases() {
-  OptimizerOptions sgd, momentum, nesterov, adamw, adagrad, adagrad_decay;
+  OptimizerOptions sgd, momentum, nesterov, adam, adamw, adagrad, adagrad_decay;
   sgd.kind = momentum.kind = nesterov.kind = OptimizerKind::kSgd;
   sgd.weight_decay = 0.001F;
   momentum.momentum = nesterov.momentum = 0.9F;
@@ -54,11 +54,17 @@ inline std::vector<OptimizerCase> optimizer_cases() {
   nesterov.nesterov = true;
   adamw.kind = OptimizerKind::kAdamW;
   adamw.weight_decay = 0.01F;
+  adam.kind = OptimizerKind::kAdam;
+  adam.weight_decay = 0.01F;
+  adam.beta1 = 0.8F;
   adagrad_decay.weight_decay = 0.001F;
   adagrad_decay.initial_accumulator = 0.1F;
   return {{"sgd", sgd, 0.02F},      {"sgd_momentum", momentum, 0.005F}, {"sgd_nesterov", nesterov, 0.005F},
-          {"adamw", adamw, 0.005F}, {"adagrad", adagrad, 0.03F},        {"adagrad_decay", adagrad_decay, 0.03F}};
+          {"adamw", adamw, 0.005F}, {"adagrad", adagrad, 0.03F},        {"adagrad_decay", adagrad_decay, 0.03F},
+          {"adam", adam, 0.005F}};
 }
+
+inline constexpr std::size_t kOptimizerCases = 7;
 
 inline std::unique_ptr<Learner> make_learner(LearnerOptions options, EngineKind engine, const Device& device = {}) {
   options.engine = engine;

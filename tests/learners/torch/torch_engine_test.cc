@@ -28,7 +28,7 @@ INSTANTIATE_TEST_SUITE_P(All, Engines,
                          testing::Combine(testing::Values(Architecture::kLinear, Architecture::kMlp,
                                                           Architecture::kWideDeep),
                                           testing::Values(Task::kBinary, Task::kMulticlass, Task::kRegression),
-                                          testing::Range<std::size_t>(0, 6)),
+                                          testing::Range<std::size_t>(0, kOptimizerCases)),
                          [](const auto& tested) {
                            return fmt::format("{}_{}_{}", architecture_name(std::get<0>(tested.param)),
                                               task_name(std::get<1>(tested.param)),
@@ -108,9 +108,26 @@ INSTANTIATE_TEST_SUITE_P(All, EngineState,
                                          StateCase{"adagrad_ema", 5, PublishedWeights::kEma},
                                          StateCase{"adamw_average", 3, PublishedWeights::kAverage},
                                          StateCase{"adamw_ema", 3, PublishedWeights::kEma},
+                                         StateCase{"adam_raw", 6, PublishedWeights::kRaw},
                                          StateCase{"sgd_ema", 0, PublishedWeights::kEma},
                                          StateCase{"nesterov_raw", 2, PublishedWeights::kRaw}),
                          [](const auto& tested) { return tested.param.name; });
+
+// A schedule whose rate moves at each step, and clipping.
+TEST(TorchEngine, FollowsTheSchedule) {
+  auto options = engine_options(Architecture::kWideDeep, Task::kBinary);
+  options.optimizer.kind = OptimizerKind::kAdam;
+  options.schedule.kind = ScheduleKind::kNoam;
+  options.schedule.scale = 0.1;
+  options.schedule.warmup_steps = 20;
+  options.clip_norm = 0.3F;
+  auto native = make_learner(options, EngineKind::kNative);
+  auto torch = make_learner(options, EngineKind::kTorch);
+  EXPECT_EQ(native->options().schedule.dim, 16U) << "the first hidden width";
+  expect_the_same_learning(*torch, *native, 0, 6);
+  const auto schedule = Schedule::create(native->options().schedule).value();
+  EXPECT_EQ(train_one_round(*torch, 6).learning_rate, static_cast<double>(schedule->rate(69)));
+}
 
 struct LossCase {
   std::string name;
@@ -142,7 +159,10 @@ INSTANTIATE_TEST_SUITE_P(
         LossCase{"binary_weights", Task::kBinary, {LossKind::kCrossEntropy, 0.0F, 1.0F, {0.5F, 2.0F}}},
         LossCase{"multiclass_smooth", Task::kMulticlass, {LossKind::kCrossEntropy, 0.2F, 1.0F, {1.0F, 2.0F, 0.5F}}},
         LossCase{"mae", Task::kRegression, {LossKind::kMae, 0.0F, 1.0F, {}}},
-        LossCase{"huber", Task::kRegression, {LossKind::kHuber, 0.0F, 0.7F, {}}}),
+        LossCase{"huber", Task::kRegression, {LossKind::kHuber, 0.0F, 0.7F, {}}},
+        LossCase{"quantile", Task::kRegression, {LossKind::kQuantile, 0.0F, 1.0F, {}, 0.8F}},
+        // Half of the labels are negative: not usable.
+        LossCase{"poisson", Task::kRegression, {LossKind::kPoisson, 0.0F, 1.0F, {}}}),
     [](const auto& tested) { return tested.param.name; });
 
 TEST(TorchEngine, SkipsAndCountsStepsThatAreNotFinite) {

@@ -238,6 +238,7 @@ TEST_P(LearnerState, PublishesWholeAndUnchangingCopies) {
 INSTANTIATE_TEST_SUITE_P(All, LearnerState,
                          testing::Values(StateCase{OptimizerKind::kAdagrad, PublishedWeights::kRaw},
                                          StateCase{OptimizerKind::kAdagrad, PublishedWeights::kEma},
+                                         StateCase{OptimizerKind::kAdam, PublishedWeights::kRaw},
                                          StateCase{OptimizerKind::kAdamW, PublishedWeights::kAverage},
                                          StateCase{OptimizerKind::kSgd, PublishedWeights::kEma}),
                          [](const auto& tested) {
@@ -360,6 +361,137 @@ TEST(Learner, RefusesAStateOfOtherOptions) {
   EXPECT_EQ(state_of(*other), state);
   const auto unseen = synthetic_events(layout(), 40, kSeed + 1, Task::kBinary);
   EXPECT_EQ(other->losses(unseen).value(), learner->losses(unseen).value());
+}
+
+// Counts whose rate follows from the numbers: the predictions are mean rates.
+EncodedBatch counted_events(std::size_t rows, std::uint64_t seed) {
+  auto batch = synthetic_events(layout(), rows, seed, Task::kRegression);
+  Rng rng(seed + 1);
+  for (std::size_t i = 0; i < rows; ++i) {
+    const double rate = std::exp(0.5 + 0.4 * static_cast<double>(batch.labels[i]));
+    // Knuth: how many uniform numbers it takes until their product falls below exp(-rate).
+    double product = rng.uniform();
+    int count = 0;
+    for (; product > std::exp(-rate) && count < 1000; ++count) product *= rng.uniform();
+    batch.labels[i] = static_cast<float>(count);
+    batch.weights[i] = 1.0F;
+  }
+  return batch;
+}
+
+TEST(Learner, PoissonPredictsTheMeanRate) {
+  auto options = small_options(Task::kRegression);
+  options.loss.kind = LossKind::kPoisson;
+  auto learner = make(options);
+  for (std::uint64_t round = 0; round < 30; ++round) train(*learner, counted_events(512, kSeed + 10 * round));
+  const auto probe = counted_events(2000, kSeed + 9999);
+  const auto predictor = learner->publish(1);
+  const auto rates = predictions_of(*predictor, probe);
+  double predicted = 0.0;
+  double counted = 0.0;
+  for (std::size_t i = 0; i < rates.size(); ++i) {
+    ASSERT_GT(rates[i], 0.0F);
+    predicted += static_cast<double>(rates[i]);
+    counted += static_cast<double>(probe.labels[i]);
+  }
+  EXPECT_NEAR(predicted / counted, 1.0, 0.1);
+  // Training, publication and evaluation speak of one loss and one prediction.
+  const auto losses = learner->losses(probe).value();
+  Predictions own;
+  ASSERT_TRUE(learner->evaluate(probe, own).is_ok());
+  double sum = 0.0;
+  double without = 0.0;
+  for (std::size_t i = 0; i < rates.size(); ++i) {
+    ASSERT_EQ(own.values[i], rates[i]);
+    ASSERT_NEAR(loss_of_prediction(options.loss, rates[i], probe.labels[i]), losses[i],
+                1e-4F * std::max(1.0F, losses[i]));
+    sum += static_cast<double>(losses[i]);
+    without += static_cast<double>(loss_of_prediction(
+        options.loss, static_cast<float>(counted / static_cast<double>(rates.size())), probe.labels[i]));
+  }
+  EXPECT_LT(sum, 0.8 * without) << "no better than the mean count";
+}
+
+TEST(Learner, PoissonNeverServesARateThatIsNoNumber) {
+  auto options = small_options(Task::kRegression);
+  options.loss.kind = LossKind::kPoisson;
+  options.model.architecture = Architecture::kLinear;
+  options.optimizer.kind = OptimizerKind::kSgd;
+  options.schedule.learning_rate = 100.0F;  // far too much
+  auto learner = make(options);
+  for (std::uint64_t round = 0; round < 5; ++round) train(*learner, counted_events(64, kSeed + 10 * round));
+  for (const float rate : predictions_of(*learner->publish(1), counted_events(100, kSeed))) {
+    ASSERT_TRUE(std::isfinite(rate));
+  }
+}
+
+TEST(Learner, QuantileLeavesItsShareOfTheLabelsBelow) {
+  for (const float quantile : {0.1F, 0.9F}) {
+    auto options = small_options(Task::kRegression);
+    options.loss.kind = LossKind::kQuantile;
+    options.loss.quantile = quantile;
+    auto learner = make(options);
+    const auto noisy = [](std::size_t rows, std::uint64_t seed) {
+      auto batch = synthetic_events(layout(), rows, seed, Task::kRegression);
+      Rng rng(seed + 7);
+      for (auto& label : batch.labels) label = 0.5F * label + static_cast<float>(4.0 * rng.uniform());
+      return batch;
+    };
+    for (std::uint64_t round = 0; round < 60; ++round) train(*learner, noisy(512, kSeed + round));
+    const auto probe = noisy(2000, kSeed + 9999);
+    const auto values = predictions_of(*learner->publish(1), probe);
+    double below = 0.0;
+    for (std::size_t i = 0; i < values.size(); ++i) below += probe.labels[i] < values[i] ? 1.0 : 0.0;
+    EXPECT_NEAR(below / 2000.0, static_cast<double>(quantile), 0.05);
+  }
+}
+
+// The same weights mean another thing under another link; every other loss may change at a restart.
+TEST(Learner, RefusesAStateWhoseOutputsMeanSomethingElse) {
+  auto options = small_options(Task::kRegression);
+  auto squared = make(options);
+  options.loss.kind = LossKind::kHuber;
+  auto huber = make(options);
+  options.loss.kind = LossKind::kPoisson;
+  auto poisson = make(options);
+  auto again = make(options);
+  train(*poisson, counted_events(100, kSeed));
+  const std::string state = state_of(*squared);
+  const std::string rates = state_of(*poisson);
+  ByteReader in(state);
+  EXPECT_TRUE(huber->load(in).is_ok());
+  in = ByteReader(state);
+  EXPECT_EQ(poisson->load(in).code(), Code::kFailedPrecondition);
+  in = ByteReader(rates);
+  EXPECT_EQ(squared->load(in).code(), Code::kFailedPrecondition);
+  in = ByteReader(rates);
+  ASSERT_TRUE(again->load(in).is_ok());
+  EXPECT_TRUE(in.at_end());
+  EXPECT_EQ(state_of(*again), rates);
+  // What versions without links wrote and read.
+  std::uint32_t format = 0;
+  std::memcpy(&format, state.data() + 4, sizeof(format));
+  EXPECT_EQ(format, 1U);
+}
+
+// The schedule is a function of the step: a loaded learner goes on where the saved one was.
+TEST(Learner, ALoadedLearnerGoesOnAlongItsSchedule) {
+  auto options = small_options();
+  options.optimizer.kind = OptimizerKind::kAdam;
+  options.schedule.kind = ScheduleKind::kCosineRestarts;
+  options.schedule.first_period = 7;
+  options.schedule.t_mult = 2;
+  auto learner = make(options);
+  const auto fresh = synthetic_events(layout(), 100, kSeed, Task::kBinary);
+  train(*learner, fresh);
+  auto other = make(options);
+  const std::string state = state_of(*learner);
+  ByteReader in(state);
+  ASSERT_TRUE(other->load(in).is_ok());
+  const auto report = train(*learner, fresh);
+  EXPECT_EQ(train(*other, fresh).learning_rate, report.learning_rate);
+  EXPECT_EQ(report.learning_rate, static_cast<double>(Schedule::create(options.schedule).value()->rate(13)));
+  EXPECT_EQ(state_of(*other), state_of(*learner));
 }
 
 TEST(Learner, RefusesOptionsOutOfBounds) {

@@ -1,0 +1,90 @@
+#include "learners/tuning/search_space.h"
+
+#include <cmath>
+
+#include <fmt/core.h>
+
+namespace freshet {
+
+namespace {
+
+constexpr const char* kOptimizer = "learning.optimizer";
+constexpr const char* kSchedule = "learning.schedule.kind";
+
+SearchSpace range(std::string option, SearchSpace::Kind kind, double lowest, double highest) {
+  return {std::move(option), kind, lowest, highest, {}, {}};
+}
+
+}  // namespace
+
+SearchSpace SearchSpace::linear(std::string option, double lowest, double highest) {
+  return range(std::move(option), Kind::kFloat, lowest, highest);
+}
+SearchSpace SearchSpace::logarithmic(std::string option, double lowest, double highest) {
+  return range(std::move(option), Kind::kLogFloat, lowest, highest);
+}
+SearchSpace SearchSpace::integer(std::string option, std::int64_t lowest, std::int64_t highest) {
+  return range(std::move(option), Kind::kInteger, static_cast<double>(lowest), static_cast<double>(highest));
+}
+SearchSpace SearchSpace::log_integer(std::string option, std::int64_t lowest, std::int64_t highest) {
+  return range(std::move(option), Kind::kLogInteger, static_cast<double>(lowest), static_cast<double>(highest));
+}
+SearchSpace SearchSpace::choice(std::string option, std::vector<std::string> choices) {
+  return {std::move(option), Kind::kChoice, 0.0, 0.0, std::move(choices), {}};
+}
+
+SearchSpace&& SearchSpace::when(std::string other, std::vector<std::string> values) && {
+  conditions.push_back({std::move(other), std::move(values)});
+  return std::move(*this);
+}
+
+Status check(const SearchSpace& space) {
+  const auto wrong = [&](std::string_view what) {
+    return invalid_argument(fmt::format("the search space of {} {}", space.option, what));
+  };
+  if (space.option.empty()) return invalid_argument("a search space names no option");
+  for (const auto& condition : space.conditions) {
+    if (condition.option == space.option) return wrong("depends on itself");
+    if (condition.option.empty() || condition.values.empty()) return wrong("has an empty condition");
+  }
+  if (space.kind == SearchSpace::Kind::kChoice) return space.choices.empty() ? wrong("has no choice") : Status::ok();
+  if (!std::isfinite(space.lowest) || !std::isfinite(space.highest) || space.lowest >= space.highest) {
+    return wrong("is no range");
+  }
+  const bool logarithmic = space.kind == SearchSpace::Kind::kLogFloat || space.kind == SearchSpace::Kind::kLogInteger;
+  if (logarithmic && space.lowest <= 0.0) return wrong("is logarithmic and must begin above 0");
+  return Status::ok();
+}
+
+std::vector<SearchSpace> optimizer_search_spaces() {
+  const std::vector<std::string> by_rate = {"constant", "inverse_sqrt", "cosine_restarts", "exponential"};
+  const auto rate = [&](double lowest, double highest, std::vector<std::string> optimizers) {
+    return SearchSpace::logarithmic("learning.learning_rate", lowest, highest)
+        .when(kOptimizer, std::move(optimizers))
+        .when(kSchedule, by_rate);
+  };
+  return {
+      SearchSpace::choice(kOptimizer, {"sgd", "adam", "adamw", "adagrad"}),
+      rate(1e-3, 0.5, {"sgd", "adagrad"}),
+      rate(1e-5, 0.05, {"adam", "adamw"}),
+      SearchSpace::choice("learning.momentum", {"0", "0.9", "0.99"}).when(kOptimizer, {"sgd"}),
+      SearchSpace::choice("learning.nesterov", {"false", "true"})
+          .when(kOptimizer, {"sgd"})
+          .when("learning.momentum", {"0.9", "0.99"}),
+      SearchSpace::logarithmic("learning.weight_decay", 1e-6, 1e-2),
+  };
+}
+
+std::vector<SearchSpace> schedule_search_spaces() {
+  return {
+      SearchSpace::choice(kSchedule, {"constant", "noam", "inverse_sqrt", "cosine_restarts", "exponential"}),
+      SearchSpace::logarithmic("learning.schedule.scale", 0.1, 10).when(kSchedule, {"noam"}),
+      SearchSpace::log_integer("learning.schedule.warmup_steps", 100, 10'000).when(kSchedule, {"noam", "inverse_sqrt"}),
+      SearchSpace::log_integer("learning.schedule.first_period", 100, 100'000).when(kSchedule, {"cosine_restarts"}),
+      SearchSpace::choice("learning.schedule.t_mult", {"1", "2"}).when(kSchedule, {"cosine_restarts"}),
+      SearchSpace::linear("learning.schedule.decay_rate", 0.5, 0.99).when(kSchedule, {"exponential"}),
+      SearchSpace::log_integer("learning.schedule.decay_steps", 100, 100'000).when(kSchedule, {"exponential"}),
+  };
+}
+
+}  // namespace freshet
