@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "storage/late_log_errors.h"
+#include "storage/prompt_reads.h"
 #include "storage/rocksdb_log.h"
 #include "storage/store_impl.h"
 
@@ -118,6 +119,10 @@ rocksdb::ColumnFamilyOptions family_options(const StoreOptions& options, std::st
     table.block_cache = rocksdb::NewLRUCache(options.block_cache_bytes, 4);
     table.block_size = 8 << 10;
     table.block_restart_interval = 4;
+    if (getenv("RF_BLOCK")) table.block_size = static_cast<std::size_t>(atoi(getenv("RF_BLOCK")));
+    if (getenv("RF_RESTART")) table.block_restart_interval = atoi(getenv("RF_RESTART"));
+    if (getenv("RF_INDEX")) table.index_block_restart_interval = atoi(getenv("RF_INDEX"));
+    if (getenv("RF_NOCACHE")) table.no_block_cache = true, table.block_cache = nullptr;
     // No bloom filter: every seq that is asked for is there.
     family.optimize_filters_for_hits = true;
   } else {
@@ -172,7 +177,10 @@ void Store::Impl::close_database() {
 Status Store::Impl::open_database() {
   rocksdb::DBOptions db_options = database_options(options);
   db_options.info_log = std::make_shared<RocksDbLog>(*log);
-  if (env == nullptr) env = with_late_log_errors(options.env != nullptr ? options.env : rocksdb::Env::Default());
+  if (env == nullptr) {
+    if (options.env == nullptr) prompt_env = with_prompt_reads(rocksdb::Env::Default());
+    env = with_late_log_errors(options.env != nullptr ? options.env : prompt_env.get());
+  }
   db_options.env = env.get();
   std::vector<std::string> names;
   const rocksdb::Status listed = rocksdb::DB::ListColumnFamilies(db_options, options.path, &names);

@@ -80,7 +80,8 @@ struct Store::Impl {
   Counter* stalls = nullptr;
   Gauge* checkpoint_bytes = nullptr;
 
-  std::unique_ptr<rocksdb::Env> env;  // what the database runs on, over options.env
+  std::unique_ptr<rocksdb::Env> prompt_env;  // over the machine's; nothing where options.env is given
+  std::unique_ptr<rocksdb::Env> env;         // what the database runs on, over options.env or that
   mutable std::shared_mutex database_mutex;
   std::unique_ptr<rocksdb::DB> db;  // nothing when reopening failed: the next write tries again
   std::array<rocksdb::ColumnFamilyHandle*, kFamilies> families{};
