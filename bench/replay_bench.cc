@@ -3,10 +3,10 @@
 // list and a NumPy memmap.
 //
 //   replay_bench [--events 20000000] [--record-bytes 500] [--path FOLDER] [--turns 5] [--seconds 10] [--keep]
-//                [--reuse STORE] [--no-keys]
+//                [--reuse STORE] [--keys]
 //
-// --reuse samples from a store that --keep left. --no-keys gives the records no key, so that the index for erasing
-// has nothing to keep. Rates are given by the clock and by the processor time that they took, for machines that are
+// --reuse samples from a store that --keep left. --keys compares appending with a key in each record to appending
+// without, which leaves the index for erasing nothing to keep, turn by turn, and ends. Rates are given by the clock and by the processor time that they took, for machines that are
 // shared: the load average stands at the end of each line.
 //
 // Appending goes turn by turn: a stretch of events through the store and the memory (with checkpoints, as the daemon
@@ -51,7 +51,7 @@ struct Arguments {
   double seconds = 10;
   std::string reuse;
   bool keep = false;
-  bool keys = true;
+  bool compare_keys = false;
   bool bulk = false;  // the process that writes to a bare RocksDB
 };
 
@@ -153,7 +153,7 @@ double bulk_seconds(const Arguments& arguments) {
   rocksdb::DB* opened = nullptr;
   if (!rocksdb::DB::Open(options, arguments.path, &opened).ok()) abort_with("the bare RocksDB does not open");
   const std::unique_ptr<rocksdb::DB> database(opened);
-  Records records(arguments.record_bytes, arguments.keys);
+  Records records(arguments.record_bytes, /*keys=*/true);
   const Stopwatch watch;
   rocksdb::WriteBatch batch;
   std::array<char, 8> key;
@@ -238,7 +238,7 @@ class Bench {
   }
 
   void append() {
-    Records records(arguments_.record_bytes, arguments_.keys);
+    Records records(arguments_.record_bytes, /*keys=*/true);
     const std::uint64_t stretch = arguments_.events / arguments_.turns;
     std::vector<double> ratios;
     for (std::uint64_t turn = 0; turn < arguments_.turns; ++turn) {
@@ -261,7 +261,17 @@ class Bench {
                static_cast<double>(store_->bytes_on_disk()) * 1e-9);
   }
 
-  void compact() { check(store_->compact({}).status()); }
+  struct Cost {
+    double seconds = 0;
+    double cpu = 0;
+  };
+  Cost append_turn(bool keys, std::uint64_t events) {
+    Records records(arguments_.record_bytes, keys);
+    const double cpu = cpu_seconds(RUSAGE_SELF);
+    const double seconds = append_stretch(records, events);
+    return {seconds, cpu_seconds(RUSAGE_SELF) - cpu};
+  }
+
   void sample(bool cached) {
     check(store_->flush());
     if (cached) {
@@ -371,10 +381,39 @@ Arguments parse(int count, char** words) {
     if (word == "--seconds") arguments.seconds = std::strtod(value(), nullptr);
     if (word == "--reuse") arguments.reuse = value();
     if (word == "--keep") arguments.keep = true;
-    if (word == "--no-keys") arguments.keys = false;
+    if (word == "--keys") arguments.compare_keys = true;
     if (word == "--bulk") arguments.bulk = true;
   }
   return arguments;
+}
+
+// Two stores at once; which one comes first changes with the turn.
+void compare_keys(const Arguments& arguments) {
+  Arguments with = arguments;
+  Arguments without = arguments;
+  with.path += "/keys";
+  without.path += "/none";
+  Bench keyed(with);
+  Bench bare(without);
+  const std::uint64_t stretch = arguments.events / arguments.turns;
+  std::vector<double> wall;
+  std::vector<double> busy;
+  for (std::uint64_t turn = 0; turn < arguments.turns; ++turn) {
+    Bench::Cost keys;
+    if (turn % 2 == 0) keys = keyed.append_turn(true, stretch);
+    const Bench::Cost none = bare.append_turn(false, stretch);
+    if (turn % 2 != 0) keys = keyed.append_turn(true, stretch);
+    wall.push_back(keys.seconds / none.seconds);
+    busy.push_back(keys.cpu / none.cpu);
+    fmt::print("turn {}: with keys {:.0f} events/s, without {:.0f}; time {:.3f}, CPU time {:.3f}; {}\n", turn + 1,
+               static_cast<double>(stretch) / keys.seconds, static_cast<double>(stretch) / none.seconds, wall.back(),
+               busy.back(), load_now());
+    std::fflush(stdout);
+  }
+  std::sort(wall.begin(), wall.end());
+  std::sort(busy.begin(), busy.end());
+  fmt::print("the index of keys: median time {:.3f} ({:.3f} to {:.3f}), median CPU time {:.3f} ({:.3f} to {:.3f})\n",
+             wall[wall.size() / 2], wall.front(), wall.back(), busy[busy.size() / 2], busy.front(), busy.back());
 }
 
 int run(Arguments arguments) {
@@ -387,9 +426,10 @@ int run(Arguments arguments) {
   if (mkdtemp(folder.data()) == nullptr) abort_with("no folder at " + folder);
   arguments.path = folder;
   fmt::print("{} events of {} bytes in {}\n", arguments.events, arguments.record_bytes, folder);
-  {
+  if (arguments.compare_keys) {
+    compare_keys(arguments);
+  } else {
     Bench bench(arguments);
-    if (getenv("RF_COMPACT")) bench.compact();
     if (arguments.reuse.empty()) bench.append();
     bench.sample(/*cached=*/true);
     bench.sample(/*cached=*/false);

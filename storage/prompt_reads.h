@@ -4,7 +4,7 @@
 // missing: the disk works on all of them at the same time, without a thread for each.
 //
 // Threads: any.
-// Owns: a second descriptor of each open table; keeps the file system below alive.
+// Owns: the descriptors of open tables; keeps the file system below alive.
 // Failure: where the kernel or the volume cannot say what is cached (preadv2 with RWF_NOWAIT), every read waits, as it
 // would without this. TryAgain never comes from another read than a prompt one.
 #pragma once

@@ -255,8 +255,6 @@ Status Store::read(std::span<const std::uint64_t> seqs,
   std::vector<rocksdb::PinnableSlice> values(chunk);
   std::vector<rocksdb::Status> statuses(chunk);
   rocksdb::ReadOptions options;
-  // Replayed events are drawn from all over the log: their blocks would only push each other out of a cache.
-  options.fill_cache = false;
   // The indexes into `seqs` from `begin` to `end`; without `late`, what is not in memory is waited for.
   const auto read_chunk = [&](const std::size_t* begin, const std::size_t* end, std::vector<std::size_t>* late) {
     const auto count = static_cast<std::size_t>(end - begin);

@@ -55,7 +55,6 @@ struct StoreIdentity {
 struct StoreOptions {
   std::string path;
   std::uint64_t record_cache_bytes = std::uint64_t{128} << 20;  // event records, as appended or read; 0: none
-  std::uint64_t block_cache_bytes = std::uint64_t{32} << 20;    // RocksDB's, for what the record cache lacks
   std::uint64_t write_buffer_bytes = std::uint64_t{16} << 20;   // up to three of them are in memory
   Compression compression = Compression::kNone;  // of event records: kLz4 costs a tenth of the append rate
   SyncPolicy sync = SyncPolicy::kCheckpoints;

@@ -253,7 +253,6 @@ class History final : public ToyRun::Observer {
       options.path = path_;
       options.env = disk_.env();
       options.record_cache_bytes = 16 << 10;
-      options.block_cache_bytes = 64 << 10;
       options.write_buffer_bytes = rules_.write_buffer_bytes;
       options.checkpoints_kept = rules_.checkpoints_kept;
       options.sync = rules_.sync;
