@@ -42,6 +42,7 @@ namespace {
 constexpr std::size_t kBatch = 1024;
 constexpr std::size_t kSample = 256;
 constexpr double kCheckpointSeconds = 5;
+constexpr std::size_t kWriteBuffer = std::size_t{32} << 20;  // the daemon's default
 
 struct Arguments {
   std::uint64_t events = 20'000'000;
@@ -145,7 +146,7 @@ double bulk_seconds(const Arguments& arguments) {
   rocksdb::Options options;
   options.create_if_missing = true;
   options.compression = rocksdb::kNoCompression;
-  options.write_buffer_size = std::size_t{16} << 20;
+  options.write_buffer_size = kWriteBuffer;
   options.max_write_buffer_number = 3;
   options.level_compaction_dynamic_level_bytes = true;
   options.max_background_jobs = 2;
@@ -225,6 +226,7 @@ class Bench {
       : arguments_(arguments), folder_(arguments.reuse.empty() ? arguments.path + "/store" : arguments.reuse) {
     StoreOptions options;
     options.path = folder_;
+    options.write_buffer_bytes = kWriteBuffer;
     auto opened = Store::open(options, std::nullopt, log_, metrics_);
     check(opened.status());
     store_ = std::move(opened).value();
@@ -344,17 +346,13 @@ class Bench {
     const auto garbage = garbage_.collect(store_->last_seq());
     const std::string header = memory_->header();
     const CheckpointBlob blob{kReplayBlob, header};
-    std::vector<std::string> bytes;
-    std::vector<CheckpointPage> pages;
-    memory_->dirty_pages([&](std::uint32_t space, std::uint64_t index, std::string_view page) {
-      bytes.emplace_back(page);
-      pages.push_back({space, index, {}});
-    });
-    for (std::size_t i = 0; i < pages.size(); ++i) pages[i].bytes = bytes[i];
     CheckpointWrite write;
     write.seq = store_->last_seq();
     write.blobs = {&blob, 1};
-    write.pages = pages;
+    write.visit_pages = [this](const std::function<void(const CheckpointPage&)>& put) {
+      memory_->dirty_pages(
+          [&](std::uint32_t space, std::uint64_t index, std::string_view page) { put({space, index, page}); });
+    };
     write.garbage = garbage;
     check(store_->checkpoint(write).status());
     memory_->clear_dirty();

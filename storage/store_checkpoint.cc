@@ -55,7 +55,7 @@ Result<std::uint64_t> Store::checkpoint(const CheckpointWrite& in) {
     }
     manifest.info.bytes += entry.bytes;
   }
-  for (const CheckpointPage& page : in.pages) {
+  const auto put_page = [&](const CheckpointPage& page) {
     const PageKey key = page_key(page.space, page.index, id);
     ByteWriter value;
     value.put(page_checksum(key.view(), page.bytes));
@@ -64,7 +64,9 @@ Result<std::uint64_t> Store::checkpoint(const CheckpointWrite& in) {
     const auto before = self.page_versions.find({page.space, page.index});
     manifest.pages.push_back({page.space, page.index, before == self.page_versions.end() ? 0 : before->second});
     manifest.info.bytes += page.bytes.size();
-  }
+  };
+  for (const CheckpointPage& page : in.pages) put_page(page);
+  if (in.visit_pages) in.visit_pages(put_page);
   const bool erasing = in.erasures_through != 0;
   if (erasing) self.put_erasure_checkpoint(in, manifest);
   batch.Put(self.families[kCheckpoints], slice(piece_key(id, kManifestKind, 0, 0).view()), encode_manifest(manifest))
