@@ -282,7 +282,7 @@ TEST(StoreCheckpoint, PagesThatTakeSeveralWritesAreAllThere) {
   for (const char letter : {'a', 'b'}) {
     Opened opened;
     ASSERT_OK(open_into(opened, options_for(folder.store())));
-    ASSERT_OK(save_many(*opened.store, letter, nullptr));
+    ASSERT_OK(save_many(*opened.store, letter, nullptr).status());
   }
   Opened opened;
   ASSERT_OK(open_into(opened, options_for(folder.store())));
@@ -297,24 +297,25 @@ TEST(StoreCheckpoint, ACrashBetweenItsWritesLeavesNoPageOfIt) {
   {
     Opened opened;
     ASSERT_OK(open_into(opened, options_for(folder.store())));
-    ASSERT_OK(save_many(*opened.store, 'a', nullptr));
+    ASSERT_OK(save_many(*opened.store, 'a', nullptr).status());
     // What a kill would leave: the files as they are in the middle of the checkpoint.
-    ASSERT_OK(save_many(*opened.store, 'b', [&](std::uint64_t page) {
+    const auto cut_short = [&](std::uint64_t page) {
       if (page + 1 == kManyPages) std::filesystem::copy(folder.store(), crashed.store());
-    }));
+    };
+    ASSERT_OK(save_many(*opened.store, 'b', cut_short).status());
   }
   Opened opened;
   ASSERT_OK(open_into(opened, options_for(crashed.store())));
   Store& store = *opened.store;
   const auto latest = store.latest_checkpoint();
-  ASSERT_OK(latest);
+  ASSERT_OK(latest.status());
   ASSERT_TRUE(latest->has_value());
   EXPECT_EQ((*latest)->info.id, 1U);
   EXPECT_EQ(letters_of(pages_of(store, 1, 7)), std::string(kManyPages, 'a'));
   // The next checkpoint takes the number of the one that was cut short, and has no page of it.
   const std::string bytes(4096, 'c');
   const auto next = save(store, "weights", {{7, 3, bytes}});
-  ASSERT_OK(next);
+  ASSERT_OK(next.status());
   EXPECT_EQ(*next, 2U);
   EXPECT_EQ(letters_of(pages_of(store, 2, 7)), "aaac" + std::string(kManyPages - 4, 'a'));
 }
