@@ -15,7 +15,8 @@
 
 namespace freshet {
 
-Service::Service(const Config& config, const Clock& clock, Log& log) : config_(config), clock_(clock), log_(log) {}
+Service::Service(const Config& config, const Clock& clock, Log& log)
+    : config_(config), model_name_(config.model.name), clock_(clock), log_(log) {}
 
 Result<std::unique_ptr<Service>> Service::open(const Config& config, const Options& options, const Clock& clock,
                                                Log& log) {
@@ -210,7 +211,7 @@ std::string Service::status_json() const {
     const std::lock_guard lock(mutex_);
     if (outcome_ && !outcome_->is_ok()) stopped = outcome_->message();
   }
-  return to_status_json(config_, pipeline_->snapshot(), stopped);
+  return to_status_json(model_name_, pipeline_->snapshot(), stopped);
 }
 
 }  // namespace freshet

@@ -78,7 +78,8 @@ class Service {
   void write_control_file(const std::string& host, const std::string& token);
   void log_state_hash();
 
-  Config config_;
+  Config config_;                 // the owner's thread; reload() changes it
+  const std::string model_name_;  // any thread
   const Clock& clock_;
   Log& log_;
   std::unique_ptr<EmbeddedBroker> broker_;  // only with `brokers: embedded`

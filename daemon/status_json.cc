@@ -55,10 +55,10 @@ void write_forgetting(JsonWriter& json, const PipelineSnapshot& snapshot) {
   json.end_object();
 }
 
-std::string to_status_json(const Config& config, const PipelineSnapshot& snapshot, std::string_view stopped) {
+std::string to_status_json(std::string_view model, const PipelineSnapshot& snapshot, std::string_view stopped) {
   JsonWriter json;
   json.begin_object();
-  json.field("model", config.model.name);
+  json.field("model", model);
   json.field("served_version", snapshot.served_version);
   if (stopped.empty()) {
     json.field("state", snapshot.redoing ? "redoing the log after a restart" : "learning");

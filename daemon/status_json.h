@@ -5,15 +5,15 @@
 
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "core/json_writer.h"
-#include "daemon/config/config.h"
 #include "daemon/pipeline/pipeline.h"
 
 namespace freshet {
 
 // `stopped`: why learning has stopped; empty while it has not.
-std::string to_status_json(const Config& config, const PipelineSnapshot& snapshot, std::string_view stopped);
+std::string to_status_json(std::string_view model, const PipelineSnapshot& snapshot, std::string_view stopped);
 
 // Parts that the backtest's JSON has too; each writes one member of the open object, or none.
 void write_metrics(JsonWriter& json, std::string_view name, std::span<const MetricValue> metrics);

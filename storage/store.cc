@@ -53,6 +53,7 @@ Status Store::Impl::ready(std::string_view what) {
   if (options.read_only) {
     return failed_precondition(fmt::format("{}: the store at {} is open for reading only", what, options.path));
   }
+  if (db != nullptr && !files->log_error().ok()) stalled = true;  // in the background, perhaps
   return stalled ? recover(what) : Status::ok();
 }
 
@@ -109,16 +110,18 @@ Status Store::Impl::reopen() {
 }
 
 // A refused write changes nothing: neither the log nor the tables have any of it, but for a sync that failed after the
-// log had taken it all; reopen() finds that out.
+// log had taken it all (LateErrors: RocksDB takes such a write for done); reopen() finds that out.
 Status Store::Impl::write(bool sync, std::string_view what) {
   rocksdb::WriteOptions write_options;
   write_options.sync = sync;
-  const rocksdb::Status status = db->Write(write_options, &batch);
+  touch_all_families(batch);
+  rocksdb::Status status = db->Write(write_options, &batch);
   if (batch.GetDataSize() > kBatchKept) {
     batch = rocksdb::WriteBatch();
   } else {
     batch.Clear();
   }
+  if (status.ok()) status = files->log_error();
   if (status.ok()) return Status::ok();
   stalls->increment();
   if (!stalled) {
@@ -326,7 +329,8 @@ Result<std::vector<IndexedOrderEntry>> Store::order_since(std::uint64_t index) c
 Status Store::sync() {
   Impl& self = *impl_;
   TRY(self.ready("syncing the log"));
-  const rocksdb::Status status = self.db->SyncWAL();
+  rocksdb::Status status = self.db->SyncWAL();
+  if (status.ok()) status = self.files->log_error();
   if (!status.ok()) {
     self.stalled = true;
     return convert(status, "syncing the log", path());

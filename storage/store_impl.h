@@ -16,6 +16,7 @@
 #include <unordered_map>
 
 #include "storage/key_index.h"
+#include "storage/late_errors.h"
 #include "storage/manifest.h"
 #include "storage/record_cache.h"
 #include "storage/store.h"
@@ -81,7 +82,7 @@ struct Store::Impl {
   Gauge* checkpoint_bytes = nullptr;
 
   std::unique_ptr<rocksdb::Env> prompt_env;  // over the machine's; nothing where options.env is given
-  std::unique_ptr<rocksdb::Env> env;         // what the database runs on, over options.env or that
+  std::unique_ptr<LateErrors> files;  // what the database runs on, over options.env or that
   mutable std::shared_mutex database_mutex;
   std::unique_ptr<rocksdb::DB> db;  // nothing when reopening failed: the next write tries again
   std::array<rocksdb::ColumnFamilyHandle*, kFamilies> families{};
@@ -117,6 +118,7 @@ struct Store::Impl {
   // store_database.cc
   Status open_database();
   void close_database();
+  void touch_all_families(rocksdb::WriteBatch& with);  // before each write
 
   // store_open.cc
   Status load();

@@ -210,6 +210,7 @@ Status Store::Impl::copy_pages(rocksdb::ColumnFamilyHandle* to, std::span<const 
     if (first != ids.end() && *first < until) copies.Put(to, key, value).PermitUncheckedError();
   };
   const auto write_copies = [&]() -> Status {
+    touch_all_families(copies);
     const rocksdb::Status written = db->Write({}, &copies);
     copies.Clear();
     return convert(written, "repairing the checkpoints", options.path);

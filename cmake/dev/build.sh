@@ -3,6 +3,7 @@
 
 dev_build() {
   local preset=release
+  [[ ${1:-} != --preset ]] || shift
   if [[ $# -gt 0 ]]; then
     preset=$1
     shift

@@ -1,11 +1,12 @@
 # shellcheck shell=bash
-# ./dev test: every test that is not labelled slow; --all runs those too.
+# ./dev test [PRESET] [--all] [CTEST ARGUMENTS]: every test that is not labelled slow; --all runs those too.
 
 dev_test() {
   local preset=release all=no arguments=()
   while [[ $# -gt 0 ]]; do
     case $1 in
       --all) all=yes ;;
+      release | dev | asan | tsan) preset=$1 ;;
       --preset)
         preset=${2:?--preset needs a name}
         shift

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "core/rng.h"
+#include "tests/storage/fault_child.h"
 #include "tests/storage/store_fixture.h"
 
 namespace freshet::testing {
@@ -50,6 +51,9 @@ int run_crash_child(const std::string& path, std::uint64_t seed) {
 int main(int argc, char** argv) {
   if (argc == 4 && std::string(argv[1]) == freshet::testing::kCrashChildFlag) {
     return freshet::testing::run_crash_child(argv[2], std::stoull(argv[3]));
+  }
+  if (argc > 1 && std::string(argv[1]) == freshet::testing::kFaultChildFlag) {
+    return freshet::testing::run_fault_child({argv + 1, argv + argc});
   }
   ::testing::InitGoogleTest(&argc, argv);
   return RUN_ALL_TESTS();

@@ -134,18 +134,21 @@ TEST(StoreFault, KilledAtAnyMomentEventsPositionsAndOrderAgree) {
 // A disk that can be told to be full.
 struct Disk {
   std::atomic<bool> full{false};
-  std::atomic<int> failing_syncs{0};  // of write-ahead logs
+  std::atomic<int> failing_syncs{0};       // of write-ahead logs
+  std::atomic<int> failing_table_sync{0};  // 1: the next one fails, 2: the one after it; 0: none
 };
 
 class FillingFile final : public rocksdb::FSWritableFileOwnerWrapper {
  public:
-  FillingFile(std::unique_ptr<rocksdb::FSWritableFile>&& file, Disk& disk, bool is_log)
-      : FSWritableFileOwnerWrapper(std::move(file)), disk_(disk), is_log_(is_log) {}
+  FillingFile(std::unique_ptr<rocksdb::FSWritableFile>&& file, Disk& disk, const std::string& name)
+      : FSWritableFileOwnerWrapper(std::move(file)),
+        disk_(disk),
+        is_log_(name.ends_with(".log")),
+        is_table_(name.ends_with(".sst")) {}
   rocksdb::IOStatus Sync(const rocksdb::IOOptions& options, rocksdb::IODebugContext* debug) override {
-    if (is_log_ && disk_.failing_syncs > 0) {
-      --disk_.failing_syncs;
-      return rocksdb::IOStatus::IOError("the test's disk does not sync");
-    }
+    const bool log_fails = is_log_ && disk_.failing_syncs > 0 && disk_.failing_syncs-- > 0;
+    const bool table_fails = is_table_ && disk_.failing_table_sync > 0 && --disk_.failing_table_sync == 0;
+    if (log_fails || table_fails) return rocksdb::IOStatus::IOError("the test's disk does not sync");
     return FSWritableFileOwnerWrapper::Sync(options, debug);
   }
   rocksdb::IOStatus Append(const rocksdb::Slice& data, const rocksdb::IOOptions& options,
@@ -162,6 +165,7 @@ class FillingFile final : public rocksdb::FSWritableFileOwnerWrapper {
  private:
   Disk& disk_;
   bool is_log_;
+  bool is_table_;
 };
 
 class FillingFileSystem final : public rocksdb::FileSystemWrapper {
@@ -173,7 +177,7 @@ class FillingFileSystem final : public rocksdb::FileSystemWrapper {
                                     rocksdb::IODebugContext* debug) override {
     if (disk_.full) return rocksdb::IOStatus::NoSpace("no room in the test");
     auto status = FileSystemWrapper::NewWritableFile(name, options, file, debug);
-    if (status.ok()) *file = std::make_unique<FillingFile>(std::move(*file), disk_, name.ends_with(".log"));
+    if (status.ok()) *file = std::make_unique<FillingFile>(std::move(*file), disk_, name);
     return status;
   }
   rocksdb::IOStatus GetFreeSpace(const std::string& path, const rocksdb::IOOptions& options, std::uint64_t* bytes,
@@ -315,6 +319,86 @@ TEST(StoreFault, AppendWhoseSyncFailedIsThereOnceAfterItsRepetition) {
   EXPECT_EQ(stored_seqs(*opened.store).size(), 50U);
   EXPECT_EQ(opened.store->ledger().at(0).learnt, 50U);
   EXPECT_EQ(opened.store->order_since(0)->size(), 5U);
+}
+
+// One that had nothing to flush, in a flush that fails, is what RocksDB asserts never to see.
+TEST(StoreFault, AFlushHasSomethingOfEveryFamily) {
+  const Folder folder;
+  Opened opened;
+  ASSERT_OK(open_into(opened, options_for(folder.store())));
+  ASSERT_OK(opened.store->flush());
+  ASSERT_OK(opened.store->append(Batch(1).events(0, 0, 10).view()));
+  const auto tables = [&] {
+    std::map<std::string, int> by_family;
+    for (const TableFile& file : opened.store->table_files()) ++by_family[file.family];
+    return by_family;
+  };
+  const auto before = tables();
+  ASSERT_OK(opened.store->flush());
+  auto after = tables();
+  for (const char* family : {"meta", "events", "order", "positions", "memory", "checkpoints", "keys"}) {
+    const auto had = before.find(family);
+    EXPECT_EQ(after[family], (had == before.end() ? 0 : had->second) + 1) << family;
+  }
+  EXPECT_EQ(stored_seqs(*opened.store).size(), 10U);
+}
+
+// A table is opened for the tombstones of deleted ranges, and all of them are dropped before it is synced.
+TEST(StoreFault, CompactionThatLeavesNothingAndCannotSyncItsTableIsSurvived) {
+  const Folder folder;
+  Disk disk;
+  const std::unique_ptr<rocksdb::Env> env = rocksdb::NewCompositeEnv(std::make_shared<FillingFileSystem>(disk));
+  Opened opened;
+  StoreOptions options = options_for(folder.store());
+  options.env = env.get();
+  options.checkpoints_kept = 1;
+  ASSERT_OK(open_into(opened, options));
+  ASSERT_OK(opened.store->latest_checkpoint().status());
+  CheckpointWrite write;
+  for (std::uint64_t round = 1; round <= 3; ++round) {
+    const std::uint64_t seq = opened.store->last_seq() + 1;
+    ASSERT_OK(opened.store->append(Batch(seq).events(0, static_cast<std::int64_t>(seq), 10).cut(round).view()));
+    ASSERT_OK(opened.store->flush());
+    write.seq = opened.store->last_seq();
+    write.order_index = write.order_keep_from = opened.store->next_order_index();
+    ASSERT_OK(opened.store->checkpoint(write).status());
+  }
+  ASSERT_TRUE(opened.store->order_since(0)->empty());
+  ASSERT_OK(opened.store->flush());
+  for (int table = 1; table <= 5; ++table) {  // one of them is that of the order of rounds
+    disk.failing_table_sync = table;
+    static_cast<void>(opened.store->compact({}));
+    disk.failing_table_sync = 0;
+    const std::uint64_t seq = opened.store->last_seq() + 1;
+    const Batch batch = Batch(seq).events(0, static_cast<std::int64_t>(seq), 10);
+    static_cast<void>(opened.store->append(batch.view()));
+    if (opened.store->last_seq() == seq - 1) {
+      ASSERT_OK(opened.store->append(batch.view()));
+    }
+  }
+  EXPECT_EQ(stored_seqs(*opened.store).size(), 80U);
+  ASSERT_OK(opened.store->compact({}).status());
+}
+
+TEST(StoreFault, LogThatAFlushInTheBackgroundCannotSyncIsNotAcknowledgedBefore) {
+  const Folder folder;
+  Disk disk;
+  const std::unique_ptr<rocksdb::Env> env = rocksdb::NewCompositeEnv(std::make_shared<FillingFileSystem>(disk));
+  Opened opened;
+  StoreOptions options = options_for(folder.store());
+  options.env = env.get();
+  ASSERT_OK(open_into(opened, options));
+  for (int round = 0; round < 3; ++round) {
+    const std::uint64_t seq = opened.store->last_seq() + 1;
+    ASSERT_OK(opened.store->append(Batch(seq).events(0, static_cast<std::int64_t>(seq), 100).view()));
+    disk.failing_syncs = 1;
+    static_cast<void>(opened.store->purge({}));  // flushes, as tables that are full do beside the writer
+    EXPECT_EQ(disk.failing_syncs, 0);
+    static_cast<void>(opened.store->sync());
+    ASSERT_OK(opened.store->sync());
+    EXPECT_EQ(opened.store->synced_positions().at(0), static_cast<std::int64_t>(seq) + 100);
+  }
+  EXPECT_EQ(stored_seqs(*opened.store).size(), 300U);
 }
 
 TEST(StoreFault, SecondProcessIsRefusedInPlainWords) {
