@@ -3,6 +3,11 @@
 // list and a NumPy memmap.
 //
 //   replay_bench [--events 20000000] [--record-bytes 500] [--path FOLDER] [--turns 5] [--seconds 10] [--keep]
+//                [--reuse STORE] [--keys]
+//
+// --reuse samples from a store that --keep left. --keys compares appending with a key in each record to appending
+// without, which leaves the index for erasing nothing to keep, turn by turn, and ends. Rates are given by the clock and by the processor time that they took, for machines that are
+// shared: the load average stands at the end of each line.
 //
 // Appending goes turn by turn: a stretch of events through the store and the memory (with checkpoints, as the daemon
 // does), then the same bytes into a bare RocksDB in a process of its own. The ratio of a turn counts, not the rates.
@@ -12,6 +17,7 @@
 #include <rocksdb/write_batch.h>
 #include <spawn.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -36,6 +42,7 @@ namespace {
 constexpr std::size_t kBatch = 1024;
 constexpr std::size_t kSample = 256;
 constexpr double kCheckpointSeconds = 5;
+constexpr std::size_t kWriteBuffer = std::size_t{32} << 20;  // the daemon's default
 
 struct Arguments {
   std::uint64_t events = 20'000'000;
@@ -43,7 +50,9 @@ struct Arguments {
   std::string path;
   std::uint64_t turns = 5;
   double seconds = 10;
+  std::string reuse;
   bool keep = false;
+  bool compare_keys = false;
   bool bulk = false;  // the process that writes to a bare RocksDB
 };
 
@@ -56,15 +65,30 @@ class Stopwatch {
   std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
 };
 
+// Processor seconds of this thread (RUSAGE_THREAD) or of the whole process (RUSAGE_SELF).
+double cpu_seconds(int whose) {
+  rusage usage{};
+  getrusage(whose, &usage);
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) * 1e-6;
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+std::string load_now() {
+  double load = 0;
+  return getloadavg(&load, 1) == 1 ? fmt::format("load {:.1f}", load) : "";
+}
+
 void check(const Status& status) {
   if (!status.is_ok()) abort_with(status.to_string());
 }
 
-// Records whose bytes do not compress to nothing: 8 random bytes in each 16.
+// Records whose bytes do not compress to nothing: 8 random bytes in each 16. With keys, each has its own.
 class Records {
  public:
-  explicit Records(std::size_t bytes)
-      : stride_(bytes), records_(bytes * kBatch, '\0'), positions_(kBatch), hashes_(kBatch) {
+  Records(std::size_t bytes, bool keys)
+      : stride_(bytes), keys_(keys), records_(bytes * kBatch, '\0'), positions_(kBatch), hashes_(kBatch) {
     for (std::size_t at = 0; at + 8 <= records_.size(); at += 16) {
       const std::uint64_t word = rng_.next();
       std::memcpy(records_.data() + at, &word, sizeof word);
@@ -74,7 +98,10 @@ class Records {
     for (std::size_t i = 0; i < count; ++i) {
       positions_[i] = {0, static_cast<std::int64_t>(seq + i) - 1};
       hashes_[i] = seq + i;
-      std::memcpy(records_.data() + i * stride_, &hashes_[i], sizeof(std::uint64_t));
+      char* record = records_.data() + i * stride_;
+      std::memcpy(record, &hashes_[i], sizeof(std::uint64_t));
+      const std::uint64_t key = keys_ ? mix64(seq + i) | 1 : 0;
+      std::memcpy(record + kKeyHashAt, &key, sizeof key);
     }
     AppendBatch batch;
     batch.first_seq = seq;
@@ -86,7 +113,15 @@ class Records {
   }
 
  private:
+  static constexpr std::size_t kKeyHashAt = 32;  // where a record's header has it
+  static std::uint64_t mix64(std::uint64_t value) {
+    value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9ULL;
+    value = (value ^ (value >> 27)) * 0x94D049BB133111EBULL;
+    return value ^ (value >> 31);
+  }
+
   std::size_t stride_;
+  bool keys_;
   Rng rng_{7};
   std::string records_;
   std::vector<Position> positions_;
@@ -111,7 +146,7 @@ double bulk_seconds(const Arguments& arguments) {
   rocksdb::Options options;
   options.create_if_missing = true;
   options.compression = rocksdb::kNoCompression;
-  options.write_buffer_size = std::size_t{16} << 20;
+  options.write_buffer_size = kWriteBuffer;
   options.max_write_buffer_number = 3;
   options.level_compaction_dynamic_level_bytes = true;
   options.max_background_jobs = 2;
@@ -119,7 +154,7 @@ double bulk_seconds(const Arguments& arguments) {
   rocksdb::DB* opened = nullptr;
   if (!rocksdb::DB::Open(options, arguments.path, &opened).ok()) abort_with("the bare RocksDB does not open");
   const std::unique_ptr<rocksdb::DB> database(opened);
-  Records records(arguments.record_bytes);
+  Records records(arguments.record_bytes, /*keys=*/true);
   const Stopwatch watch;
   rocksdb::WriteBatch batch;
   std::array<char, 8> key;
@@ -187,29 +222,38 @@ void warm_pages(const std::string& folder) {
 
 class Bench {
  public:
-  explicit Bench(const Arguments& arguments) : arguments_(arguments), folder_(arguments.path + "/store") {
+  explicit Bench(const Arguments& arguments)
+      : arguments_(arguments), folder_(arguments.reuse.empty() ? arguments.path + "/store" : arguments.reuse) {
     StoreOptions options;
     options.path = folder_;
+    options.write_buffer_bytes = kWriteBuffer;
     auto opened = Store::open(options, std::nullopt, log_, metrics_);
     check(opened.status());
     store_ = std::move(opened).value();
     ReplayOptions memory;
     memory.capacity_events = arguments.events;
     memory_ = std::move(ReplayMemory::create(memory)).value();
+    std::vector<std::uint64_t> released;
+    for (std::uint64_t seq = 1; seq <= std::min(store_->last_seq(), arguments.events); ++seq) {
+      memory_->insert({seq, static_cast<std::int64_t>(seq) * 1000, 0}, released);
+    }
   }
 
   void append() {
-    Records records(arguments_.record_bytes);
+    Records records(arguments_.record_bytes, /*keys=*/true);
     const std::uint64_t stretch = arguments_.events / arguments_.turns;
     std::vector<double> ratios;
     for (std::uint64_t turn = 0; turn < arguments_.turns; ++turn) {
+      const double cpu = cpu_seconds(RUSAGE_SELF);
       const double ours = append_stretch(records, stretch);
+      const double ours_cpu = cpu_seconds(RUSAGE_SELF) - cpu;
       const double bare = bulk_in_a_process(arguments_, stretch);
       ratios.push_back(bare / ours);
-      fmt::print("turn {}: {:.0f} events/s ({:.0f} MB/s), bare RocksDB {:.0f}; ratio {:.2f}\n", turn + 1,
-                 static_cast<double>(stretch) / ours,
+      fmt::print("turn {}: {:.0f} events/s ({:.0f} MB/s; {:.0f} a CPU second), bare RocksDB {:.0f}; ratio {:.2f}; {}\n",
+                 turn + 1, static_cast<double>(stretch) / ours,
                  static_cast<double>(stretch * arguments_.record_bytes) / ours * 1e-6,
-                 static_cast<double>(stretch) / bare, ratios.back());
+                 static_cast<double>(stretch) / ours_cpu, static_cast<double>(stretch) / bare, ratios.back(),
+                 load_now());
       std::fflush(stdout);
     }
     std::sort(ratios.begin(), ratios.end());
@@ -217,6 +261,17 @@ class Bench {
                ratios.front(), ratios.back());
     fmt::print("after appending {} events: {}; {:.1f} GB on disk\n", store_->last_seq(), memory_now(),
                static_cast<double>(store_->bytes_on_disk()) * 1e-9);
+  }
+
+  struct Cost {
+    double seconds = 0;
+    double cpu = 0;
+  };
+  Cost append_turn(bool keys, std::uint64_t events) {
+    Records records(arguments_.record_bytes, keys);
+    const double cpu = cpu_seconds(RUSAGE_SELF);
+    const double seconds = append_stretch(records, events);
+    return {seconds, cpu_seconds(RUSAGE_SELF) - cpu};
   }
 
   void sample(bool cached) {
@@ -231,13 +286,17 @@ class Bench {
     std::vector<char> rows(kSample * arguments_.record_bytes);
     std::vector<double> batch_ms;
     const Stopwatch watch;
+    const double cpu = cpu_seconds(RUSAGE_THREAD);
     double dropped_at = 0;
     double dropping = 0;
+    double dropping_cpu = 0;
     while (watch.seconds() - dropping < arguments_.seconds) {
       if (!cached && watch.seconds() - dropped_at > 1) {  // what was read must not come from the cache later
         const Stopwatch drop;
+        const double drop_cpu = cpu_seconds(RUSAGE_THREAD);
         forget_pages(folder_);
         dropping += drop.seconds();
+        dropping_cpu += cpu_seconds(RUSAGE_THREAD) - drop_cpu;
         dropped_at = watch.seconds();
       }
       const Stopwatch batch;
@@ -249,11 +308,14 @@ class Bench {
       batch_ms.push_back(batch.seconds() * 1e3);
     }
     const double seconds = watch.seconds() - dropping;
+    const double busy = cpu_seconds(RUSAGE_THREAD) - cpu - dropping_cpu;
     std::sort(batch_ms.begin(), batch_ms.end());
-    fmt::print("sampling {} of {} uniformly, {}: {:.0f} events/s; a batch {:.2f} ms (median), {:.2f} ms (p99); {}\n",
-               kSample, memory_->size(), cached ? "files in the page cache" : "files not in the page cache",
-               static_cast<double>(batch_ms.size() * kSample) / seconds, batch_ms[batch_ms.size() / 2],
-               batch_ms[batch_ms.size() * 99 / 100], memory_now());
+    const auto events = static_cast<double>(batch_ms.size() * kSample);
+    fmt::print(
+        "sampling {} of {} uniformly, {}: {:.0f} events/s, {:.0f} a CPU second; a batch {:.2f} ms (median), "
+        "{:.2f} ms (p99); {}; {}\n",
+        kSample, memory_->size(), cached ? "files in the page cache" : "files not in the page cache", events / seconds,
+        events / busy, batch_ms[batch_ms.size() / 2], batch_ms[batch_ms.size() * 99 / 100], memory_now(), load_now());
     std::fflush(stdout);
   }
 
@@ -284,17 +346,13 @@ class Bench {
     const auto garbage = garbage_.collect(store_->last_seq());
     const std::string header = memory_->header();
     const CheckpointBlob blob{kReplayBlob, header};
-    std::vector<std::string> bytes;
-    std::vector<CheckpointPage> pages;
-    memory_->dirty_pages([&](std::uint32_t space, std::uint64_t index, std::string_view page) {
-      bytes.emplace_back(page);
-      pages.push_back({space, index, {}});
-    });
-    for (std::size_t i = 0; i < pages.size(); ++i) pages[i].bytes = bytes[i];
     CheckpointWrite write;
     write.seq = store_->last_seq();
     write.blobs = {&blob, 1};
-    write.pages = pages;
+    write.visit_pages = [this](const std::function<void(const CheckpointPage&)>& put) {
+      memory_->dirty_pages(
+          [&](std::uint32_t space, std::uint64_t index, std::string_view page) { put({space, index, page}); });
+    };
     write.garbage = garbage;
     check(store_->checkpoint(write).status());
     memory_->clear_dirty();
@@ -319,10 +377,41 @@ Arguments parse(int count, char** words) {
     if (word == "--path") arguments.path = value();
     if (word == "--turns") arguments.turns = std::max(1ULL, std::strtoull(value(), nullptr, 10));
     if (word == "--seconds") arguments.seconds = std::strtod(value(), nullptr);
+    if (word == "--reuse") arguments.reuse = value();
     if (word == "--keep") arguments.keep = true;
+    if (word == "--keys") arguments.compare_keys = true;
     if (word == "--bulk") arguments.bulk = true;
   }
   return arguments;
+}
+
+// Two stores at once; which one comes first changes with the turn.
+void compare_keys(const Arguments& arguments) {
+  Arguments with = arguments;
+  Arguments without = arguments;
+  with.path += "/keys";
+  without.path += "/none";
+  Bench keyed(with);
+  Bench bare(without);
+  const std::uint64_t stretch = arguments.events / arguments.turns;
+  std::vector<double> wall;
+  std::vector<double> busy;
+  for (std::uint64_t turn = 0; turn < arguments.turns; ++turn) {
+    Bench::Cost keys;
+    if (turn % 2 == 0) keys = keyed.append_turn(true, stretch);
+    const Bench::Cost none = bare.append_turn(false, stretch);
+    if (turn % 2 != 0) keys = keyed.append_turn(true, stretch);
+    wall.push_back(keys.seconds / none.seconds);
+    busy.push_back(keys.cpu / none.cpu);
+    fmt::print("turn {}: with keys {:.0f} events/s, without {:.0f}; time {:.3f}, CPU time {:.3f}; {}\n", turn + 1,
+               static_cast<double>(stretch) / keys.seconds, static_cast<double>(stretch) / none.seconds, wall.back(),
+               busy.back(), load_now());
+    std::fflush(stdout);
+  }
+  std::sort(wall.begin(), wall.end());
+  std::sort(busy.begin(), busy.end());
+  fmt::print("the index of keys: median time {:.3f} ({:.3f} to {:.3f}), median CPU time {:.3f} ({:.3f} to {:.3f})\n",
+             wall[wall.size() / 2], wall.front(), wall.back(), busy[busy.size() / 2], busy.front(), busy.back());
 }
 
 int run(Arguments arguments) {
@@ -335,9 +424,11 @@ int run(Arguments arguments) {
   if (mkdtemp(folder.data()) == nullptr) abort_with("no folder at " + folder);
   arguments.path = folder;
   fmt::print("{} events of {} bytes in {}\n", arguments.events, arguments.record_bytes, folder);
-  {
+  if (arguments.compare_keys) {
+    compare_keys(arguments);
+  } else {
     Bench bench(arguments);
-    bench.append();
+    if (arguments.reuse.empty()) bench.append();
     bench.sample(/*cached=*/true);
     bench.sample(/*cached=*/false);
   }

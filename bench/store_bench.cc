@@ -71,7 +71,6 @@ std::unique_ptr<Store> open_store(const std::string& path, Compression compressi
   options.path = path;
   options.compression = compression;
   options.record_cache_bytes = record_cache_mib << 20;
-  options.block_cache_bytes = std::uint64_t{160} << 20;
   auto store = Store::open(options, std::nullopt, log, metrics);
   if (!store.is_ok()) abort_with(store.status().to_string());
   return std::move(store).value();

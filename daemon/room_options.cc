@@ -61,7 +61,7 @@ LostOffsets lost_offsets(setting::LostOffsets choice) {
 StoreOptions store_options(const Config& config) {
   StoreOptions options;
   options.path = config.memory.path;
-  options.block_cache_bytes = static_cast<std::uint64_t>(config.memory.block_cache_bytes);
+  options.record_cache_bytes = static_cast<std::uint64_t>(config.memory.block_cache_bytes);
   options.write_buffer_bytes = static_cast<std::uint64_t>(config.memory.write_buffer_bytes);
   options.checkpoints_kept = config.checkpoint.keep;
   options.keep_all_events = config.memory.keep_events == setting::KeepEvents::kAll;

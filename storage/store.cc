@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "core/bytes.h"
+#include "storage/prompt_reads.h"
 #include "storage/store_impl.h"
 #include "storage/store_keys.h"
 
@@ -20,6 +21,7 @@ constexpr std::size_t kReadChunk = 1024;           // keys of one MultiGet
 constexpr std::uint64_t kRangeDeleteFrom = 2048;   // shorter ranges are deleted one by one: range marks slow reads
 constexpr std::uint64_t kDeletesPerAppend = 2;     // for each appended event, so that deleting keeps up
 constexpr std::uint64_t kDeletesPerBatch = 16384;  // when there is nothing to hide behind
+constexpr std::size_t kBatchKept = std::size_t{16} << 20;  // an append is smaller, a checkpoint may be far larger
 constexpr std::uint64_t kSpareBytes = std::uint64_t{1} << 20;  // free beside a write buffer's worth before resuming
 
 std::string encode_order(const OrderEntry& entry) {
@@ -114,7 +116,11 @@ Status Store::Impl::write(bool sync, std::string_view what) {
   write_options.sync = sync;
   touch_all_families(batch);
   rocksdb::Status status = db->Write(write_options, &batch);
-  batch.Clear();
+  if (batch.GetDataSize() > kBatchKept) {
+    batch = rocksdb::WriteBatch();
+  } else {
+    batch.Clear();
+  }
   if (status.ok()) status = files->log_error();
   if (status.ok()) return Status::ok();
   stalls->increment();
@@ -256,23 +262,38 @@ Status Store::read(std::span<const std::uint64_t> seqs,
   std::vector<rocksdb::Slice> slices(chunk);
   std::vector<rocksdb::PinnableSlice> values(chunk);
   std::vector<rocksdb::Status> statuses(chunk);
-  const rocksdb::ReadOptions options;
-  for (std::size_t start = 0; start < missed.size(); start += chunk) {
-    const std::size_t count = std::min(chunk, missed.size() - start);
+  rocksdb::ReadOptions options;
+  // The indexes into `seqs` from `begin` to `end`; without `late`, what is not in memory is waited for.
+  const auto read_chunk = [&](const std::size_t* begin, const std::size_t* end, std::vector<std::size_t>* late) {
+    const auto count = static_cast<std::size_t>(end - begin);
     for (std::size_t i = 0; i < count; ++i) {
-      keys[i] = seq_key(seqs[missed[start + i]]);
+      keys[i] = seq_key(seqs[begin[i]]);
       slices[i] = slice(keys[i].view());
     }
+    options.io_timeout = late != nullptr ? kPrompt : std::chrono::microseconds{0};
     impl_->db->MultiGet(options, impl_->families[kEvents], count, slices.data(), values.data(), statuses.data(),
                         /*sorted_input=*/true);
     for (std::size_t i = 0; i < count; ++i) {
-      const std::uint64_t seq = seqs[missed[start + i]];
+      const std::uint64_t seq = seqs[begin[i]];
+      if (late != nullptr && statuses[i].IsTryAgain()) {
+        late->push_back(begin[i]);
+        continue;
+      }
       if (statuses[i].IsNotFound()) return data_loss(fmt::format("event {} is not in {}", seq, path()));
       if (!statuses[i].ok()) return convert(statuses[i], fmt::format("reading event {} (family events)", seq), path());
       impl_->cache->put(seq, view(values[i]), values[i].size());
-      visitor(missed[start + i], view(values[i]));
+      visitor(begin[i], view(values[i]));
       values[i].Reset();
     }
+    return Status::ok();
+  };
+  std::vector<std::size_t> late;
+  for (std::size_t start = 0; start < missed.size(); start += chunk) {
+    const std::size_t count = std::min(chunk, missed.size() - start);
+    late.clear();
+    TRY(read_chunk(missed.data() + start, missed.data() + start + count, &late));
+    // The disk has been asked for all of them by now.
+    if (!late.empty()) TRY(read_chunk(late.data(), late.data() + late.size(), nullptr));
   }
   return Status::ok();
 }

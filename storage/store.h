@@ -55,7 +55,6 @@ struct StoreIdentity {
 struct StoreOptions {
   std::string path;
   std::uint64_t record_cache_bytes = std::uint64_t{128} << 20;  // event records, as appended or read; 0: none
-  std::uint64_t block_cache_bytes = std::uint64_t{32} << 20;    // RocksDB's, for what the record cache lacks
   std::uint64_t write_buffer_bytes = std::uint64_t{16} << 20;   // up to three of them are in memory
   int file_opening_threads = 2;  // all but one are started anew, and ended, for each family that is opened
   Compression compression = Compression::kNone;  // of event records: kLz4 costs a tenth of the append rate
@@ -128,6 +127,8 @@ struct CheckpointWrite {
   std::int64_t wall_ms = 0;
   std::span<const CheckpointBlob> blobs;
   std::span<const CheckpointPage> pages;  // changed since the checkpoint before
+  // Calls its argument for further pages, one after the other, so that they need not all be copied at once.
+  std::function<void(const std::function<void(const CheckpointPage&)>&)> visit_pages = {};
   std::span<const SeqRange> garbage;      // events that this state and the log after it do not need
   std::uint64_t order_keep_from = 0;      // order entries below it are not needed
   // Above 0: the state has done the erasures up to this one. `erased` (ascending) goes with the checkpoint's own write,

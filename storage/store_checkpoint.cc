@@ -37,6 +37,27 @@ Result<std::uint64_t> Store::checkpoint(const CheckpointWrite& in) {
 
   rocksdb::WriteBatch& batch = self.batch;
   batch.Clear();
+  // Where most of a large memory has changed, its pages would fill the batch and a write buffer many times over: they go
+  // ahead in writes of their own. Nothing knows of them before the last write, with the manifest, and its sync covers
+  // them all; after a crash in between, the opening deletes them (load_page_versions).
+  Status ahead;
+  const auto put_page = [&](const CheckpointPage& page) {
+    if (!ahead.is_ok()) return;
+    const PageKey key = page_key(page.space, page.index, id);
+    ByteWriter value;
+    value.put(page_checksum(key.view(), page.bytes));
+    value.append(page.bytes.data(), page.bytes.size());
+    batch.Put(self.families[kMemory], slice(key.view()), value.buffer()).PermitUncheckedError();
+    const auto before = self.page_versions.find({page.space, page.index});
+    manifest.pages.push_back({page.space, page.index, before == self.page_versions.end() ? 0 : before->second});
+    manifest.info.bytes += page.bytes.size();
+    if (batch.GetDataSize() >= self.options.write_buffer_bytes / 4) {
+      ahead = self.write(/*sync=*/false, "writing a checkpoint's pages");
+    }
+  };
+  for (const CheckpointPage& page : in.pages) put_page(page);
+  if (in.visit_pages) in.visit_pages(put_page);
+  TRY(ahead);
   std::vector<CheckpointBlob> blobs(in.blobs.begin(), in.blobs.end());
   const std::string ledgers = self.encode_ledgers();
   if (in.seq == self.last_seq) blobs.push_back({kLedgerBlob, ledgers});
@@ -54,16 +75,6 @@ Result<std::uint64_t> Store::checkpoint(const CheckpointWrite& in) {
           .PermitUncheckedError();
     }
     manifest.info.bytes += entry.bytes;
-  }
-  for (const CheckpointPage& page : in.pages) {
-    const PageKey key = page_key(page.space, page.index, id);
-    ByteWriter value;
-    value.put(page_checksum(key.view(), page.bytes));
-    value.append(page.bytes.data(), page.bytes.size());
-    batch.Put(self.families[kMemory], slice(key.view()), value.buffer()).PermitUncheckedError();
-    const auto before = self.page_versions.find({page.space, page.index});
-    manifest.pages.push_back({page.space, page.index, before == self.page_versions.end() ? 0 : before->second});
-    manifest.info.bytes += page.bytes.size();
   }
   const bool erasing = in.erasures_through != 0;
   if (erasing) self.put_erasure_checkpoint(in, manifest);

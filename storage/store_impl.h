@@ -81,8 +81,10 @@ struct Store::Impl {
   Counter* stalls = nullptr;
   Gauge* checkpoint_bytes = nullptr;
 
-  std::unique_ptr<rocksdb::Env> ordered_logs;  // over options.env
-  std::unique_ptr<LateErrors> files;           // what the database runs on, over that
+  // What the database runs on, each over the one before; the first over options.env, or over the machine's.
+  std::unique_ptr<rocksdb::Env> prompt_reads;  // nothing where options.env is given
+  std::unique_ptr<rocksdb::Env> ordered_logs;
+  std::unique_ptr<LateErrors> files;
   mutable std::shared_mutex database_mutex;
   std::unique_ptr<rocksdb::DB> db;  // nothing when reopening failed: the next write tries again
   std::array<rocksdb::ColumnFamilyHandle*, kFamilies> families{};

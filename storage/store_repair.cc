@@ -73,14 +73,20 @@ Status Store::Impl::take_stand_ins() {
 // One pass over all pages; reading their keys alone would read as much.
 Status Store::Impl::load_page_versions() {
   damaged_pages.clear();
+  batch.Clear();
   std::vector<PageVersion> versions;
   const std::unique_ptr<rocksdb::Iterator> pages(db->NewIterator(reading_past_damage(), families[kMemory]));
   for (pages->SeekToFirst(); pages->Valid(); pages->Next()) {
     const std::string_view key = view(pages->key());
+    if (version_of(key) > last_checkpoint) {  // of a checkpoint whose last write never came
+      batch.Delete(families[kMemory], pages->key()).PermitUncheckedError();
+      continue;
+    }
     versions.push_back({page_of(key), version_of(key), page_is_whole(key, view(pages->value()))});
     page_versions[versions.back().page] = versions.back().version;  // they ascend: the last one is the newest
   }
   TRY(convert(pages->status(), "reading the slot table (family memory)", options.path));
+  if (batch.Count() != 0) TRY(write(/*sync=*/false, "deleting pages of a checkpoint that was cut short"));
   for (std::size_t i = 0; i < versions.size(); ++i) {
     if (versions[i].whole) continue;
     damaged_pages.push_back({versions[i].page, versions[i].version, followed_by(versions, i)});

@@ -99,7 +99,7 @@ struct MemoryConfig {
   double priority_alpha = 0.6;
   std::uint64_t recency_half_life_events = 100'000;
   setting::KeepEvents keep_events = setting::KeepEvents::kNeeded;
-  std::int64_t block_cache_bytes = std::int64_t{64} << 20;
+  std::int64_t block_cache_bytes = std::int64_t{128} << 20;
   std::int64_t write_buffer_bytes = std::int64_t{32} << 20;  // up to three of them are in memory
 };
 

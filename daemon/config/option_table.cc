@@ -257,7 +257,9 @@ void add_memory(List& list) {
                     "With `sampling: recency`: an event that arrived this many events earlier weighs half as much.")
                 .between(1, kEventsMax)
                 .example("100k"));
-  add(list, Declare("memory.block_cache", Type::kBytes, FIELD(memory.block_cache_bytes), "Read cache of the store.")
+  add(list, Declare("memory.block_cache", Type::kBytes, FIELD(memory.block_cache_bytes),
+                    "Memory for event records that were appended or read of late; what it lacks comes from the "
+                    "kernel's page cache or the disk.")
                 .between(kMiB, 1024 * kGiB));
   add(list, Declare("memory.write_buffer", Type::kBytes, FIELD(memory.write_buffer_bytes),
                     "Write buffer of the store; up to three of them are in memory.")

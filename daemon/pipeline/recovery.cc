@@ -244,14 +244,6 @@ Status Pipeline::checkpoint() {
   parts[std::string(kConfigBlob)] = learning_config_text(config_);
   std::vector<CheckpointBlob> blobs;
   for (const auto& [name, bytes] : parts) blobs.push_back({name, bytes});
-  std::vector<std::string> page_bytes;
-  std::vector<CheckpointPage> pages;
-  state_->memory->dirty_pages([&](std::uint32_t space, std::uint64_t index, std::string_view bytes) {
-    page_bytes.emplace_back(bytes);
-    pages.push_back({space, index, {}});
-  });
-  for (std::size_t i = 0; i < pages.size(); ++i) pages[i].bytes = page_bytes[i];
-
   note_learnt_by();
   CheckpointWrite write;
   write.erasures_through = unsaved_erasures_.through_id;
@@ -262,7 +254,10 @@ Status Pipeline::checkpoint() {
   write.model_version = counters.served_version;
   write.wall_ms = parts_.clock.wall_ms();
   write.blobs = blobs;
-  write.pages = pages;
+  write.visit_pages = [this](const std::function<void(const CheckpointPage&)>& put) {
+    state_->memory->dirty_pages(
+        [&](std::uint32_t space, std::uint64_t index, std::string_view bytes) { put({space, index, bytes}); });
+  };
   write.garbage = garbage;
   write.order_keep_from = counters.order_next;
   const auto written = parts_.store.checkpoint(write);

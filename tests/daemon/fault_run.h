@@ -128,7 +128,6 @@ class FaultRun : public ::testing::Test {
     options.env = life.env;
     options.write_buffer_bytes = 64 << 10;  // tables are written and merged all the time
     options.record_cache_bytes = 0;
-    options.block_cache_bytes = 64 << 10;
     const Schema schema(spec);
     auto store = TRY(Store::open(options, store_identity(schema), log, metrics));
     NumberedSource source(life.batch_seed, kEvents, [&](std::int64_t offset) {

@@ -249,12 +249,14 @@ TEST_P(RecoveryOfWeights, ContinuesToTheBitAfterStopsAnywhere) {
   }
 }
 
+std::string weights_name(setting::Weights weights) {
+  constexpr std::array<const char*, 3> kNames = {"raw", "ema", "average"};
+  return kNames.at(static_cast<std::size_t>(weights));
+}
+
 INSTANTIATE_TEST_SUITE_P(All, RecoveryOfWeights,
                          ::testing::Values(setting::Weights::kRaw, setting::Weights::kEma, setting::Weights::kAverage),
-                         [](const auto& weights) {
-                           constexpr std::array<const char*, 3> kNames = {"raw", "ema", "average"};
-                           return std::string(kNames.at(static_cast<std::size_t>(weights.param)));
-                         });
+                         [](const auto& test) { return weights_name(test.param); });
 
 // The state at each checkpoint of a run with stops, whose checkpoints fall elsewhere, is that of an uninterrupted one.
 TEST_F(PipelineRecovery, HasTheSameStateHashWhereverItStoppedAndCheckpointed) {

@@ -253,7 +253,6 @@ class History final : public ToyRun::Observer {
       options.path = path_;
       options.env = disk_.env();
       options.record_cache_bytes = 16 << 10;
-      options.block_cache_bytes = 64 << 10;
       options.write_buffer_bytes = rules_.write_buffer_bytes;
       options.file_opening_threads = 1;  // to start a thread takes asan longer than to open what a history has
       options.checkpoints_kept = rules_.checkpoints_kept;

@@ -34,7 +34,6 @@ class Life {
     options_ = options_for(path + "/store");
     options_.write_buffer_bytes = 64 << 10;
     options_.record_cache_bytes = 0;
-    options_.block_cache_bytes = 64 << 10;
   }
 
   int run() {

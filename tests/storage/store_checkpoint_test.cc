@@ -254,5 +254,71 @@ TEST(StoreCheckpoint, RefusesGarbageThatItHasNotSeen) {
   EXPECT_TRUE(opened.store->checkpoints().empty());
 }
 
+// Pages of 4 KiB, so many that they do not go in one write.
+constexpr std::uint64_t kManyPages = 200;
+
+Result<std::uint64_t> save_many(Store& store, char letter, const std::function<void(std::uint64_t)>& after_page) {
+  CheckpointWrite write;
+  write.seq = store.last_seq();
+  write.order_index = store.next_order_index();
+  const std::string bytes(4096, letter);
+  write.visit_pages = [&](const std::function<void(const CheckpointPage&)>& put) {
+    for (std::uint64_t page = 0; page < kManyPages; ++page) {
+      put({7, page, bytes});
+      if (after_page) after_page(page);
+    }
+  };
+  return store.checkpoint(write);
+}
+
+std::string letters_of(const std::map<std::uint64_t, std::string>& pages) {
+  std::string letters;
+  for (const auto& [index, bytes] : pages) letters += bytes.front();
+  return letters;
+}
+
+TEST(StoreCheckpoint, PagesThatTakeSeveralWritesAreAllThere) {
+  const Folder folder;
+  for (const char letter : {'a', 'b'}) {
+    Opened opened;
+    ASSERT_OK(open_into(opened, options_for(folder.store())));
+    ASSERT_OK(save_many(*opened.store, letter, nullptr).status());
+  }
+  Opened opened;
+  ASSERT_OK(open_into(opened, options_for(folder.store())));
+  ASSERT_TRUE(opened.store->latest_checkpoint()->has_value());
+  EXPECT_EQ(letters_of(pages_of(*opened.store, 1, 7)), std::string(kManyPages, 'a'));
+  EXPECT_EQ(letters_of(pages_of(*opened.store, 2, 7)), std::string(kManyPages, 'b'));
+}
+
+TEST(StoreCheckpoint, ACrashBetweenItsWritesLeavesNoPageOfIt) {
+  const Folder folder;
+  const Folder crashed;
+  {
+    Opened opened;
+    ASSERT_OK(open_into(opened, options_for(folder.store())));
+    ASSERT_OK(save_many(*opened.store, 'a', nullptr).status());
+    // What a kill would leave: the files as they are in the middle of the checkpoint.
+    const auto cut_short = [&](std::uint64_t page) {
+      if (page + 1 == kManyPages) std::filesystem::copy(folder.store(), crashed.store());
+    };
+    ASSERT_OK(save_many(*opened.store, 'b', cut_short).status());
+  }
+  Opened opened;
+  ASSERT_OK(open_into(opened, options_for(crashed.store())));
+  Store& store = *opened.store;
+  const auto latest = store.latest_checkpoint();
+  ASSERT_OK(latest.status());
+  ASSERT_TRUE(latest->has_value());
+  EXPECT_EQ((*latest)->info.id, 1U);
+  EXPECT_EQ(letters_of(pages_of(store, 1, 7)), std::string(kManyPages, 'a'));
+  // The next checkpoint takes the number of the one that was cut short, and has no page of it.
+  const std::string bytes(4096, 'c');
+  const auto next = save(store, "weights", {{7, 3, bytes}});
+  ASSERT_OK(next.status());
+  EXPECT_EQ(*next, 2U);
+  EXPECT_EQ(letters_of(pages_of(store, 2, 7)), "aaac" + std::string(kManyPages - 4, 'a'));
+}
+
 }  // namespace
 }  // namespace freshet

@@ -111,7 +111,6 @@ inline StoreOptions options_for(const std::string& path) {
   StoreOptions options;
   options.path = path;
   options.record_cache_bytes = 1 << 20;
-  options.block_cache_bytes = 1 << 20;
   options.write_buffer_bytes = 1 << 20;
   return options;
 }
