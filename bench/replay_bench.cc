@@ -6,8 +6,8 @@
 //                [--reuse STORE] [--keys]
 //
 // --reuse samples from a store that --keep left. --keys compares appending with a key in each record to appending
-// without, which leaves the index for erasing nothing to keep, turn by turn, and ends. Rates are given by the clock and by the processor time that they took, for machines that are
-// shared: the load average stands at the end of each line.
+// without, which leaves the index for erasing nothing to keep, turn by turn, and ends. Rates are given by the clock and
+// by the processor time that they took, for machines that are shared: the load average stands at the end of each line.
 //
 // Appending goes turn by turn: a stretch of events through the store and the memory (with checkpoints, as the daemon
 // does), then the same bytes into a bare RocksDB in a process of its own. The ratio of a turn counts, not the rates.
@@ -350,8 +350,9 @@ class Bench {
     write.seq = store_->last_seq();
     write.blobs = {&blob, 1};
     write.visit_pages = [this](const std::function<void(const CheckpointPage&)>& put) {
-      memory_->dirty_pages(
-          [&](std::uint32_t space, std::uint64_t index, std::string_view page) { put({space, index, page}); });
+      memory_->dirty_pages([&](std::uint32_t space, std::uint64_t index, std::string_view page) {
+        put({space, index, page});
+      });
     };
     write.garbage = garbage;
     check(store_->checkpoint(write).status());

@@ -47,8 +47,9 @@ void write_partition(const PartitionLedger& ledger, std::string& json) {
                    ledger.skipped[reason]);
     first = false;
   }
-  fmt::format_to(out, "}},\"duplicates\":{},\"gaps\":{},\"missing\":{},\"restarts\":{},\"hash\":\"{:016x}\"}}",
-                 ledger.duplicates(), ledger.gaps, ledger.missing, ledger.restarts, ledger.hash);
+  fmt::format_to(out, "}},\"duplicates\":{},\"gaps\":{},\"missing\":{},\"restarts\":{}", ledger.duplicates(),
+                 ledger.gaps, ledger.missing, ledger.restarts);
+  fmt::format_to(out, ",\"left_out\":{},\"hash\":\"{:016x}\"}}", ledger.left_out, ledger.hash);
 }
 
 // The capacity in events is the one that holds; in bytes it is null where there is no such limit.

@@ -2,7 +2,8 @@
 // assertions as Debian's is, aborts the process when it is told at once:
 //   - that a log cannot be created while several families change their log together: the log's first append says so
 //     instead;
-//   - that a log cannot be synced: a flush in the background leaves that log to be synced again, by a writer that asserts
+//   - that a log cannot be synced: a flush in the background leaves that log to be synced again, by a writer that
+//   asserts
 //     never to be used after an error. The log takes no further append, and log_error() says why. So what was written
 //     to a log is acknowledged only while log_error() is ok;
 //   - that a table cannot be written, when it was opened for tombstones of ranges alone and all of them were dropped:

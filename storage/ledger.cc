@@ -51,6 +51,14 @@ std::uint64_t ledger_mix(std::int64_t offset, std::uint64_t value_hash) {
   return hash_combine(static_cast<std::uint64_t>(offset), value_hash);
 }
 
+PartitionLedger relearnt(const PartitionLedger& before, const PartitionLedger& anew) {
+  PartitionLedger ledger = before;
+  ledger.learnt = anew.learnt;
+  ledger.hash = anew.hash;
+  ledger.left_out = before.left_out + before.learnt - anew.learnt;
+  return ledger;
+}
+
 std::string encode_ledger(const PartitionLedger& ledger) {
   ByteWriter writer;
   writer.put(ledger.first_offset);
@@ -62,6 +70,7 @@ std::string encode_ledger(const PartitionLedger& ledger) {
   writer.put(ledger.hash);
   writer.put_span(std::span<const std::uint64_t>(ledger.skipped));
   writer.put(ledger.restarts);
+  writer.put(ledger.left_out);
   return writer.take();
 }
 
@@ -77,7 +86,8 @@ Result<PartitionLedger> decode_ledger(std::int32_t partition, std::string_view b
   ledger.missing = reader.get<std::uint64_t>();
   ledger.hash = reader.get<std::uint64_t>();
   const auto skipped = reader.get_vector<std::uint64_t>();
-  if (!reader.at_end()) ledger.restarts = reader.get<std::uint64_t>();  // an older build wrote none
+  if (!reader.at_end()) ledger.restarts = reader.get<std::uint64_t>();  // an older build wrote none of these
+  if (!reader.at_end()) ledger.left_out = reader.get<std::uint64_t>();
   // Fewer reasons than this build knows: written by an older one. More: refused, their meaning is unknown here.
   if (!reader.at_end() || skipped.size() > kSkipReasons) {
     return data_loss(fmt::format("the ledger of partition {} cannot be read ({} bytes)", partition, bytes.size()));

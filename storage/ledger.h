@@ -1,7 +1,8 @@
 // Ledger: the account of every offset that was received. For each partition it says which offsets were learnt from,
 // how many were skipped and why, and where offsets are missing.
 //
-// first_offset .. next_offset - 1 are accounted for: learnt + skipped (duplicates aside) + missing, each offset once.
+// first_offset .. next_offset - 1 are accounted for: learnt + skipped (duplicates aside) + missing + left out, each
+// offset once.
 // Where a topic was made anew, that holds since the last of `restarts`, and the counts go on.
 // `hash` is a sum over the learnt records, so that it does not depend on how they came in batches: two stores that
 // learnt from the same records of a partition have the same hash.
@@ -35,6 +36,7 @@ struct PartitionLedger {
   std::uint64_t hash = 0;
   std::array<std::uint64_t, kSkipReasons> skipped{};  // by SkipReason
   std::uint64_t restarts = 0;  // times that the partition went on below its next offset: the topic was made anew
+  std::uint64_t left_out = 0;  // learnt once, but not by this model: it was made anew of what was still stored
 
   std::uint64_t skipped_total() const;  // duplicates aside: their offsets are accounted for elsewhere
   std::uint64_t duplicates() const { return skipped[static_cast<std::size_t>(SkipReason::kDuplicate)]; }
@@ -43,6 +45,10 @@ struct PartitionLedger {
 
 // The term that a learnt record adds to PartitionLedger::hash.
 std::uint64_t ledger_mix(std::int64_t offset, std::uint64_t value_hash);
+
+// The ledger of a model that was made anew of stored events: reading goes on where `before` stands, what was learnt is
+// what `anew` counted.
+PartitionLedger relearnt(const PartitionLedger& before, const PartitionLedger& anew);
 
 std::string encode_ledger(const PartitionLedger& ledger);
 Result<PartitionLedger> decode_ledger(std::int32_t partition, std::string_view bytes);

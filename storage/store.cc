@@ -21,7 +21,7 @@ constexpr std::size_t kReadChunk = 1024;           // keys of one MultiGet
 constexpr std::uint64_t kRangeDeleteFrom = 2048;   // shorter ranges are deleted one by one: range marks slow reads
 constexpr std::uint64_t kDeletesPerAppend = 2;     // for each appended event, so that deleting keeps up
 constexpr std::uint64_t kDeletesPerBatch = 16384;  // when there is nothing to hide behind
-constexpr std::size_t kBatchKept = std::size_t{16} << 20;  // an append is smaller, a checkpoint may be far larger
+constexpr std::size_t kBatchKept = std::size_t{16} << 20;      // an append is smaller, a checkpoint may be far larger
 constexpr std::uint64_t kSpareBytes = std::uint64_t{1} << 20;  // free beside a write buffer's worth before resuming
 
 std::string encode_order(const OrderEntry& entry) {

@@ -129,8 +129,8 @@ struct CheckpointWrite {
   std::span<const CheckpointPage> pages;  // changed since the checkpoint before
   // Calls its argument for further pages, one after the other, so that they need not all be copied at once.
   std::function<void(const std::function<void(const CheckpointPage&)>&)> visit_pages = {};
-  std::span<const SeqRange> garbage;      // events that this state and the log after it do not need
-  std::uint64_t order_keep_from = 0;      // order entries below it are not needed
+  std::span<const SeqRange> garbage;  // events that this state and the log after it do not need
+  std::uint64_t order_keep_from = 0;  // order entries below it are not needed
   // Above 0: the state has done the erasures up to this one. `erased` (ascending) goes with the checkpoint's own write,
   // and so do all older checkpoints.
   std::uint64_t erasures_through = 0;

@@ -37,9 +37,9 @@ Result<std::uint64_t> Store::checkpoint(const CheckpointWrite& in) {
 
   rocksdb::WriteBatch& batch = self.batch;
   batch.Clear();
-  // Where most of a large memory has changed, its pages would fill the batch and a write buffer many times over: they go
-  // ahead in writes of their own. Nothing knows of them before the last write, with the manifest, and its sync covers
-  // them all; after a crash in between, the opening deletes them (load_page_versions).
+  // Where most of a large memory has changed, its pages would fill the batch and a write buffer many times over: they
+  // go ahead in writes of their own. Nothing knows of them before the last write, with the manifest, and its sync
+  // covers them all; after a crash in between, the opening deletes them (load_page_versions).
   Status ahead;
   const auto put_page = [&](const CheckpointPage& page) {
     if (!ahead.is_ok()) return;

@@ -69,8 +69,14 @@ Result<std::uint64_t> retrain(const Config& config, const std::string& path) {
     auto fresh = TRY(StoppedState::open(config, made, true, old.get()));
     TRY(fresh->run());
     events = fresh->store().last_seq();
-    const auto ledger = old->ledger();  // Kafka goes on where it was
-    TRY(fresh->store().adopt_ledger(ledger));
+    auto ledgers = old->ledger();  // Kafka goes on where it was
+    const auto relearnt_ledgers = fresh->store().ledger();
+    for (PartitionLedger& ledger : ledgers) {
+      const auto anew = std::find_if(relearnt_ledgers.begin(), relearnt_ledgers.end(),
+                                     [&](const auto& entry) { return entry.partition == ledger.partition; });
+      ledger = relearnt(ledger, anew == relearnt_ledgers.end() ? PartitionLedger{} : *anew);
+    }
+    TRY(fresh->store().adopt_ledger(ledgers));
     TRY(fresh->pipeline().finish());
     TRY(fresh->store().flush());
   }

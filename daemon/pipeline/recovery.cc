@@ -255,8 +255,9 @@ Status Pipeline::checkpoint() {
   write.wall_ms = parts_.clock.wall_ms();
   write.blobs = blobs;
   write.visit_pages = [this](const std::function<void(const CheckpointPage&)>& put) {
-    state_->memory->dirty_pages(
-        [&](std::uint32_t space, std::uint64_t index, std::string_view bytes) { put({space, index, bytes}); });
+    state_->memory->dirty_pages([&](std::uint32_t space, std::uint64_t index, std::string_view bytes) {
+      put({space, index, bytes});
+    });
   };
   write.garbage = garbage;
   write.order_keep_from = counters.order_next;

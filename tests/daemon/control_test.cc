@@ -114,7 +114,7 @@ TEST_F(Control, RunsAnOperationToItsResult) {
     total = t;
   });
   ASSERT_TRUE(result.is_ok()) << result.status().to_string();
-  EXPECT_EQ(*result, R"({"answer":42})");
+  EXPECT_EQ(*result, R"({"answer": 42})");
   EXPECT_EQ(done, 5U);
   EXPECT_EQ(total, 10U);
 }

@@ -372,7 +372,7 @@ struct MemoryChoice {
   setting::Sampling sampling;
   std::int64_t ttl_ms = 0;
 };
-void PrintTo(const MemoryChoice& choice, std::ostream* out) { *out << choice.name; }
+std::ostream& operator<<(std::ostream& out, const MemoryChoice& choice) { return out << choice.name; }
 
 class PipelineRecoveryOfMemory : public PipelineRecovery, public ::testing::WithParamInterface<MemoryChoice> {
  protected:

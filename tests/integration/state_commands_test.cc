@@ -136,6 +136,7 @@ TEST_F(StateCommands, RetrainingAndRollbackKilledAnywhereCanBeRunAgain) {
     EXPECT_TRUE(whole.output.find("\"retrained_events\": 4999") != std::string::npos ||
                 whole.output.find("events_dropped") != std::string::npos)
         << whole.output;
+    EXPECT_EQ(state({"verify", "--path", path("whole"), "--quiet"}).exit_code, 0);
     int kills = 0;
     for (std::chrono::milliseconds delay{10}; delay < kPatience; delay += delay / 3 + 5ms) {
       std::vector<std::string> words = command("killed");

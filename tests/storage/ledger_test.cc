@@ -104,14 +104,39 @@ TEST(Ledger, ResetCountsWhatIsPassedOverAndBeginsAnewBelow) {
   EXPECT_EQ(ledger.stage({}, {}, {}, negative).code(), Code::kInvalidArgument);
 }
 
-TEST(Ledger, FormWithoutRestartsIsStillRead) {
+TEST(Ledger, FormsWithoutRestartsOrWithoutWhatWasLeftOutAreStillRead) {
   PartitionLedger ledger;
   ledger.partition = 2;
   ledger.learnt = 3;
   const std::string bytes = encode_ledger(ledger);
-  const auto decoded = decode_ledger(2, std::string_view(bytes).substr(0, bytes.size() - sizeof(std::uint64_t)));
-  ASSERT_TRUE(decoded.is_ok());
-  EXPECT_EQ(*decoded, ledger);
+  for (const std::size_t fewer : {1U, 2U}) {
+    const auto decoded =
+        decode_ledger(2, std::string_view(bytes).substr(0, bytes.size() - fewer * sizeof(std::uint64_t)));
+    ASSERT_TRUE(decoded.is_ok());
+    EXPECT_EQ(*decoded, ledger);
+  }
+}
+
+TEST(Ledger, OfAModelMadeAnewAccountsForEveryOffset) {
+  PartitionLedger before;
+  before.partition = 2;
+  before.first_offset = 10;
+  before.next_offset = 20;
+  before.learnt = 7;
+  before.missing = 1;
+  before.skipped[0] = 2;
+  before.hash = 5;
+  PartitionLedger anew;
+  anew.learnt = 4;
+  anew.missing = 5;
+  anew.hash = 3;
+  const PartitionLedger ledger = relearnt(before, anew);
+  EXPECT_EQ(ledger.learnt, 4U);
+  EXPECT_EQ(ledger.hash, 3U);
+  EXPECT_EQ(ledger.left_out, 3U);
+  EXPECT_EQ(ledger.learnt + ledger.skipped_total() + ledger.missing + ledger.left_out, 10U);
+  EXPECT_EQ(relearnt(ledger, {}).left_out, 7U);
+  EXPECT_EQ(*decode_ledger(2, encode_ledger(ledger)), ledger);
 }
 
 TEST(Ledger, EncodedFormIsReadBackAndChecked) {

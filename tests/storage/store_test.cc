@@ -227,8 +227,8 @@ TEST(StoreInspect, ReportsPartitionsOrderCheckpointsAndMemory) {
   const std::string json = to_json(*report);
   for (const char* part :
        {R"("partition":0,"first_offset":5,"last_offset":20,"next_offset":21,"learnt":10,"skipped":1)",
-        R"("skipped_by_reason":{"malformed":1})", R"("gaps":1,"missing":5,"restarts":0,"hash":")", R"("last_seq":10)",
-        R"("round_cuts":1)", R"("memory":{"policy":"reservoir","events":4,"capacity_events":4)",
+        R"("skipped_by_reason":{"malformed":1})", R"("gaps":1,"missing":5,"restarts":0,"left_out":0,"hash":")",
+        R"("last_seq":10)", R"("round_cuts":1)", R"("memory":{"policy":"reservoir","events":4,"capacity_events":4)",
         R"("seen":10,"bytes":400,"capacity_bytes":1000,"sampling":"recency","metadata_bytes":40})",
         R"("time_ms":1234)"}) {
     EXPECT_NE(json.find(part), std::string::npos) << part << "\n" << json;
