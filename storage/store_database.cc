@@ -118,8 +118,7 @@ rocksdb::ColumnFamilyOptions family_options(const StoreOptions& options, std::st
     // The same at every level: files of ascending seqs then sink by renaming instead of rewriting.
     family.compression = compression_type(options.compression);
     // Replayed events are drawn from all over the log, so what a read costs is the memory that it touches: small
-    // blocks, and an index of a few bytes for each. (8 KiB and an entry of full length each: 1.5 times the processor
-    // time.)
+    // blocks, and an index of a few bytes for each.
     table.block_size = 2 << 10;
     table.block_restart_interval = 4;
     table.index_block_restart_interval = 8;
