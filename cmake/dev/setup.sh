@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# ./dev setup: Debian packages, LibTorch, and for tests the Kafka broker. Every part looks first and does nothing when
+# ./dev setup: Debian packages, LibTorch, and for tests the Kafka broker and Prometheus. Every part looks first and does nothing when
 # it finds what it wants, so that calling it again costs well under a second.
 
 dev_setup() {
@@ -13,7 +13,10 @@ dev_setup() {
   for group in "${groups[@]}"; do
     case $group in
       build) install_libtorch ;;
-      test) install_broker ;;
+      test)
+        install_broker
+        install_prometheus
+        ;;
     esac
   done
 }
@@ -142,6 +145,39 @@ fetch_jars() {
     cat "$(log_file maven)" >&2
     return 1
   }
+}
+
+# Prometheus and promtool, for tests only: out of Debian's package, which itself would start a server on this machine.
+install_prometheus() {
+  local target=$cache_dir/prometheus-2.42
+  [[ -x $target/promtool && -x $target/prometheus ]] && return 0
+  mkdir -p "$cache_dir"
+  (
+    flock 9
+    [[ -x $target/promtool && -x $target/prometheus ]] && exit 0
+    step "download Prometheus 2.42 into $target" unpack_prometheus 'prometheus=2.42.0*' "$target"
+  ) 9>"$cache_dir/.setup-lock"
+}
+
+unpack_prometheus() {
+  local package=$1 target=$2 scratch log
+  log=$(log_file prometheus)
+  scratch=$(mktemp -d "$cache_dir/unpack.XXXXXX")
+  if (
+    cd "$scratch"
+    apt-get -o Acquire::Retries=3 download "$package" || {
+      as_root apt-get update -qq && apt-get -o Acquire::Retries=3 download "$package"
+    }
+    dpkg-deb --extract prometheus_*.deb package
+  ) </dev/null >"$log" 2>&1; then
+    rm -rf "$target"
+    mv "$scratch/package/usr/bin" "$target"
+    rm -rf "$scratch"
+  else
+    rm -rf "$scratch"
+    tail -n 30 "$log" >&2
+    return 1
+  fi
 }
 
 # True when FOLDER was completed from exactly this LIST.

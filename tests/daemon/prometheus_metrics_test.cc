@@ -27,7 +27,10 @@ bool has_line(const std::string& text, const std::string& line) {
 std::string promtool_says(const std::string& text) {
   const auto file = std::filesystem::temp_directory_path() / ("freshet_metrics_" + std::to_string(getpid()) + ".txt");
   std::ofstream(file) << text;
-  std::FILE* pipe = popen(("promtool check metrics < " + file.string() + " 2>&1").c_str(), "r");
+  // Where `./dev test` puts Prometheus; the environment variable of the same name goes before it.
+  const char* const given = std::getenv("FRESHET_PROMETHEUS");
+  const std::string promtool = std::string(given != nullptr ? given : FRESHET_PROMETHEUS) + "/promtool";
+  std::FILE* pipe = popen((promtool + " check metrics < " + file.string() + " 2>&1").c_str(), "r");
   if (pipe == nullptr) return "cannot start promtool";
   std::string said;
   std::array<char, 4096> buffer{};

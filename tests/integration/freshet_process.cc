@@ -186,6 +186,7 @@ std::vector<InspectedPartition> inspect(const std::string& store) {
     partition.gaps = node["gaps"].as<std::int64_t>();
     partition.missing = node["missing"].as<std::int64_t>();
     partition.restarts = node["restarts"].as<std::int64_t>();
+    partition.left_out = node["left_out"].as<std::int64_t>();
     partition.hash = node["hash"].as<std::string>();
     partitions.push_back(partition);
   }

@@ -107,6 +107,7 @@ struct InspectedPartition {
   std::int64_t gaps = 0;
   std::int64_t missing = 0;
   std::int64_t restarts = 0;
+  std::int64_t left_out = 0;
   std::string hash;
 };
 std::vector<InspectedPartition> inspect(const std::string& store);
