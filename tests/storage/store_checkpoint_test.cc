@@ -1,3 +1,7 @@
+#include <rocksdb/env.h>
+#include <rocksdb/file_system.h>
+
+#include <atomic>
 #include <fstream>
 #include <numeric>
 
@@ -291,18 +295,66 @@ TEST(StoreCheckpoint, PagesThatTakeSeveralWritesAreAllThere) {
   EXPECT_EQ(letters_of(pages_of(*opened.store, 2, 7)), std::string(kManyPages, 'b'));
 }
 
+// A disk that takes nothing more once it has stopped: the files stay as a kill at that moment would leave them.
+class StoppableDisk final : public rocksdb::FileSystemWrapper {
+ public:
+  StoppableDisk() : FileSystemWrapper(rocksdb::FileSystem::Default()) {}
+  const char* Name() const override { return "StoppableDisk"; }
+  void stop() { stopped_ = true; }
+
+  rocksdb::IOStatus NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
+                                    std::unique_ptr<rocksdb::FSWritableFile>* file,
+                                    rocksdb::IODebugContext* debug) override {
+    if (stopped_) return gone();
+    auto status = FileSystemWrapper::NewWritableFile(name, options, file, debug);
+    if (status.ok()) *file = std::make_unique<File>(std::move(*file), stopped_);
+    return status;
+  }
+  rocksdb::IOStatus DeleteFile(const std::string& name, const rocksdb::IOOptions& options,
+                               rocksdb::IODebugContext* debug) override {
+    return stopped_ ? gone() : FileSystemWrapper::DeleteFile(name, options, debug);
+  }
+  rocksdb::IOStatus RenameFile(const std::string& from, const std::string& to, const rocksdb::IOOptions& options,
+                               rocksdb::IODebugContext* debug) override {
+    return stopped_ ? gone() : FileSystemWrapper::RenameFile(from, to, options, debug);
+  }
+
+ private:
+  class File final : public rocksdb::FSWritableFileOwnerWrapper {
+   public:
+    File(std::unique_ptr<rocksdb::FSWritableFile>&& file, const std::atomic<bool>& stopped)
+        : FSWritableFileOwnerWrapper(std::move(file)), stopped_(stopped) {}
+    rocksdb::IOStatus Append(const rocksdb::Slice& data, const rocksdb::IOOptions& options,
+                             rocksdb::IODebugContext* debug) override {
+      return stopped_ ? gone() : FSWritableFileOwnerWrapper::Append(data, options, debug);
+    }
+    rocksdb::IOStatus Append(const rocksdb::Slice& data, const rocksdb::IOOptions& options,
+                             const rocksdb::DataVerificationInfo&, rocksdb::IODebugContext* debug) override {
+      return Append(data, options, debug);
+    }
+
+   private:
+    const std::atomic<bool>& stopped_;
+  };
+  static rocksdb::IOStatus gone() { return rocksdb::IOStatus::IOError("the test's disk has stopped"); }
+
+  std::atomic<bool> stopped_{false};
+};
+
 TEST(StoreCheckpoint, ACrashBetweenItsWritesLeavesNoPageOfIt) {
-  const Folder folder;
   const Folder crashed;
   {
+    const auto disk = std::make_shared<StoppableDisk>();
+    const std::unique_ptr<rocksdb::Env> env = rocksdb::NewCompositeEnv(disk);
+    StoreOptions options = options_for(crashed.store());
+    options.env = env.get();
     Opened opened;
-    ASSERT_OK(open_into(opened, options_for(folder.store())));
+    ASSERT_OK(open_into(opened, options));
     ASSERT_OK(save_many(*opened.store, 'a', nullptr).status());
-    // What a kill would leave: the files as they are in the middle of the checkpoint.
     const auto cut_short = [&](std::uint64_t page) {
-      if (page + 1 == kManyPages) std::filesystem::copy(folder.store(), crashed.store());
+      if (page + 1 == kManyPages) disk->stop();
     };
-    ASSERT_OK(save_many(*opened.store, 'b', cut_short).status());
+    EXPECT_FALSE(save_many(*opened.store, 'b', cut_short).is_ok());
   }
   Opened opened;
   ASSERT_OK(open_into(opened, options_for(crashed.store())));
