@@ -8,6 +8,8 @@
 #include <string>
 #include <utility>
 
+#include "storage/file_system_env.h"
+
 namespace freshet {
 namespace {
 
@@ -229,17 +231,8 @@ class LateErrors::Files final : public rocksdb::FileSystemWrapper {
   FailedTables tables_;
 };
 
-// Clock and threads stay those of the environment below.
-class LateErrors::FilesEnv final : public rocksdb::EnvWrapper {
- public:
-  FilesEnv(rocksdb::Env* below, const std::shared_ptr<Files>& files) : EnvWrapper(below) {
-    file_system_ = files;
-    system_clock_ = below->GetSystemClock();
-  }
-};
-
 LateErrors::LateErrors(rocksdb::Env* below)
-    : files_(std::make_shared<Files>(below->GetFileSystem())), env_(std::make_unique<FilesEnv>(below, files_)) {}
+    : files_(std::make_shared<Files>(below->GetFileSystem())), env_(env_with_files(below, files_)) {}
 LateErrors::~LateErrors() = default;
 
 rocksdb::Env* LateErrors::env() const { return env_.get(); }

@@ -37,7 +37,6 @@ class LateErrors {
 
  private:
   class Files;
-  class FilesEnv;
   std::shared_ptr<Files> files_;
   std::unique_ptr<rocksdb::Env> env_;
 };

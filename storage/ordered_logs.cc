@@ -8,6 +8,8 @@
 #include <string>
 #include <utility>
 
+#include "storage/file_system_env.h"
+
 namespace freshet {
 namespace {
 
@@ -86,17 +88,10 @@ class OrderedLogs final : public rocksdb::FileSystemWrapper {
   std::shared_ptr<OpenLogs> open_ = std::make_shared<OpenLogs>();
 };
 
-// Clock and threads stay those of the environment below.
-class OrderedLogsEnv final : public rocksdb::EnvWrapper {
- public:
-  explicit OrderedLogsEnv(rocksdb::Env* below) : EnvWrapper(below) {
-    file_system_ = std::make_shared<OrderedLogs>(below->GetFileSystem());
-    system_clock_ = below->GetSystemClock();
-  }
-};
-
 }  // namespace
 
-std::unique_ptr<rocksdb::Env> with_ordered_logs(rocksdb::Env* below) { return std::make_unique<OrderedLogsEnv>(below); }
+std::unique_ptr<rocksdb::Env> with_ordered_logs(rocksdb::Env* below) {
+  return env_with_files(below, std::make_shared<OrderedLogs>(below->GetFileSystem()));
+}
 
 }  // namespace freshet

@@ -12,6 +12,8 @@
 #include <string>
 #include <utility>
 
+#include "storage/file_system_env.h"
+
 namespace freshet {
 namespace {
 
@@ -123,17 +125,10 @@ class PromptReads final : public rocksdb::FileSystemWrapper {
   }
 };
 
-// Clock and threads stay those of the environment below.
-class PromptReadsEnv final : public rocksdb::EnvWrapper {
- public:
-  explicit PromptReadsEnv(rocksdb::Env* below) : EnvWrapper(below) {
-    file_system_ = std::make_shared<PromptReads>(below->GetFileSystem());
-    system_clock_ = below->GetSystemClock();
-  }
-};
-
 }  // namespace
 
-std::unique_ptr<rocksdb::Env> with_prompt_reads(rocksdb::Env* below) { return std::make_unique<PromptReadsEnv>(below); }
+std::unique_ptr<rocksdb::Env> with_prompt_reads(rocksdb::Env* below) {
+  return env_with_files(below, std::make_shared<PromptReads>(below->GetFileSystem()));
+}
 
 }  // namespace freshet

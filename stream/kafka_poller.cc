@@ -7,6 +7,7 @@
 #include <chrono>
 #include <future>
 #include <memory>
+#include <system_error>
 #include <thread>
 
 #include "stream/record_identity.h"
@@ -61,10 +62,17 @@ KafkaPoller::~KafkaPoller() {
   rd_kafka_set_log_level(client_.get(), 0);
   auto destroyed = std::make_shared<std::promise<void>>();
   const auto done = destroyed->get_future();
-  std::thread([client = client_.release(), destroyed] {
-    rd_kafka_destroy_flags(client, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
-    destroyed->set_value();
-  }).detach();
+  rd_kafka_t* const client = client_.release();
+  try {
+    std::thread([client, destroyed] {
+      rd_kafka_destroy_flags(client, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+      destroyed->set_value();
+    }).detach();
+  } catch (const std::system_error& error) {
+    log_.warning("consumer_left", "the Kafka client is left behind: there is no thread to end it",
+                 {{"error", error.what()}});
+    return;
+  }
   if (done.wait_for(kDestroyPatience) != std::future_status::ready) {
     log_.warning("consumer_left", "the Kafka client does not end; it is left behind");
   }

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "daemon/config/option_table.h"
+#include "learners/optim/schedule.h"
 
 namespace freshet {
 namespace {
@@ -166,11 +167,13 @@ void check_schedule(const Config& config, Faults& faults) {
                "noam needs a width, and this model has no hidden layer; give one, such as 512");
     return;
   }
-  double peak = config.learning.learning_rate;
-  if (noam) {
-    const double dim = schedule.dim > 0 ? schedule.dim : static_cast<double>(hidden.front());
-    peak = schedule.scale / std::sqrt(dim * static_cast<double>(schedule.warmup_steps));
-  }
+  ScheduleOptions options;
+  options.kind = noam ? ScheduleKind::kNoam : ScheduleKind::kConstant;
+  options.learning_rate = static_cast<float>(config.learning.learning_rate);
+  options.scale = schedule.scale;
+  options.dim = schedule.dim > 0 || !has_width ? schedule.dim : hidden.front();
+  options.warmup_steps = schedule.warmup_steps;
+  const double peak = peak_rate(options);
   if (moves && schedule.minimum_rate >= peak) {
     faults.add("learning.schedule.minimum_rate",
                "is {}, not below the highest rate of the schedule, {:.4g}: the rate would never move",

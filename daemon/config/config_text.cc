@@ -131,7 +131,7 @@ std::string configuration_reference() {
   std::string page =
       "# Configuration\n\n"
       "<!-- Made by `freshet config reference`; a test holds it to the option table. Change "
-      "daemon/config/option_table.cc. -->\n\n"
+      "option_table.cc or learning_options.cc in daemon/config. -->\n\n"
       "Freshet reads one YAML file. The same options can be set, in order of precedence, by\n\n"
       "1. `--set learning.batch_size=32` on the command line,\n"
       "2. the environment: `FRESHET_LEARNING__BATCH_SIZE=32` (two underscores for each dot),\n"
