@@ -34,6 +34,7 @@ struct StrategyOptions {
 class Strategy {
  public:
   static Result<std::unique_ptr<Strategy>> create(const StrategyOptions& options);
+  static std::vector<std::string_view> names();  // of all that create() knows
   virtual ~Strategy() = default;
 
   virtual std::string_view name() const = 0;
@@ -42,11 +43,12 @@ class Strategy {
   // Adds the gradients of this mini-batch's loss to the model's parameters, whose gradients are clear.
   virtual Result<StepLoss> compute_gradients(Model& model, const Loss& loss, const MiniBatch& batch) = 0;
   // After the optimizer moved the weights; after the last step of a round.
-  virtual void after_step(Model& model) = 0;
-  virtual void end_round(Model& model) = 0;
+  virtual void after_step(Model& /*model*/) {}
+  virtual void end_round(Model& /*model*/) {}
 
-  virtual void save(ByteWriter& out) const = 0;
-  virtual Status load(ByteReader& in) = 0;
+  // Everything of its own that the next step depends on.
+  virtual void save(ByteWriter& /*out*/) const {}
+  virtual Status load(ByteReader& /*in*/) { return Status::ok(); }
 };
 
 }  // namespace freshet

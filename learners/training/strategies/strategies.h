@@ -1,0 +1,16 @@
+// The strategies there are: one file of this folder each, made by the function declared here and listed under its name
+// in Strategy::create (learners/training/strategy.cc).
+//
+// Threads: pure functions.  Owns: nothing.  Failure: options that make no strategy are refused.
+#pragma once
+
+#include <memory>
+
+#include "learners/training/strategy.h"
+
+namespace freshet::strategies {
+
+Result<std::unique_ptr<Strategy>> make_experience_replay(const StrategyOptions& options);
+Result<std::unique_ptr<Strategy>> make_fine_tune(const StrategyOptions& options);
+
+}  // namespace freshet::strategies
