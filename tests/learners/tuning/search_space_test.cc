@@ -38,7 +38,8 @@ TEST(SearchSpace, DependsOnlyOnWhatStandsBefore) {
 TEST(SearchSpace, NamesOptimizersSchedulesAndModelsThatThereAre) {
   const SearchSpace optimizers = optimizer_search_spaces().front();
   const SearchSpace schedules = schedule_search_spaces().front();
-  for (const auto& name : model_search_spaces().front().choices) EXPECT_TRUE(parse_architecture(name).is_ok()) << name;
+  const SearchSpace models = model_search_spaces().front();
+  for (const auto& name : models.choices) EXPECT_TRUE(parse_architecture(name).is_ok()) << name;
   for (const auto& name : optimizers.choices) EXPECT_TRUE(parse_optimizer(name).is_ok()) << name;
   for (const auto& name : schedules.choices) EXPECT_TRUE(parse_schedule(name).is_ok()) << name;
 }
