@@ -28,6 +28,16 @@ std::size_t row_count(std::span<const RowRange> rows) {
   return count;
 }
 
+Result<std::span<const float>> Model::hidden(std::size_t /*layer*/) {
+  return invalid_argument("this model does not show its hidden layers");
+}
+
+Status Model::backward_from_hidden(std::span<const float> output_gradients,
+                                   std::span<const std::span<const float>> hidden_gradients) {
+  if (!hidden_gradients.empty()) return invalid_argument("this model takes no gradients at hidden layers");
+  return backward(output_gradients);
+}
+
 Status host_loss_gradients(Model& model, std::span<const RowRange> parts, const Loss& loss, std::span<LossSum> sums,
                            std::vector<float>& gradients) {
   const std::size_t count = row_count(parts);
