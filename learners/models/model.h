@@ -83,6 +83,10 @@ class Model {
 Status host_loss_gradients(Model& model, std::span<const RowRange> parts, const Loss& loss, std::span<LossSum> sums,
                            std::vector<float>& gradients);
 
+// Whether gradients of hidden layers fit a model and its last forward() over `rows`.
+Status check_hidden_gradients(const Model& model, std::size_t rows,
+                              std::span<const std::span<const float>> hidden_gradients);
+
 // Built-in architectures over tables of numbers and categories.
 Result<std::unique_ptr<class TabularNet>> make_tabular_net(const ModelOptions& options, const EncodedLayout& layout);
 
