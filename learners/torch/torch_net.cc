@@ -5,6 +5,7 @@
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include "learners/torch/device_tensors.h"
 #include "learners/training/losses.h"
@@ -89,6 +90,9 @@ struct TorchNet::Mean {
 TorchNet::TorchNet(TabularNet& image, const at::Device& device, const TorchNetOptions& net_options)
     : image_(image), shape_(image.shape()), device_(device), bfloat16_(net_options.bfloat16) {
   const TabularShape& shape = *shape_;
+  hidden_layers_ = hidden_layers_of(shape);
+  hidden_.resize(hidden_layers_.size());
+  host_hidden_.resize(hidden_layers_.size());
   const auto options = at::TensorOptions().dtype(at::kFloat).device(device);
   dense_ = at::zeros({signed_size(shape.dense_size)}, options);
   dense_gradients_ = at::zeros_like(dense_);
@@ -225,9 +229,18 @@ at::Tensor TorchNet::below_layers() const {
   return shape_->cross.any() && !shape_->cross.parallel ? crossed(input()) : input();
 }
 
-at::Tensor TorchNet::hidden_layers(at::Tensor x, std::size_t begin, std::size_t end) const {
-  for (std::size_t l = begin; l < end; ++l) x = at::relu(product(biases_[l], x, weights_[l]));
+// Hidden layers [begin, end) over what comes into the first of them; `each` takes what each layer gave.
+at::Tensor TorchNet::through_hidden(at::Tensor x, std::size_t begin, std::size_t end,
+                                    std::vector<at::Tensor>* each) const {
+  for (std::size_t l = begin; l < end; ++l) {
+    x = at::relu(product(biases_[l], x, weights_[l]));
+    if (each != nullptr) (*each)[l] = x;
+  }
   return x;
+}
+
+at::Tensor TorchNet::segment_input(std::size_t segment) const {
+  return segment == 0 ? below_layers() : segment_inputs_[segment - 1];
 }
 
 at::Tensor TorchNet::run() {
@@ -241,11 +254,12 @@ at::Tensor TorchNet::run() {
     segment_inputs_.clear();
     for (; segment_ > 0 && begin + segment_ < hidden; begin += segment_) {
       const c10::NoGradGuard no_grad;
-      x = hidden_layers(begin == 0 ? below_layers() : x, begin, begin + segment_).detach();
-      segment_inputs_.push_back(x);
+      x = through_hidden(segment_input(segment_inputs_.size()), begin, begin + segment_, nullptr).detach();
       x.set_requires_grad(true);
+      segment_inputs_.push_back(x);
     }
-    x = hidden_layers(begin == 0 ? below_layers() : x, begin, hidden);
+    for (auto& activations : hidden_) activations.reset();
+    x = through_hidden(segment_input(segment_inputs_.size()), begin, hidden, &hidden_);
     x = product(biases_[hidden], x, weights_[hidden]).to(at::kFloat);
   }
   if (shape.cross.parallel) x = at::addmm(x, crossed(input()), cross_output_);
@@ -257,13 +271,31 @@ at::Tensor TorchNet::run() {
   return x + part.reshape({rows, signed_size(shape.categories), signed_size(shape.outputs)}).sum(1);
 }
 
+namespace {
+
+// Back to the leaves from a gradient at `outputs` and those at activations in the same graph. The graph is kept: a
+// strategy may send several gradients back through one forward pass.
+void send_back(const at::Tensor& outputs, const at::Tensor& gradient, const std::vector<at::Tensor>& activations,
+               const std::vector<at::Tensor>& gradients) {
+  std::vector<at::Tensor> ends = {outputs};
+  std::vector<at::Tensor> arriving = {gradient};
+  for (std::size_t l = 0; l < gradients.size(); ++l) {
+    if (!gradients[l].defined() || !activations[l].defined()) continue;
+    ends.push_back(activations[l]);
+    arriving.push_back(gradients[l].to(activations[l].scalar_type()));
+  }
+  torch::autograd::backward(ends, arriving, true);
+}
+
+}  // namespace
+
 // From the gradient of what came into the last segment back through those before it, which are computed again.
-void TorchNet::backward_segments() {
+void TorchNet::backward_segments(const std::vector<at::Tensor>& hidden_gradients) {
   for (std::size_t s = segment_inputs_.size(); s-- > 0;) {
     const c10::AutoGradMode with_grad(true);
-    const at::Tensor outputs =
-        hidden_layers(s == 0 ? below_layers() : segment_inputs_[s - 1], s * segment_, (s + 1) * segment_);
-    outputs.backward(segment_inputs_[s].grad());
+    std::vector<at::Tensor> activations(hidden_.size());
+    const at::Tensor outputs = through_hidden(segment_input(s), s * segment_, (s + 1) * segment_, &activations);
+    send_back(outputs, segment_inputs_[s].grad(), activations, hidden_gradients);
     segment_inputs_[s].mutable_grad().reset();
   }
 }
@@ -290,22 +322,49 @@ Result<std::span<const float>> TorchNet::forward(std::span<const RowRange> rows)
   });
 }
 
-Status TorchNet::backward(std::span<const float> output_gradients) {
+Result<std::span<const float>> TorchNet::hidden(std::size_t layer) {
+  if (layer >= hidden_layers_.size()) return out_of_range(fmt::format("the model has no hidden layer {}", layer));
+  return on_device(device_, "hidden layer", [&]() -> Result<std::span<const float>> {
+    host_hidden_[layer].resize(count_ * hidden_layers_[layer].width);
+    at::Tensor activations = hidden_[layer];
+    if (!activations.defined() && segment_ > 0) {
+      const c10::NoGradGuard no_grad;
+      const std::size_t segment = layer / segment_;
+      activations = through_hidden(segment_input(segment), segment * segment_, layer + 1, nullptr);
+    }
+    if (count_ > 0) download(activations.detach().to(at::kFloat).contiguous(), host_hidden_[layer]);
+    return std::span<const float>(host_hidden_[layer]);
+  });
+}
+
+Status TorchNet::backward_from_hidden(std::span<const float> output_gradients,
+                                      std::span<const std::span<const float>> hidden_gradients) {
+  TRY(check_hidden_gradients(*this, count_, hidden_gradients));
   if (output_gradients.size() != count_ * shape_->outputs) abort_with("backward() without its forward()");
   if (count_ == 0) return Status::ok();
   return on_device(device_, "backward pass", [&] {
     squared_norm_.reset();
-    Staging staging(row_of_lookup_.size() * sizeof(std::int64_t) + output_gradients.size_bytes(), 2, device_);
+    std::size_t bytes = row_of_lookup_.size() * sizeof(std::int64_t) + output_gradients.size_bytes();
+    for (const auto& gradient : hidden_gradients) bytes += gradient.size_bytes();
+    Staging staging(bytes, 2 + hidden_gradients.size(), device_);
     Staging::Piece slots, gradients;
+    std::vector<Staging::Piece> hidden(hidden_gradients.size());
     auto* slot = staging.add<std::int64_t>(row_of_lookup_.size(), slots);
     RowTable& table = image_.parameters().table;
     if (!row_of_lookup_.empty()) table.reserve_gradients(row_of_lookup_.size());
     for (const auto row : row_of_lookup_) *slot++ = static_cast<std::int64_t>(table.slot_of(row));
     std::ranges::copy(output_gradients, staging.add<float>(output_gradients.size(), gradients));
+    for (std::size_t l = 0; l < hidden.size(); ++l) {
+      std::ranges::copy(hidden_gradients[l], staging.add<float>(hidden_gradients[l].size(), hidden[l]));
+    }
     staging.send();
-    // The graph is kept: a strategy may send several gradients back through one forward pass.
-    outputs_.backward(staging.floats(gradients).view(outputs_.sizes()), true);
-    backward_segments();
+    std::vector<at::Tensor> at_hidden(hidden.size());
+    for (std::size_t l = 0; l < hidden.size(); ++l) {
+      if (hidden_gradients[l].empty()) continue;
+      at_hidden[l] = staging.floats(hidden[l]).view({signed_size(count_), signed_size(hidden_layers_[l].width)});
+    }
+    send_back(outputs_, staging.floats(gradients).view(outputs_.sizes()), hidden_, at_hidden);
+    backward_segments(at_hidden);
     collect_row_gradients(staging.longs(slots));
     return Status::ok();
   });
@@ -326,8 +385,9 @@ Status TorchNet::loss_gradients(std::span<const RowRange> parts, const Loss& los
       weighted = unweighted * mean.weights;
     }
     weighted.backward(at::full_like(weighted, static_cast<double>(1.0F / static_cast<float>(count_))));
-    backward_segments();
+    backward_segments({});
     outputs_ = outputs_.detach();
+    for (auto& activations : hidden_) activations.reset();  // they hold the graph
     collect_row_gradients(mean.slots);
     const c10::NoGradGuard no_grad;
     const at::Tensor losses = weighted.detach();

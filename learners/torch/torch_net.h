@@ -33,7 +33,13 @@ class TorchNet final : public Model {
   Task task() const override { return shape_->task; }
   std::uint32_t outputs() const override { return static_cast<std::uint32_t>(shape_->outputs); }
   Result<std::span<const float>> forward(std::span<const RowRange> rows) override;
-  Status backward(std::span<const float> output_gradients) override;
+  Status backward(std::span<const float> output_gradients) override {
+    return backward_from_hidden(output_gradients, {});
+  }
+  std::span<const HiddenLayer> hidden_layers() const override { return hidden_layers_; }
+  Result<std::span<const float>> hidden(std::size_t layer) override;
+  Status backward_from_hidden(std::span<const float> output_gradients,
+                              std::span<const std::span<const float>> hidden_gradients) override;
   // Losses stay on the device: one wait for the whole step.
   Status loss_gradients(std::span<const RowRange> parts, const Loss& loss, std::span<LossSum> sums) override;
 
@@ -59,8 +65,9 @@ class TorchNet final : public Model {
   at::Tensor input() const;
   at::Tensor crossed(const at::Tensor& input) const;
   at::Tensor below_layers() const;
-  at::Tensor hidden_layers(at::Tensor x, std::size_t begin, std::size_t end) const;
-  void backward_segments();
+  at::Tensor through_hidden(at::Tensor x, std::size_t begin, std::size_t end, std::vector<at::Tensor>* each) const;
+  at::Tensor segment_input(std::size_t segment) const;
+  void backward_segments(const std::vector<at::Tensor>& hidden_gradients);
   void collect_row_gradients(const at::Tensor& slots);
   at::Tensor squared_norm() const;
 
@@ -82,6 +89,9 @@ class TorchNet final : public Model {
   at::Tensor lookups_;  // [rows * categories, stride], a leaf
   std::vector<at::Tensor> segment_inputs_;  // of all segments but the first, leaves
   at::Tensor outputs_;                      // [rows, outputs]
+  std::vector<HiddenLayer> hidden_layers_;
+  std::vector<at::Tensor> hidden_;  // a hidden layer each, [rows, width]; of all but the last segment undefined
+  std::vector<std::vector<float>> host_hidden_;
   std::vector<float> host_outputs_;
   std::optional<double> squared_norm_;  // of the gradients, where it was read along with the losses
 };

@@ -6,7 +6,7 @@
 #include <fmt/core.h>
 
 #include "learners/torch/torch_engine.h"
-#include "learners/training/publisher.h"
+#include "learners/training/stored_values.h"
 #include "learners/training/strategy.h"
 #include "learners/training/training_engine.h"
 
@@ -61,14 +61,13 @@ Result<Autocast> parse_autocast(std::string_view name) {
 class Learner::Impl {
  public:
   Impl(const LearnerOptions& options, std::unique_ptr<TrainingEngine> engine, Loss loss,
-       std::unique_ptr<const Schedule> schedule, std::unique_ptr<Strategy> strategy, const TabularWeights& weights)
+       std::unique_ptr<const Schedule> schedule, std::unique_ptr<Strategy> strategy)
       : options_(options),
         engine_(std::move(engine)),
         loss_(std::move(loss)),
         schedule_(std::move(schedule)),
         strategy_(std::move(strategy)),
-        publisher_(engine_->shape()),
-        latest_(weights) {
+        values_(strategy_->columns()) {
     replay_rows_ =
         static_cast<std::size_t>(std::lround(strategy_->replay_ratio() * static_cast<float>(options.batch_size)));
     replay_rows_ = std::min<std::size_t>(replay_rows_, options.batch_size - 1);
@@ -86,11 +85,13 @@ class Learner::Impl {
     const std::size_t steps = (fresh + fresh_rows_ - 1) / fresh_rows_;
     const std::size_t replay = input.replay == nullptr ? 0 : std::min(input.replay->size(), steps * replay_rows_);
     const bool each_loss = input.replay_losses.size() >= replay;
+    TRY(values_.begin_round(input));
     RoundReport report;
     for (std::size_t s = 0; s < steps; ++s) {
       MiniBatch batch{{input.fresh, s * fresh_rows_, std::min((s + 1) * fresh_rows_, fresh)},
                       {input.replay, s * replay / steps, (s + 1) * replay / steps}};
       if (each_loss && batch.replay.size() > 0) batch.replay.losses = input.replay_losses.data() + batch.replay.begin;
+      values_.show(batch);
       TRY(step(batch, report).with_context("training step"));
     }
     strategy_->end_round(engine_->model());
@@ -102,15 +103,10 @@ class Learner::Impl {
   }
 
   std::shared_ptr<const Predictor> publish(std::uint64_t version, bool again) {
-    auto publication = engine_->publication(again);
-    if (publication.is_ok()) {
-      latest_ = publication->weights;
-      auto published = publisher_.publish(latest_, publication->moved, version);
-      engine_->published();
-      return published;
-    }
-    failure_ = publication.status().with_context("publishing");
-    return publisher_.publish(latest_, {}, version);
+    auto published = engine_->publish(version, again);
+    if (published.is_ok()) return *published;
+    failure_ = published.status().with_context("publishing");
+    return engine_->publish_last(version);
   }
 
   Result<std::vector<float>> losses(const EncodedBatch& batch) {
@@ -127,7 +123,7 @@ class Learner::Impl {
   }
 
   Status evaluate(const EncodedBatch& batch, Predictions& out) {
-    return tabular_predict(*engine_->shape(), TRY(engine_->weights()), batch, 0, batch.size(), out);
+    return engine_->evaluate(batch, out);
   }
 
   Status save(ByteWriter& out) {
@@ -178,24 +174,20 @@ class Learner::Impl {
     if (!in.ok()) return data_loss("the state of the learner is cut short");
     steps_ = steps;
     rounds_ = rounds;
-    publisher_.forget();
     failure_ = Status::ok();
     return Status::ok();
   }
 
+  std::span<const StoredColumn> stored_columns() const { return strategy_->columns(); }
   std::uint64_t steps() const { return steps_; }
   const LearnerOptions& options() const { return options_; }
-  std::uint64_t parameter_count() const {
-    const TabularShape& shape = *engine_->shape();
-    std::uint64_t count = shape.table_rows * shape.table_width;
-    for (const auto& tensor : shape.tensors) count += tensor.rows * tensor.columns;
-    return count;
-  }
+  std::uint64_t parameter_count() const { return engine_->parameter_count(); }
 
  private:
   Status step(const MiniBatch& batch, RoundReport& report) {
     engine_->clear_gradients();
     const StepLoss loss = TRY(strategy_->compute_gradients(engine_->model(), loss_, batch));
+    values_.check(batch);
     report.samples_unusable += loss.fresh.unusable + loss.replay.unusable;
     const double norm_squared = TRY(engine_->squared_gradient_norm());
     if (!std::isfinite(loss.fresh.weighted) || !std::isfinite(loss.replay.weighted) || !std::isfinite(norm_squared)) {
@@ -224,8 +216,7 @@ class Learner::Impl {
   Loss loss_;
   std::unique_ptr<const Schedule> schedule_;
   std::unique_ptr<Strategy> strategy_;
-  SnapshotPublisher publisher_;
-  TabularWeights latest_;          // of the last publication, or the initial ones
+  StoredValues values_;
   Status failure_ = Status::ok();  // why the last publication was none
   std::size_t fresh_rows_ = 0;     // of a full mini-batch
   std::size_t replay_rows_ = 0;
@@ -249,10 +240,10 @@ Result<std::unique_ptr<Learner>> Learner::create(const LearnerOptions& given, co
   auto engine = TRY(through_torch ? make_torch_engine(options, layout, device) : make_native_engine(options, layout));
   auto loss = TRY(Loss::create(options.loss, options.model.task, engine->model().outputs()));
   auto schedule = TRY(Schedule::create(options.schedule));
-  auto strategy = TRY(Strategy::create({options.strategy, options.replay_ratio}));
-  const TabularWeights weights = TRY(engine->weights());
+  auto strategy = TRY(Strategy::create({options.strategy, options.replay_ratio, options.strategies}));
+  TRY(strategy->prepare(engine->model()).with_context("learning.strategy"));
   auto impl = std::make_unique<Impl>(options, std::move(engine), std::move(loss), std::move(schedule),
-                                     std::move(strategy), weights);
+                                     std::move(strategy));
   return std::unique_ptr<Learner>(new Learner(std::move(impl)));
 }
 
@@ -262,6 +253,7 @@ Learner::~Learner() = default;
 Result<RoundReport> Learner::train_round(const RoundInput& input) { return impl_->train_round(input); }
 std::shared_ptr<const Predictor> Learner::publish(std::uint64_t version) { return impl_->publish(version, false); }
 std::shared_ptr<const Predictor> Learner::republish(std::uint64_t version) { return impl_->publish(version, true); }
+std::span<const StoredColumn> Learner::stored_columns() const { return impl_->stored_columns(); }
 std::size_t Learner::replay_rows_for(std::size_t fresh_rows) const { return impl_->replay_rows_for(fresh_rows); }
 Result<std::vector<float>> Learner::losses(const EncodedBatch& batch) { return impl_->losses(batch); }
 Status Learner::evaluate(const EncodedBatch& batch, Predictions& out) { return impl_->evaluate(batch, out); }

@@ -9,6 +9,7 @@ namespace freshet {
 namespace {
 
 constexpr const char* kOptimizer = "learning.optimizer";
+constexpr const char* kStrategy = "learning.strategy";
 constexpr const char* kSchedule = "learning.schedule.kind";
 
 SearchSpace range(std::string option, SearchSpace::Kind kind, double lowest, double highest) {
@@ -83,6 +84,16 @@ std::vector<SearchSpace> model_search_spaces() {
       SearchSpace::choice("model.cross", {"stacked", "parallel"}).when(kArchitecture, {"dcn"}),
       SearchSpace::choice("model.cross_rank", {"0", "8", "16"}).when(kArchitecture, {"dcn"}),
       SearchSpace::choice("model.embedding_dim", {"4", "8", "16"}).when(kArchitecture, {"mlp", "wide_deep", "dcn"}),
+  };
+}
+
+std::vector<SearchSpace> strategy_search_spaces() {
+  return {
+      SearchSpace::linear("learning.replay_ratio", 0.1, 0.9).when(kStrategy, {"er", "der", "der_pp", "er_ace", "pod_er"}),
+      SearchSpace::logarithmic("learning.der.alpha", 0.1, 2).when(kStrategy, {"der"}),
+      SearchSpace::logarithmic("learning.der_pp.alpha", 0.1, 2).when(kStrategy, {"der_pp"}),
+      SearchSpace::logarithmic("learning.der_pp.beta", 0.1, 2).when(kStrategy, {"der_pp"}),
+      SearchSpace::logarithmic("learning.pod_er.alpha", 0.1, 10).when(kStrategy, {"pod_er"}),
   };
 }
 

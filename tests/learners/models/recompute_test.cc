@@ -23,9 +23,19 @@ Passes passes(Net& net, const EncodedLayout& layout, Gradients gradients) {
     const RowRange rows{&events, begin, begin + 20};
     const auto outputs = net.forward({&rows, 1}).value();
     result.outputs.insert(result.outputs.end(), outputs.begin(), outputs.end());
+    const std::size_t size = outputs.size();
     for (std::uint64_t again = 0; again <= begin / 17; ++again) {
-      EXPECT_TRUE(net.backward(random_gradients(outputs.size(), kEngineSeed + begin + again)).is_ok());
+      EXPECT_TRUE(net.backward(random_gradients(size, kEngineSeed + begin + again)).is_ok());
     }
+    // Looks at hidden layers out of order, and sends gradients in at every other one.
+    std::vector<std::vector<float>> gradients_at(net.hidden_layers().size());
+    for (std::size_t l = 0; l < gradients_at.size(); l += 2) {
+      const auto activations = net.hidden(l).value();
+      result.outputs.insert(result.outputs.end(), activations.begin(), activations.end());
+      gradients_at[l] = random_gradients(activations.size(), kEngineSeed + l);
+    }
+    const std::vector<std::span<const float>> views(gradients_at.begin(), gradients_at.end());
+    EXPECT_TRUE(net.backward_from_hidden(random_gradients(size, kEngineSeed), views).is_ok());
   }
   gradients(result);
   return result;
