@@ -61,20 +61,6 @@ void check_model(const ModelConfig& model, Faults& faults) {
   }
 }
 
-void check_belongs(const Config& config, bool here, std::string_view option, std::string_view owner, Faults& faults);
-
-void check_layers(const Config& config, Faults& faults) {
-  const ModelConfig& model = config.model;
-  const bool dcn = model.architecture == setting::Architecture::kDcn;
-  check_belongs(config, dcn, "model.cross_layers", "`architecture: dcn`", faults);
-  check_belongs(config, dcn, "model.cross_rank", "`architecture: dcn`", faults);
-  check_belongs(config, dcn, "model.cross", "`architecture: dcn`", faults);
-  const std::size_t hidden = model.architecture == setting::Architecture::kLinear ? 0 : model.hidden.size();
-  if (model.recompute == setting::Recompute::kLayers && hidden < 4) {
-    faults.add("model.recompute", "saves nothing of {} hidden layers; it takes 4 or more", hidden);
-  }
-}
-
 void check_brokers(const StreamConfig& stream, Faults& faults) {
   if (stream.brokers.empty()) faults.add("stream.brokers", "names no broker; give host:port or embedded");
   for (const auto& broker : stream.brokers) {
@@ -131,6 +117,18 @@ void check_stream(const Config& config, Faults& faults) {
 void check_belongs(const Config& config, bool here, std::string_view option, std::string_view owner, Faults& faults) {
   if (!here && option_text(config, option) != option_text(Config{}, option)) {
     faults.add(option, "belongs to {}", owner);
+  }
+}
+
+void check_layers(const Config& config, Faults& faults) {
+  const ModelConfig& model = config.model;
+  const bool dcn = model.architecture == setting::Architecture::kDcn;
+  check_belongs(config, dcn, "model.cross_layers", "`architecture: dcn`", faults);
+  check_belongs(config, dcn, "model.cross_rank", "`architecture: dcn`", faults);
+  check_belongs(config, dcn, "model.cross", "`architecture: dcn`", faults);
+  const std::size_t hidden = model.architecture == setting::Architecture::kLinear ? 0 : model.hidden.size();
+  if (model.recompute == setting::Recompute::kLayers && hidden < 4) {
+    faults.add("model.recompute", "saves nothing of {} hidden layers; it takes 4 or more", hidden);
   }
 }
 
