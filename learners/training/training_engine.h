@@ -17,25 +17,22 @@
 #include "learners/models/model.h"
 #include "learners/models/tabular_shape.h"
 #include "learners/training/learner.h"
+#include "learners/training/trained_weights.h"
 
 namespace freshet {
 
-class TrainingEngine {
+class TrainingEngine : public TrainedWeights {
  public:
   struct Publication {
     TabularWeights weights;                // raw or averaged, in host memory; valid until the next step
     std::span<const std::uint32_t> moved;  // rows of the table that may differ from the last publication's
   };
 
-  virtual ~TrainingEngine() = default;
-
   virtual const std::shared_ptr<const TabularShape>& shape() const = 0;
   virtual Model& model() = 0;
 
-  // One training step: clear, let a strategy add gradients through model(), look at their size, step.
-  virtual void clear_gradients() = 0;
+  // One training step: clear the gradients, let a strategy add gradients through model(), look at their size, step.
   virtual Result<double> squared_gradient_norm() = 0;  // not finite where any gradient is not
-  virtual Status scale_gradients(float factor) = 0;
   virtual Status step(float learning_rate) = 0;
   virtual Status end_round() = 0;
 
