@@ -237,6 +237,13 @@ class TorchPenalty final : public QuadraticPenalty {
     if (net.table().defined()) rows_ = at::zeros_like(net.table());
   }
 
+  Status clear() override {
+    TRY(run("importance of weights", [&] {
+      importance_.zero_();
+      lazy_.restart();
+    }));
+    return anchor_.take();
+  }
   Status scale_importance(float factor) override {
     return run("importance of weights", [&] {
       importance_.mul_(static_cast<double>(factor));

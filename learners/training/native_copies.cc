@@ -159,6 +159,11 @@ class NativePenalty final : public QuadraticPenalty {
         row_importance_(net.parameters().table.values().size()),
         rows_(net.parameters().table.rows()) {}
 
+  Status clear() override {
+    importance_.zero();
+    rows_.restart();
+    return anchor_.take();
+  }
   Status scale_importance(float factor) override {
     cpu_kernels().scale(importance_.data(), factor, importance_.size());
     rows_.decay(static_cast<double>(factor));

@@ -41,6 +41,7 @@ class WeightsCopy {
 class QuadraticPenalty {
  public:
   virtual ~QuadraticPenalty() = default;
+  virtual Status clear() = 0;  // as newly made: nothing is of importance
   virtual Status scale_importance(float factor) = 0;
   // importance += factor * (the gradients that the model holds now)^2
   virtual Status add_squared_gradients(float factor) = 0;
