@@ -184,7 +184,9 @@ class Learner::Impl {
     if (!in.ok()) return data_loss("the state of the learner is cut short");
     if (strategy != strategy_->name()) {
       return failed_precondition(
-          fmt::format("the state is that of the strategy {}, configured is {}", strategy, strategy_->name()));
+          fmt::format("the stored model was learnt with the strategy {}, configured is {}; give back the old "
+                      "learning.strategy, or begin anew with another memory.path",
+                      strategy, strategy_->name()));
     }
     // Rows that were never trained on are not stored: they come from the seed again.
     options_.model.seed = seed;
