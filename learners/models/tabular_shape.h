@@ -50,6 +50,7 @@ struct TabularShape {
   std::size_t table_width = 0;
   std::vector<DenseTensor> tensors;
 
+  std::uint64_t parameter_count() const;
   std::size_t embedded() const { return categories * embedding; }
   std::uint32_t row_of(std::uint32_t hash) const { return hash & static_cast<std::uint32_t>(table_rows - 1); }
 };

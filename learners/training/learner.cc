@@ -7,7 +7,6 @@
 
 #include "learners/torch/torch_engine.h"
 #include "learners/training/row_feed.h"
-#include "learners/training/publisher.h"
 #include "learners/training/stored_values.h"
 #include "learners/training/strategy.h"
 #include "learners/training/training_engine.h"
@@ -56,15 +55,13 @@ Result<PublishedWeights> parse_published_weights(std::string_view name) {
 class Learner::Impl {
  public:
   Impl(const LearnerOptions& options, std::unique_ptr<TrainingEngine> engine, Loss loss,
-       std::unique_ptr<const Schedule> schedule, std::unique_ptr<Strategy> strategy, const TabularWeights& weights)
+       std::unique_ptr<const Schedule> schedule, std::unique_ptr<Strategy> strategy)
       : options_(options),
         engine_(std::move(engine)),
         loss_(std::move(loss)),
         schedule_(std::move(schedule)),
         strategy_(std::move(strategy)),
-        values_(strategy_->columns()),
-        publisher_(engine_->shape()),
-        latest_(weights) {
+        values_(strategy_->columns()) {
     plan_rng_ = Rng(options.model.seed ^ kPlanSeedMix);
     replay_rows_ =
         static_cast<std::size_t>(std::lround(strategy_->replay_ratio() * static_cast<float>(options.batch_size)));
@@ -114,15 +111,10 @@ class Learner::Impl {
   }
 
   std::shared_ptr<const Predictor> publish(std::uint64_t version, bool again) {
-    auto publication = engine_->publication(again);
-    if (publication.is_ok()) {
-      latest_ = publication->weights;
-      auto published = publisher_.publish(latest_, publication->moved, version);
-      engine_->published();
-      return published;
-    }
-    failure_ = publication.status().with_context("publishing");
-    return publisher_.publish(latest_, {}, version);
+    auto published = engine_->publish(version, again);
+    if (published.is_ok()) return *published;
+    failure_ = published.status().with_context("publishing");
+    return engine_->publish_last(version);
   }
 
   Result<std::vector<float>> losses(const EncodedBatch& batch) {
@@ -139,7 +131,7 @@ class Learner::Impl {
   }
 
   Status evaluate(const EncodedBatch& batch, Predictions& out) {
-    return tabular_predict(*engine_->shape(), TRY(engine_->weights()), batch, 0, batch.size(), out);
+    return engine_->evaluate(batch, out);
   }
 
   Status save(ByteWriter& out) {
@@ -202,7 +194,6 @@ class Learner::Impl {
     steps_ = steps;
     rounds_ = rounds;
     plan_rng_.set_state(plan_state);
-    publisher_.forget();
     failure_ = Status::ok();
     return Status::ok();
   }
@@ -210,12 +201,7 @@ class Learner::Impl {
   std::span<const StoredColumn> stored_columns() const { return strategy_->columns(); }
   std::uint64_t steps() const { return steps_; }
   const LearnerOptions& options() const { return options_; }
-  std::uint64_t parameter_count() const {
-    const TabularShape& shape = *engine_->shape();
-    std::uint64_t count = shape.table_rows * shape.table_width;
-    for (const auto& tensor : shape.tensors) count += tensor.rows * tensor.columns;
-    return count;
-  }
+  std::uint64_t parameter_count() const { return engine_->parameter_count(); }
 
  private:
   static constexpr std::uint64_t kPlanSeedMix = 0x726F756E64706C61;
@@ -289,8 +275,6 @@ class Learner::Impl {
   std::unique_ptr<const Schedule> schedule_;
   std::unique_ptr<Strategy> strategy_;
   StoredValues values_;
-  SnapshotPublisher publisher_;
-  TabularWeights latest_;          // of the last publication, or the initial ones
   Status failure_ = Status::ok();  // why the last publication was none
   std::size_t fresh_rows_ = 0;     // of a full mini-batch
   std::size_t replay_rows_ = 0;
@@ -317,9 +301,8 @@ Result<std::unique_ptr<Learner>> Learner::create(const LearnerOptions& given, co
   auto strategy = TRY(Strategy::create({options.strategy, options.replay_ratio, options.strategies, options.model.seed}));
   TRY(strategy->prepare(engine->model()).with_context("learning.strategy"));
   TRY(strategy->attach(*engine).with_context("learning.strategy"));
-  const TabularWeights weights = TRY(engine->weights());
   auto impl = std::make_unique<Impl>(options, std::move(engine), std::move(loss), std::move(schedule),
-                                     std::move(strategy), weights);
+                                     std::move(strategy));
   return std::unique_ptr<Learner>(new Learner(std::move(impl)));
 }
 
