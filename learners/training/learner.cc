@@ -19,6 +19,9 @@ constexpr std::uint32_t kMagic = 0x524C5246;  // "FRLR"
 constexpr std::uint32_t kFormat = 1;
 constexpr std::uint32_t kFormatLinked = 2;  // followed by the link of the outputs, which is not the identity
 
+// After the strategy's own state, by name.
+constexpr std::string_view kPlanPart = "plan";
+
 Status check(const LearnerOptions& options) {
   if (options.batch_size == 0 || options.batch_size > 1U << 20) {
     return invalid_argument(
@@ -148,8 +151,11 @@ class Learner::Impl {
     TRY(engine_->save(out));
     TRY(strategy_->save(out));
     if (plans()) {
-      out.put(schedule_origin_);
-      for (const auto word : plan_rng_.state()) out.put(word);
+      ByteWriter part;
+      part.put(schedule_origin_);
+      for (const auto word : plan_rng_.state()) part.put(word);
+      out.put_text(kPlanPart);
+      out.put_text(part.buffer());
     }
     return Status::ok();
   }
@@ -185,15 +191,10 @@ class Learner::Impl {
     options_.model.embedding_scale = scale;
     TRY(engine_->load(in, seed, scale));
     TRY(strategy_->load(in));
-    Rng::State plan_state = plan_rng_.state();
-    if (plans()) {
-      schedule_origin_ = in.get<std::uint64_t>();
-      for (auto& word : plan_state) word = in.get<std::uint64_t>();
-    }
+    if (plans()) TRY(load_plan(in));
     if (!in.ok()) return data_loss("the state of the learner is cut short");
     steps_ = steps;
     rounds_ = rounds;
-    plan_rng_.set_state(plan_state);
     failure_ = Status::ok();
     return Status::ok();
   }
@@ -212,6 +213,18 @@ class Learner::Impl {
   bool plans() const {
     const auto phases = strategy_->plan(0);
     return phases.size() != 1 || phases.front().rows != RoundPhase::Rows::kStream;
+  }
+
+  Status load_plan(ByteReader& in) {
+    const std::string name = in.get_text();
+    const std::string bytes = in.get_text();
+    ByteReader part(bytes);
+    schedule_origin_ = part.get<std::uint64_t>();
+    Rng::State state;
+    for (auto& word : state) word = part.get<std::uint64_t>();
+    plan_rng_.set_state(state);
+    if (in.ok() && name == kPlanPart && part.at_end()) return Status::ok();
+    return data_loss("the state of the learner has no plan of its rounds");
   }
 
   Status stream(const RoundInput& input, RoundReport& report) {
