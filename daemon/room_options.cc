@@ -38,9 +38,12 @@ StrategySettings strategy_settings(const LearningConfig& learning) {
   const auto& [lwf, ewc, cls_er, super_er] = std::tie(learning.lwf, learning.ewc, learning.cls_er, learning.super_er);
   settings.lwf = {real(lwf.alpha), real(lwf.temperature), lwf.every_rounds};
   settings.ewc = {real(ewc.lambda), real(ewc.decay), ewc.fisher_rows, ewc.every_rounds};
-  settings.cls_er = {real(cls_er.alpha),         real(cls_er.beta),
-                     real(cls_er.stable_decay),  real(cls_er.plastic_decay),
-                     real(cls_er.stable_probability), real(cls_er.plastic_probability)};
+  settings.cls_er = {real(cls_er.alpha),
+                     real(cls_er.beta),
+                     real(cls_er.stable_decay),
+                     real(cls_er.plastic_decay),
+                     real(cls_er.stable_probability),
+                     real(cls_er.plastic_probability)};
   settings.mir.candidates = learning.mir.candidates;
   settings.super_er.alpha = real(super_er.alpha);
   settings.super_er.beta = real(super_er.beta);

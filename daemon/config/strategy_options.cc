@@ -73,8 +73,7 @@ void add_with_replay(List& list) {
   add(list, Declare("learning.super_er.sigma", Type::kReal, FIELD(learning.super_er.sigma),
                     "With `strategy: super_er`: standard deviation of the noise that perturbs the weights.")
                 .between(0, 1000));
-  add(list, Declare("learning.super_er.shrink_every_rounds", Type::kWhole,
-                    FIELD(learning.super_er.shrink_every_rounds),
+  add(list, Declare("learning.super_er.shrink_every_rounds", Type::kWhole, FIELD(learning.super_er.shrink_every_rounds),
                     "With `strategy: super_er`: weights are shrunk and perturbed after so many rounds.")
                 .between(1, kRoundsMax));
 }
@@ -107,10 +106,11 @@ void add_with_passes(List& list) {
                     FIELD(learning.repeated_distillation.expert_passes),
                     "With `strategy: repeated_distillation`: passes of the expert over the fresh events.")
                 .between(1, kPassesMax));
-  add(list, Declare("learning.repeated_distillation.passes", Type::kWhole, FIELD(learning.repeated_distillation.passes),
-                    "With `strategy: repeated_distillation`: passes over fresh events and memory that make one model of "
-                    "the expert and the older one.")
-                .between(1, kPassesMax));
+  add(list,
+      Declare("learning.repeated_distillation.passes", Type::kWhole, FIELD(learning.repeated_distillation.passes),
+              "With `strategy: repeated_distillation`: passes over fresh events and memory that make one model of "
+              "the expert and the older one.")
+          .between(1, kPassesMax));
   add(list, Declare("learning.repeated_distillation.temperature", Type::kReal,
                     FIELD(learning.repeated_distillation.temperature),
                     "With `strategy: repeated_distillation`: divides the outputs before they are compared.")

@@ -87,8 +87,7 @@ Status TrainerThread::read_rows(std::span<const std::uint64_t> seqs, EncodedBatc
   // Reading in key order is faster; the order of the draw is kept by putting each row where it was drawn.
   std::vector<std::uint32_t> order(count);
   std::iota(order.begin(), order.end(), 0U);
-  std::sort(order.begin(), order.end(),
-            [&](std::uint32_t a, std::uint32_t b) { return seqs[a] < seqs[b]; });
+  std::sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) { return seqs[a] < seqs[b]; });
   std::vector<std::uint64_t> sorted(count);
   for (std::size_t i = 0; i < count; ++i) sorted[i] = seqs[order[i]];
   Status decoded;
@@ -143,7 +142,8 @@ RoundResult TrainerThread::run(RoundJob& job) {
   if (replay_.capacity() < read_at_once) replay_ = EncodedBatch(layout_.dense(), layout_.categorical(), read_at_once);
   replay_.resize(read_at_once);
   PieceReader pieces(*this, job.replay.seqs);
-  if (!job.in_pieces) result.status = read_rows_patiently(job.replay.seqs, replay_).with_context("reading the replay sample");
+  if (!job.in_pieces)
+    result.status = read_rows_patiently(job.replay.seqs, replay_).with_context("reading the replay sample");
   result.replay_read_ns = clock_.monotonic_ns() - begin;
   if (result.status.is_ok()) {
     result.replay_losses.assign(count, kUnknownLoss);

@@ -42,8 +42,7 @@ void save_values(ByteWriter& out, const at::Tensor& dense, const at::Tensor& row
   for (std::size_t i = 0; i < lazy.kept().size(); ++i) out.append(row + i * stride, width * sizeof(float));
 }
 
-Status load_values(ByteReader& in, const at::Tensor& dense, const at::Tensor& rows, LazyRows& lazy,
-                   std::size_t width) {
+Status load_values(ByteReader& in, const at::Tensor& dense, const at::Tensor& rows, LazyRows& lazy, std::size_t width) {
   std::vector<float> host(static_cast<std::size_t>(dense.numel()));
   TRY(load_floats(in, host));
   upload(dense, host);
@@ -206,9 +205,8 @@ class TorchCopy final : public WeightsCopy {
       if (l + 1 < shape.layers.size()) x = at::relu(x);
     }
     if (!shape.wide) return x;
-    const at::Tensor wide =
-        at::addmm(bias(shape.outputs, shape.wide_bias), dense_inputs,
-                  matrix(shape.numbers, shape.outputs, shape.output_stride, shape.wide_weight));
+    const at::Tensor wide = at::addmm(bias(shape.outputs, shape.wide_bias), dense_inputs,
+                                      matrix(shape.numbers, shape.outputs, shape.output_stride, shape.wide_weight));
     x = shape.layers.empty() ? wide : x + wide;
     if (shape.categories == 0) return x;
     const at::Tensor part = looked_up.narrow(1, signed_size(shape.embedding), signed_size(shape.outputs));
@@ -325,9 +323,7 @@ class TorchPenalty final : public QuadraticPenalty {
 }  // namespace
 
 std::unique_ptr<WeightsCopy> TorchCopies::copy() { return std::make_unique<TorchCopy>(*this); }
-std::unique_ptr<QuadraticPenalty> TorchCopies::penalty() {
-  return std::make_unique<TorchPenalty>(*this, net_, image_);
-}
+std::unique_ptr<QuadraticPenalty> TorchCopies::penalty() { return std::make_unique<TorchPenalty>(*this, net_, image_); }
 
 void TorchCopies::before_move(std::span<const std::uint32_t> rows) {
   for (TorchCopy* copy : copies_) copy->keep(rows);

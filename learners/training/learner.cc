@@ -133,9 +133,7 @@ class Learner::Impl {
     return losses;
   }
 
-  Status evaluate(const EncodedBatch& batch, Predictions& out) {
-    return engine_->evaluate(batch, out);
-  }
+  Status evaluate(const EncodedBatch& batch, Predictions& out) { return engine_->evaluate(batch, out); }
 
   Status save(ByteWriter& out) {
     out.put(kMagic);
@@ -311,11 +309,12 @@ Result<std::unique_ptr<Learner>> Learner::create(const LearnerOptions& given, co
   auto engine = TRY(through_torch ? make_torch_engine(options, layout, device) : make_native_engine(options, layout));
   auto loss = TRY(Loss::create(options.loss, options.model.task, engine->model().outputs()));
   auto schedule = TRY(Schedule::create(options.schedule));
-  auto strategy = TRY(Strategy::create({options.strategy, options.replay_ratio, options.strategies, options.model.seed}));
+  auto strategy =
+      TRY(Strategy::create({options.strategy, options.replay_ratio, options.strategies, options.model.seed}));
   TRY(strategy->prepare(engine->model()).with_context("learning.strategy"));
   TRY(strategy->attach(*engine).with_context("learning.strategy"));
-  auto impl = std::make_unique<Impl>(options, std::move(engine), std::move(loss), std::move(schedule),
-                                     std::move(strategy));
+  auto impl =
+      std::make_unique<Impl>(options, std::move(engine), std::move(loss), std::move(schedule), std::move(strategy));
   return std::unique_ptr<Learner>(new Learner(std::move(impl)));
 }
 

@@ -61,9 +61,9 @@ struct RoundInput {
   // Room for the loss of each replayed row before the step that trained on it; what is not reached stays as it is.
   std::span<float> replay_losses = {};
   // For a strategy that stores (Learner::stored_columns), a matrix for each column: what is stored with the replayed
-  // rows, [replay->size(), width], where train_round() fills in rows that it has trained on as fresh ones by then (their
-  // seqs say so); and room for what is to be stored with the fresh rows, [fresh->size(), width]. Without the first
-  // nothing counts as stored, without the second nothing is written.
+  // rows, [replay->size(), width], where train_round() fills in rows that it has trained on as fresh ones by then
+  // (their seqs say so); and room for what is to be stored with the fresh rows, [fresh->size(), width]. Without the
+  // first nothing counts as stored, without the second nothing is written.
   std::span<const std::span<float>> stored = {};
   std::span<const std::span<float>> to_store = {};
   // The whole memory, where the round passes over it (Learner::reads_memory_in_pieces); null: `replay` is all of it.
@@ -93,8 +93,8 @@ class Learner {
   Learner& operator=(const Learner&) = delete;
 
   // Steps through the fresh rows in order, each trained on once, batch_size * (1 - replay_ratio) at a time; the
-  // replayed rows are spread evenly over the steps, at most batch_size * replay_ratio each. Or as the strategy plans the
-  // round (learners/training/round_plan.h).
+  // replayed rows are spread evenly over the steps, at most batch_size * replay_ratio each. Or as the strategy plans
+  // the round (learners/training/round_plan.h).
   Result<RoundReport> train_round(const RoundInput& input);
 
   // A copy of the weights as they are now (raw, moving average or average of rounds, as configured).

@@ -80,7 +80,8 @@ class NativeCopy final : public WeightsCopy {
     tabular_forward(shape, {dense_.data(), values_.data(), parameters().table.stride()}, rows, scratch_);
     outputs_.resize(std::max(outputs_.size(), scratch_.rows * shape.outputs));
     for (std::size_t i = 0; i < scratch_.rows; ++i) {
-      std::copy_n(scratch_.outputs.data() + i * shape.output_stride, shape.outputs, outputs_.data() + i * shape.outputs);
+      std::copy_n(scratch_.outputs.data() + i * shape.output_stride, shape.outputs,
+                  outputs_.data() + i * shape.outputs);
     }
     return std::span<const float>(outputs_.data(), scratch_.rows * shape.outputs);
   }

@@ -78,9 +78,8 @@ Result<bool> RowFeed::next(MiniBatch& batch, Rng& rng) {
   }
   if (passes_left_ == 0) return false;
   if (step_ == piece_end_) TRY(read_piece());
-  const auto at = [&](const std::vector<std::uint32_t>& rows, std::size_t step) { return step * rows.size() / steps_; };
-  batch.fresh = {&fresh_piece_, at(fresh_, step_) - piece_fresh_, at(fresh_, step_ + 1) - piece_fresh_};
-  batch.replay = {&memory_piece_, at(memory_, step_) - piece_memory_, at(memory_, step_ + 1) - piece_memory_};
+  batch.fresh = {&fresh_piece_, fresh_before(step_) - piece_fresh_, fresh_before(step_ + 1) - piece_fresh_};
+  batch.replay = {&memory_piece_, memory_before(step_) - piece_memory_, memory_before(step_ + 1) - piece_memory_};
   batch.replay.losses = losses_.empty() ? nullptr : losses_.data() + batch.replay.begin;
   ++step_;
   return true;
@@ -89,10 +88,10 @@ Result<bool> RowFeed::next(MiniBatch& batch, Rng& rng) {
 Status RowFeed::read_piece() {
   const std::size_t steps = std::max<std::size_t>(kPieceRows / batch_rows_, 1);
   piece_end_ = std::min(step_ + steps, steps_);
-  piece_fresh_ = step_ * fresh_.size() / steps_;
-  piece_memory_ = step_ * memory_.size() / steps_;
-  const std::size_t fresh_end = piece_end_ * fresh_.size() / steps_;
-  piece_memory_end_ = piece_end_ * memory_.size() / steps_;
+  piece_fresh_ = fresh_before(step_);
+  piece_memory_ = memory_before(step_);
+  const std::size_t fresh_end = fresh_before(piece_end_);
+  piece_memory_end_ = memory_before(piece_end_);
   make_room(fresh_piece_, *input_->fresh, fresh_end - piece_fresh_);
   for (std::size_t i = piece_fresh_; i < fresh_end; ++i) {
     copy_row(*input_->fresh, fresh_[i], fresh_piece_, i - piece_fresh_);

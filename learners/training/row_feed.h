@@ -27,6 +27,12 @@ class RowFeed {
 
  private:
   void shuffle(Rng& rng);
+  // Rows of either kind before a step: each step has as many of both together, to one, and its share of either.
+  std::size_t rows_before(std::size_t step) const { return step * (fresh_.size() + memory_.size()) / steps_; }
+  std::size_t fresh_before(std::size_t step) const {
+    return rows_before(step) * fresh_.size() / (fresh_.size() + memory_.size());
+  }
+  std::size_t memory_before(std::size_t step) const { return rows_before(step) - fresh_before(step); }
   Status read_piece();
   void give_back_losses();
 
@@ -35,9 +41,9 @@ class RowFeed {
   std::vector<std::uint32_t> fresh_;   // rows in the order of this pass
   std::vector<std::uint32_t> memory_;  // likewise
   std::size_t passes_left_ = 0;
-  std::size_t steps_ = 0;       // of a pass
-  std::size_t step_ = 0;        // next one of this pass
-  std::size_t piece_end_ = 0;   // step that the piece ends before
+  std::size_t steps_ = 0;                           // of a pass
+  std::size_t step_ = 0;                            // next one of this pass
+  std::size_t piece_end_ = 0;                       // step that the piece ends before
   std::size_t piece_fresh_ = 0, piece_memory_ = 0;  // where the piece begins
   std::size_t piece_memory_end_ = 0;
   EncodedBatch fresh_piece_, memory_piece_;

@@ -37,7 +37,7 @@ inline bool is_stored(std::span<const float> row) { return !row.empty() && !std:
 
 struct MiniBatch {
   RowRange fresh;
-  RowRange replay;  // may be empty; Strategy::candidates() times as many as are wanted
+  RowRange replay;                  // may be empty; Strategy::candidates() times as many as are wanted
   std::size_t replay_rows_max = 0;  // replayed rows that a full mini-batch trains on
   float learning_rate = 0.0F;       // of the step to come
   // A matrix for each column that the strategy declares, in that order: [replay.size(), width], what is stored with the

@@ -36,8 +36,8 @@ class WeightsCopy {
   virtual Status load(ByteReader& in) = 0;
 };
 
-// Holds weights near an anchor, each as strongly as it mattered: strength / 2 * sum of importance * (weight - anchor)^2.
-// A row of the table that a step does not touch waits with its pull.
+// Holds weights near an anchor, each as strongly as it mattered: strength / 2 * sum of importance * (weight -
+// anchor)^2. A row of the table that a step does not touch waits with its pull.
 class QuadraticPenalty {
  public:
   virtual ~QuadraticPenalty() = default;
@@ -65,8 +65,8 @@ class TrainedWeights {
 
   // These move weights outside of a step, on all rows of the table that ever moved. The weights become those of a copy
   // (made by copy()), or the initial ones, with which averages begin anew; the optimizer forgets what it has gathered;
-  // weights become factor * weight + noise of that deviation (Ash and Adams, "On Warm-Starting Neural Network Training",
-  // 2020).
+  // weights become factor * weight + noise of that deviation (Ash and Adams, "On Warm-Starting Neural Network
+  // Training", 2020).
   virtual Status restore(WeightsCopy& /*copy*/) { return refusal(); }
   virtual Status begin_anew() { return refusal(); }
   virtual Status reset_optimizer() { return refusal(); }

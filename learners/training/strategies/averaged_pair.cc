@@ -13,8 +13,8 @@ Status AveragedPair::check(const ClsErOptions& options, std::string_view strateg
     if (factor >= 0.0F && std::isfinite(factor)) continue;
     return invalid_argument(fmt::format("learning.{}: weights of the loss must be numbers of 0 or more", strategy));
   }
-  for (const float share : {options.stable_decay, options.plastic_decay, options.stable_probability,
-                            options.plastic_probability}) {
+  for (const float share :
+       {options.stable_decay, options.plastic_decay, options.stable_probability, options.plastic_probability}) {
     if (share >= 0.0F && share <= 1.0F) continue;
     return invalid_argument(fmt::format("learning.{}: decays and probabilities must be between 0 and 1", strategy));
   }

@@ -1,6 +1,6 @@
-// AveragedPair: the two moving averages of a model that CLS-ER and Super-ER learn from, and the term that holds replayed
-// rows to the better of them (Arani, Sarfraz and Zonooz, "Learning Fast, Learning Slow: A General Continual Learning
-// Method based on Complementary Learning System", 2022).
+// AveragedPair: the two moving averages of a model that CLS-ER and Super-ER learn from, and the term that holds
+// replayed rows to the better of them (Arani, Sarfraz and Zonooz, "Learning Fast, Learning Slow: A General Continual
+// Learning Method based on Complementary Learning System", 2022).
 //
 // After each step either average moves, by chance, towards the weights by 1 - min(1 - 1 / (t + 1), decay), t counting
 // steps from 1: the plastic one more often than the stable one.

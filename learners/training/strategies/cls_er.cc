@@ -13,8 +13,8 @@ namespace {
 //   mean loss of fresh rows + alpha * mean loss of replayed rows
 //     + beta * mean over replayed rows and outputs of (output - the average's)^2
 //
-// The paper predicts with the stable average; here serving.weights says what is served, which has an average of its own.
-// Each step costs two forward passes over the replayed rows more, and memory for two copies of the weights.
+// The paper predicts with the stable average; here serving.weights says what is served, which has an average of its
+// own. Each step costs two forward passes over the replayed rows more, and memory for two copies of the weights.
 class ClsEr final : public Strategy {
  public:
   ClsEr(float replay_ratio, const ClsErOptions& options, std::uint64_t seed)

@@ -16,8 +16,8 @@ namespace {
 //
 // At the end of each `every_rounds`th round the anchor becomes the weights as they are, and F, the diagonal of the
 // Fisher information, becomes decay * F + the mean of the squared gradients of single events: of `fisher_rows` of the
-// round's events, evenly spread, with the labels that they have (the empirical Fisher information). That costs a forward
-// and a backward pass for each of them.
+// round's events, evenly spread, with the labels that they have (the empirical Fisher information). That costs a
+// forward and a backward pass for each of them.
 class ElasticWeightConsolidation final : public Strategy {
  public:
   explicit ElasticWeightConsolidation(const EwcOptions& options) : options_(options) {}
@@ -42,8 +42,8 @@ class ElasticWeightConsolidation final : public Strategy {
     TRY(penalty_->scale_importance(options_.decay));
     const std::size_t rows = std::min<std::size_t>(options_.fisher_rows, fresh);
     for (std::size_t i = 0; i < rows; ++i) {
-      const RowRange row = rows_of({end.fresh.batch, end.fresh.begin, end.fresh.end}, i * fresh / rows,
-                                   i * fresh / rows + 1);
+      const RowRange row =
+          rows_of({end.fresh.batch, end.fresh.begin, end.fresh.end}, i * fresh / rows, i * fresh / rows + 1);
       weights_->clear_gradients();
       const auto outputs = TRY(model.forward({&row, 1}));
       const auto gradients = room(gradients_, outputs.size());

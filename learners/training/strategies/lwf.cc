@@ -8,13 +8,13 @@ namespace freshet::strategies {
 
 namespace {
 
-// Learning without forgetting: fresh events are learnt while the outputs on them are held to those of an older model, so
-// that no memory is needed (Li and Hoiem, "Learning without Forgetting", 2016).
+// Learning without forgetting: fresh events are learnt while the outputs on them are held to those of an older model,
+// so that no memory is needed (Li and Hoiem, "Learning without Forgetting", 2016).
 //
 //   mean over fresh rows of loss + alpha * T^2 * KL(softmax(older / T) || softmax(output / T))
 //
-// The older model is the one of the end of a round: of every round, or of each `every_rounds`th. The first rounds, before
-// there is one, have the loss alone. Each step costs a forward pass more.
+// The older model is the one of the end of a round: of every round, or of each `every_rounds`th. The first rounds,
+// before there is one, have the loss alone. Each step costs a forward pass more.
 class LearningWithoutForgetting final : public Strategy {
  public:
   explicit LearningWithoutForgetting(const LwfOptions& options) : options_(options) {}

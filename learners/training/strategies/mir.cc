@@ -21,7 +21,7 @@ namespace {
 //
 // The step is plain gradient descent at the current rate, whatever the optimizer does with gradients, and is taken by a
 // copy: the weights stay to the bit. Each step costs two forward passes over the candidates and a copy of the dense
-// weights more.
+// weights more, and the candidates are read from the store.
 class MaximallyInterfered final : public Strategy {
  public:
   MaximallyInterfered(float replay_ratio, const MirOptions& options) : replay_ratio_(replay_ratio), options_(options) {}

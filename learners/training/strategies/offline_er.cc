@@ -13,8 +13,8 @@ namespace {
 //
 //   w * mean loss of fresh rows + (1 - w) * mean loss of the memory's rows
 //
-// With `fresh_weight` 0, w is the fresh events' share of all: every event weighs the same. A round costs passes over the
-// memory; of its events only a piece is in main memory at a time, beside 20 bytes for each (see RowFeed).
+// With `fresh_weight` 0, w is the fresh events' share of all: every event weighs the same. A round costs passes over
+// the memory; of its events only a piece is in main memory at a time, beside 20 bytes for each (see RowFeed).
 class OfflineReplay final : public Strategy {
  public:
   explicit OfflineReplay(const OfflineErOptions& options) : options_(options) {
@@ -33,8 +33,8 @@ class OfflineReplay final : public Strategy {
     const std::size_t fresh = batch.fresh.size() * model.outputs();
     const auto gradients = room(gradients_, outputs.size());
     StepLoss sums;
-    sums.fresh = part_loss(loss, batch.fresh, outputs.first(fresh),
-                           share_of(batch.fresh.size(), options_.fresh_weight), gradients);
+    sums.fresh = part_loss(loss, batch.fresh, outputs.first(fresh), share_of(batch.fresh.size(), options_.fresh_weight),
+                           gradients);
     sums.replay = part_loss(loss, batch.replay, outputs.subspan(fresh),
                             share_of(batch.replay.size(), 1.0F - options_.fresh_weight), gradients.subspan(fresh));
     TRY(model.backward(gradients));

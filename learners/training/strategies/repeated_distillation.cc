@@ -17,9 +17,9 @@ namespace {
 //      mean over rows of T^2 * KL(softmax(teacher / T) || softmax(output / T)), where the expert teaches the fresh rows
 //      and the older model those of the memory
 //
-// Either begins with a fresh optimizer. Memory for two copies of the weights; a round costs passes over the memory, each
-// with a forward pass more. Of its events only a piece is in main memory at a time (see RowFeed). A moving average of
-// the weights would take in the expert's, so it is refused by the configuration.
+// Either begins with a fresh optimizer. Memory for two copies of the weights; a round costs passes over the memory,
+// each with a forward pass more. Of its events only a piece is in main memory at a time (see RowFeed). A moving average
+// of the weights would take in the expert's, so it is refused by the configuration.
 class RepeatedDistillation final : public Strategy {
  public:
   explicit RepeatedDistillation(const RepeatedDistillationOptions& options) : options_(options) {

@@ -9,8 +9,8 @@ namespace freshet::strategies {
 namespace {
 
 // Super-ER, as the library Renate puts it together: the terms of DER++ (Buzzega et al., 2020) and CLS-ER (Arani et al.,
-// 2022) at once, over a model that is shrunk and perturbed now and then (Ash and Adams, "On Warm-Starting Neural Network
-// Training", 2020).
+// 2022) at once, over a model that is shrunk and perturbed now and then (Ash and Adams, "On Warm-Starting Neural
+// Network Training", 2020).
 //
 //   mean loss of fresh rows + beta * mean loss of replayed rows
 //     + alpha * mean over replayed rows and outputs of (output - stored output)^2
@@ -50,8 +50,8 @@ class SuperEr final : public Strategy {
     const auto replay_gradients = gradients.subspan(fresh);
     StepLoss sums;
     sums.fresh = part_loss(loss, batch.fresh, outputs.first(fresh), share_of(batch.fresh.size()), gradients);
-    sums.replay = part_loss(loss, batch.replay, replay_outputs, share_of(batch.replay.size(), options_.beta),
-                            replay_gradients);
+    sums.replay =
+        part_loss(loss, batch.replay, replay_outputs, share_of(batch.replay.size(), options_.beta), replay_gradients);
     pull_back(batch, width, replay_outputs, replay_gradients);
     TRY(averages_.add_consistency(loss, batch.replay, replay_outputs, options_.cls.beta, replay_gradients));
     TRY(model.backward(gradients));

@@ -1,4 +1,5 @@
 // Copies of weights, penalties and the moves outside of a step, on both engines.
+#include <array>
 #include <cmath>
 #include <cstring>
 
@@ -203,7 +204,8 @@ TEST_P(WeightsCopies, GoesBackToACopy) {
 }
 
 TEST_P(WeightsCopies, BeginsAnewFromTheInitialWeights) {
-  for (const PublishedWeights published : {PublishedWeights::kRaw, PublishedWeights::kEma, PublishedWeights::kAverage}) {
+  for (const PublishedWeights published :
+       {PublishedWeights::kRaw, PublishedWeights::kEma, PublishedWeights::kAverage}) {
     auto options = options_of(std::get<1>(GetParam()));
     options.published = published;
     const auto engine = make(options);
@@ -250,8 +252,8 @@ TEST_P(WeightsCopies, ShrinksAndPerturbs) {
   EXPECT_NEAR(std::sqrt(squares / 400.0), 0.1, 0.015);
 }
 
-// importance 0.5 * g1^2 + 2 * g2^2 on every weight, seen through what the penalty adds: with no other gradient and plain
-// descent a step moves each weight by -rate * strength * importance * (weight - anchor).
+// importance 0.5 * g1^2 + 2 * g2^2 on every weight, seen through what the penalty adds: with no other gradient and
+// plain descent a step moves each weight by -rate * strength * importance * (weight - anchor).
 TEST_P(WeightsCopies, PullsWeightsBackByTheirImportance) {
   auto options = options_of(Architecture::kLinear);
   options.optimizer.kind = OptimizerKind::kSgd;
@@ -300,14 +302,15 @@ TEST_P(WeightsCopies, PullsWeightsBackByTheirImportance) {
   EXPECT_NEAR(copied(engine->model().forward({&row, 1})).front(), -1.4 - 2.0 * number - bias - 3.0 * looked_up, 1e-5);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Engines, WeightsCopies,
-    testing::Combine(testing::Values(EngineKind::kNative, EngineKind::kTorch),
-                     testing::Values(Architecture::kLinear, Architecture::kMlp, Architecture::kWideDeep)),
-    [](const auto& tested) {
-      return fmt::format("{}_{}", std::get<0>(tested.param) == EngineKind::kNative ? "native" : "torch",
-                         architecture_name(std::get<1>(tested.param)));
-    });
+INSTANTIATE_TEST_SUITE_P(Engines, WeightsCopies,
+                         testing::Combine(testing::Values(EngineKind::kNative, EngineKind::kTorch),
+                                          testing::Values(Architecture::kLinear, Architecture::kMlp,
+                                                          Architecture::kWideDeep)),
+                         [](const auto& tested) {
+                           return fmt::format("{}_{}",
+                                              std::get<0>(tested.param) == EngineKind::kNative ? "native" : "torch",
+                                              architecture_name(std::get<1>(tested.param)));
+                         });
 
 }  // namespace
 }  // namespace freshet

@@ -15,7 +15,8 @@ using strategies::add_distillation;
 using strategies::add_squared_distance;
 
 // d value / d outputs[i] by central differences in double precision.
-std::vector<double> slopes(std::vector<double> outputs, const std::function<double(const std::vector<double>&)>& value) {
+std::vector<double> slopes(std::vector<double> outputs,
+                           const std::function<double(const std::vector<double>&)>& value) {
   constexpr double kStep = 1e-6;
   std::vector<double> slopes;
   for (double& output : outputs) {
