@@ -1,5 +1,7 @@
 #include "daemon/pipeline/trainer_thread.h"
 
+#include <time.h>
+
 #include <algorithm>
 #include <chrono>
 #include <numeric>
@@ -10,6 +12,12 @@ namespace {
 
 constexpr std::chrono::milliseconds kReadRetry{100};
 constexpr int kReadTriesMax = 100;
+
+std::int64_t thread_cpu_ns() {
+  timespec used{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  return static_cast<std::int64_t>(used.tv_sec) * 1'000'000'000 + used.tv_nsec;
+}
 
 }  // namespace
 
@@ -110,15 +118,37 @@ Status TrainerThread::read_replay_patiently(RoundJob& job) {
   }
 }
 
+// Chooses among the rows of the round, before those that are left out are read.
+Result<const KeptRows*> TrainerThread::sift(RoundJob& job) {
+  if (!learner_.sifts()) return nullptr;
+  const KeptRows* kept = TRY(learner_.sift(*job.fresh, job.replay_losses));
+  if (kept == nullptr) return nullptr;
+  std::size_t row = 0;
+  for (const auto from : kept->replay) {
+    job.replay.seqs[row] = job.replay.seqs[from];
+    job.replay.slots[row++] = job.replay.slots[from];
+  }
+  job.replay.seqs.resize(row);
+  job.replay.slots.resize(row);
+  return kept;
+}
+
 RoundResult TrainerThread::run(RoundJob& job) {
   RoundResult result;
   result.round = job.round;
   const std::int64_t begin = clock_.monotonic_ns();
-  result.status = read_replay_patiently(job).with_context("reading the replay sample");
-  result.replay_read_ns = clock_.monotonic_ns() - begin;
+  const std::int64_t cpu_begin = thread_cpu_ns();
+  const auto kept = sift(job);
+  const std::int64_t read_begin = clock_.monotonic_ns();
+  result.status = kept.is_ok() ? read_replay_patiently(job).with_context("reading the replay sample") : kept.status();
+  result.replay_read_ns = clock_.monotonic_ns() - read_begin;
   if (result.status.is_ok()) {
+    if (*kept != nullptr) {
+      const auto& factors = (*kept)->replay_factors;
+      for (std::size_t i = 0; i < factors.size(); ++i) replay_.weights[i] *= factors[i];
+    }
     result.replay_losses.assign(replay_.size(), kUnknownLoss);
-    auto report = learner_.train_round({job.fresh, &replay_, job.round, result.replay_losses});
+    auto report = learner_.train_round({job.fresh, &replay_, job.round, result.replay_losses, *kept});
     if (report.is_ok()) {
       result.report = *report;
       result.candidate = learner_.publish(job.version);
@@ -128,6 +158,7 @@ RoundResult TrainerThread::run(RoundJob& job) {
   }
   result.replay = std::move(job.replay);
   result.duration_ns = clock_.monotonic_ns() - begin;
+  result.cpu_ns = thread_cpu_ns() - cpu_begin;
   return result;
 }
 

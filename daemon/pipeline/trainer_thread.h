@@ -32,16 +32,18 @@ struct RoundJob {
   std::uint64_t version = 0;            // of the candidate that this round makes
   const EncodedBatch* fresh = nullptr;  // held-out rows already left out
   ReplaySample replay;                  // drawn at the cut, in any order
+  std::vector<float> replay_losses;     // known of each of them, for sifting; empty without it
 };
 
 struct RoundResult {
   Status status;
   std::uint64_t round = 0;
   RoundReport report;
-  ReplaySample replay;                         // as in the job
+  ReplaySample replay;                         // of the job, less what was sifted out
   std::vector<float> replay_losses;            // of each of them as it was trained on; not a number: it was not
   std::shared_ptr<const Predictor> candidate;  // null when the round failed
   std::int64_t duration_ns = 0;
+  std::int64_t cpu_ns = 0;  // of the trainer's own thread
   std::int64_t replay_read_ns = 0;
 };
 
@@ -65,6 +67,7 @@ class TrainerThread {
  private:
   void loop();
   RoundResult run(RoundJob& job);
+  Result<const KeptRows*> sift(RoundJob& job);
   Status read_replay(RoundJob& job);
   Status read_replay_patiently(RoundJob& job);
 

@@ -3,6 +3,7 @@
 #include <optional>
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 
 #include "learners/models/tabular_net.h"
 #include "learners/torch/device_tensors.h"
@@ -65,6 +66,44 @@ class TorchEngine final : public TrainingEngine {
     });
   }
 
+  Status mark_good() override {
+    return on_device(device_, "mark of the good state", [&] {
+      const c10::NoGradGuard no_grad;
+      const auto live = state_tensors();
+      if (good_tensors_.empty()) {
+        for (const auto& tensor : live) good_tensors_.push_back(at::empty_like(tensor));
+      }
+      for (std::size_t i = 0; i < live.size(); ++i) good_tensors_[i].copy_(live[i]);
+      good_optimizer_steps_ = optimizer_.steps();
+      if (ema_) good_ema_ = ema_->progress();
+      return Status::ok();
+    });
+  }
+  Result<bool> finite() override {
+    return on_device(device_, "check of the weights", [&]() -> Result<bool> {
+      const c10::NoGradGuard no_grad;
+      std::vector<at::Tensor> values = {net_.dense()};
+      if (net_.table().defined()) values.push_back(net_.table());
+      if (ema_) {
+        for (const auto& tensor : ema_->state_tensors()) values.push_back(tensor);
+      }
+      for (const auto& tensor : values) {
+        if (!at::isfinite(tensor).all().item<bool>()) return false;
+      }
+      return true;
+    });
+  }
+  Status restore_good() override {
+    return on_device(device_, "going back to the good state", [&] {
+      const c10::NoGradGuard no_grad;
+      auto live = state_tensors();
+      for (std::size_t i = 0; i < live.size(); ++i) live[i].copy_(good_tensors_[i]);
+      optimizer_.set_steps(good_optimizer_steps_);
+      if (ema_) ema_->set_progress(good_ema_);
+      return Status::ok();
+    });
+  }
+
   Result<Publication> publication(bool again) override {
     return on_device(device_, "publication", [&]() -> Result<Publication> {
       const Parameters& parameters = image_->parameters();
@@ -121,6 +160,17 @@ class TorchEngine final : public TrainingEngine {
   }
 
  private:
+  // All that a step changes on the device.
+  std::vector<at::Tensor> state_tensors() const {
+    std::vector<at::Tensor> tensors = {net_.dense()};
+    if (net_.table().defined()) tensors.push_back(net_.table());
+    for (const auto& tensor : optimizer_.state_tensors()) tensors.push_back(tensor);
+    if (ema_) {
+      for (const auto& tensor : ema_->state_tensors()) tensors.push_back(tensor);
+    }
+    return tensors;
+  }
+
   PublishedWeights published_;
   at::Device device_;
   // The image in host memory: what publications, checkpoints and the averages of rounds read.
@@ -131,6 +181,9 @@ class TorchEngine final : public TrainingEngine {
   TorchNet net_;
   TorchOptimizer optimizer_;
   std::optional<TorchEma> ema_;
+  std::vector<at::Tensor> good_tensors_;  // of mark_good(), as state_tensors()
+  std::int64_t good_optimizer_steps_ = 0;
+  TorchEma::Progress good_ema_;
   std::vector<std::uint32_t> moved_;  // rows of the published average that moved since published()
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include <fmt/core.h>
 
@@ -17,6 +18,9 @@ namespace {
 constexpr std::uint32_t kMagic = 0x524C5246;  // "FRLR"
 constexpr std::uint32_t kFormat = 1;
 constexpr std::uint32_t kFormatLinked = 2;  // followed by the link of the outputs, which is not the identity
+// Parts after the strategy's, each a name and bytes.
+constexpr std::string_view kSiftingPart = "sifting";
+constexpr std::string_view kGuardPart = "guard";
 
 Status check(const LearnerOptions& options) {
   if (options.batch_size == 0 || options.batch_size > 1U << 20) {
@@ -27,11 +31,28 @@ Status check(const LearnerOptions& options) {
   if (!(options.ema_decay >= 0.0 && options.ema_decay < 1.0)) {
     return invalid_argument(fmt::format("learning.ema.decay is {}; it must be in [0, 1)", options.ema_decay));
   }
+  if (options.restore_after == 0) return invalid_argument("learning.guard.restore_after must be 1 or more");
   if (options.average_rounds == 0 || options.average_rounds > 1024) {
     return invalid_argument(
         fmt::format("learning.average_rounds is {}; it must be between 1 and 1024", options.average_rounds));
   }
   return Status::ok();
+}
+
+// Weights of the layers, which every row goes through.
+std::uint64_t layer_weights(const ModelOptions& model, const EncodedLayout& layout) {
+  std::uint64_t inputs = layout.dense() + static_cast<std::uint64_t>(layout.categorical()) * model.embedding_dim;
+  std::uint64_t weights = 0;
+  if (model.architecture != Architecture::kLinear) {
+    for (const auto width : model.hidden) weights += std::exchange(inputs, width) * width;
+  }
+  return weights + inputs * (model.task == Task::kMulticlass ? model.classes : 1);
+}
+
+Result<std::optional<Sifter>> make_sifter(const LearnerOptions& options, const EncodedLayout& layout) {
+  if (options.sifting.kind == SiftingKind::kNone) return std::optional<Sifter>();
+  const auto costs = sifting_costs(layer_weights(options.model, layout), layout.dense() + layout.categorical());
+  return std::optional<Sifter>(TRY(Sifter::create(options.sifting, costs)));
 }
 
 // What follows from other options.
@@ -54,12 +75,14 @@ Result<PublishedWeights> parse_published_weights(std::string_view name) {
 class Learner::Impl {
  public:
   Impl(const LearnerOptions& options, std::unique_ptr<TrainingEngine> engine, Loss loss,
-       std::unique_ptr<const Schedule> schedule, std::unique_ptr<Strategy> strategy, const TabularWeights& weights)
+       std::unique_ptr<const Schedule> schedule, std::unique_ptr<Strategy> strategy, const TabularWeights& weights,
+       std::optional<Sifter> sifter)
       : options_(options),
         engine_(std::move(engine)),
         loss_(std::move(loss)),
         schedule_(std::move(schedule)),
         strategy_(std::move(strategy)),
+        sifter_(std::move(sifter)),
         publisher_(engine_->shape()),
         latest_(weights) {
     replay_rows_ =
@@ -72,20 +95,22 @@ class Learner::Impl {
     return (fresh_rows + fresh_rows_ - 1) / fresh_rows_ * replay_rows_;
   }
 
+  Result<const KeptRows*> sift(const EncodedBatch& fresh, std::span<const float> replay_losses) {
+    const std::size_t steps = whole_steps(fresh.size());
+    const auto replay = replay_losses.first(std::min(replay_losses.size(), steps * replay_rows_));
+    if (!sifter_ || !sifter_->begin_round(steps_, fresh.size() + replay.size())) return nullptr;
+    return &sifter_->choose(std::span(fresh.losses).first(fresh.size()), replay, steps);
+  }
+
   Result<RoundReport> train_round(const RoundInput& input) {
     if (input.fresh == nullptr) return invalid_argument("a round without fresh rows");
     TRY(failure_);
-    const std::size_t fresh = input.fresh->size();
-    const std::size_t steps = (fresh + fresh_rows_ - 1) / fresh_rows_;
-    const std::size_t replay = input.replay == nullptr ? 0 : std::min(input.replay->size(), steps * replay_rows_);
-    const bool each_loss = input.replay_losses.size() >= replay;
+    TRY(engine_->mark_good());
     RoundReport report;
-    for (std::size_t s = 0; s < steps; ++s) {
-      MiniBatch batch{{input.fresh, s * fresh_rows_, std::min((s + 1) * fresh_rows_, fresh)},
-                      {input.replay, s * replay / steps, (s + 1) * replay / steps}};
-      if (each_loss && batch.replay.size() > 0) batch.replay.losses = input.replay_losses.data() + batch.replay.begin;
-      TRY(step(batch, report).with_context("training step"));
-    }
+    Status trained = train_steps(input, report);
+    // Also after a step that failed: an earlier one may have spoilt the weights, which others go on with.
+    if (!TRY(engine_->finite())) TRY(restore(report));
+    TRY(std::move(trained));
     strategy_->end_round(engine_->model());
     TRY(engine_->end_round());
     if (report.samples_fresh > 0) report.mean_loss /= static_cast<double>(report.samples_fresh);
@@ -136,6 +161,17 @@ class Learner::Impl {
     out.put_text(strategy_->name());
     TRY(engine_->save(out));
     strategy_->save(out);
+    // Parts by their names, where they are anything else than new.
+    if (sifter_) {
+      ByteWriter part;
+      sifter_->save(part);
+      out.put_text(kSiftingPart);
+      out.put_text(part.buffer());
+    }
+    if (bad_steps_ > 0) {
+      out.put_text(kGuardPart);
+      out.put_text({reinterpret_cast<const char*>(&bad_steps_), sizeof bad_steps_});
+    }
     return Status::ok();
   }
 
@@ -169,6 +205,7 @@ class Learner::Impl {
     TRY(engine_->load(in, seed, scale));
     TRY(strategy_->load(in));
     if (!in.ok()) return data_loss("the state of the learner is cut short");
+    TRY(load_parts(in));
     steps_ = steps;
     rounds_ = rounds;
     publisher_.forget();
@@ -176,6 +213,9 @@ class Learner::Impl {
     return Status::ok();
   }
 
+  bool sifts() const { return sifter_.has_value(); }
+  SiftingTotals sifting_totals() const { return sifter_ ? sifter_->totals() : SiftingTotals{}; }
+  bool sifting_rests() const { return sifter_ && sifter_->resting(); }
   std::uint64_t steps() const { return steps_; }
   const LearnerOptions& options() const { return options_; }
   std::uint64_t parameter_count() const {
@@ -186,6 +226,77 @@ class Learner::Impl {
   }
 
  private:
+  Status load_parts(ByteReader& in) {
+    if (sifter_) sifter_->restart();
+    bad_steps_ = 0;
+    while (!in.at_end()) {
+      const std::string name = in.get_text();
+      const std::string bytes = in.get_text();
+      if (!in.ok()) return data_loss("the state of the learner is cut short");
+      ByteReader part(bytes);
+      if (name == kGuardPart) {
+        bad_steps_ = part.get<std::uint64_t>();
+      } else if (name != kSiftingPart) {
+        return failed_precondition(fmt::format("the state of the learner has a part \"{}\" that this program does not know", name));
+      } else if (sifter_) {
+        TRY(sifter_->load(part));
+      }
+      if (!part.ok()) return data_loss("the state of the learner is cut short");
+    }
+    return Status::ok();
+  }
+
+  std::size_t whole_steps(std::size_t fresh) const { return (fresh + fresh_rows_ - 1) / fresh_rows_; }
+
+  Status train_steps(const RoundInput& input, RoundReport& report) {
+    const EncodedBatch* rows = input.fresh;
+    std::size_t steps = whole_steps(rows->size());
+    std::size_t replay = input.replay == nullptr ? 0 : std::min(input.replay->size(), steps * replay_rows_);
+    if (input.kept != nullptr) {
+      // What was kept fills whole batches, shared evenly among them; each has fresh rows.
+      rows = &gather(*input.fresh, *input.kept);
+      replay = std::min(replay, input.kept->replay.size());
+      const std::size_t batch = options_.batch_size;
+      steps = std::min(rows->size(), (rows->size() + replay + batch - 1) / batch);
+    }
+    const std::size_t fresh = rows->size();
+    const bool each_loss = input.replay_losses.size() >= replay;
+    for (std::size_t s = 0; s < steps; ++s) {
+      MiniBatch batch{{rows, s * fresh / steps, (s + 1) * fresh / steps},
+                      {input.replay, s * replay / steps, (s + 1) * replay / steps}};
+      if (input.kept == nullptr) {
+        batch.fresh.begin = s * fresh_rows_;
+        batch.fresh.end = std::min((s + 1) * fresh_rows_, fresh);
+      }
+      if (each_loss && batch.replay.size() > 0) batch.replay.losses = input.replay_losses.data() + batch.replay.begin;
+      TRY(step(batch, report).with_context("training step"));
+    }
+    if (input.kept == nullptr) return Status::ok();
+    const SiftingTotals before = sifter_->totals();
+    sifter_->end_round(steps);
+    report.samples_considered = sifter_->totals().considered - before.considered;
+    report.sifting_forwards = sifter_->totals().looked_at - before.looked_at;
+    report.samples_sifted_out = sifter_->totals().left_out - before.left_out;
+    return Status::ok();
+  }
+
+  // The kept rows stand together, as a mini-batch wants them.
+  const EncodedBatch& gather(const EncodedBatch& fresh, const KeptRows& kept) {
+    if (sifted_.capacity() < fresh.size()) {
+      sifted_ = EncodedBatch(fresh.dense_width(), fresh.categorical_width(), fresh.size());
+    }
+    sifted_.resize(kept.fresh.size());
+    for (std::size_t i = 0; i < kept.fresh.size(); ++i) sifted_.take_row(fresh, kept.fresh[i], i);
+    for (std::size_t i = 0; i < kept.fresh_factors.size(); ++i) sifted_.weights[i] *= kept.fresh_factors[i];
+    return sifted_;
+  }
+
+  Status restore(RoundReport& report) {
+    ++report.restored;
+    bad_steps_ = 0;
+    return engine_->restore_good();
+  }
+
   Status step(const MiniBatch& batch, RoundReport& report) {
     engine_->clear_gradients();
     const StepLoss loss = TRY(strategy_->compute_gradients(engine_->model(), loss_, batch));
@@ -193,8 +304,9 @@ class Learner::Impl {
     const double norm_squared = TRY(engine_->squared_gradient_norm());
     if (!std::isfinite(loss.fresh.weighted) || !std::isfinite(loss.replay.weighted) || !std::isfinite(norm_squared)) {
       ++report.skipped_non_finite;
-      return Status::ok();
+      return ++bad_steps_ < options_.restore_after ? Status::ok() : restore(report);
     }
+    bad_steps_ = 0;
     if (const double norm = std::sqrt(norm_squared); options_.clip_norm > 0.0F && norm > options_.clip_norm) {
       TRY(engine_->scale_gradients(static_cast<float>(static_cast<double>(options_.clip_norm) / norm)));
       ++report.clipped;
@@ -217,6 +329,9 @@ class Learner::Impl {
   Loss loss_;
   std::unique_ptr<const Schedule> schedule_;
   std::unique_ptr<Strategy> strategy_;
+  std::optional<Sifter> sifter_;
+  EncodedBatch sifted_;             // rows that sifting kept of the round in training
+  std::uint64_t bad_steps_ = 0;     // skipped ones in a row
   SnapshotPublisher publisher_;
   TabularWeights latest_;          // of the last publication, or the initial ones
   Status failure_ = Status::ok();  // why the last publication was none
@@ -240,14 +355,21 @@ Result<std::unique_ptr<Learner>> Learner::create(const LearnerOptions& given, co
   auto schedule = TRY(Schedule::create(options.schedule));
   auto strategy = TRY(Strategy::create({options.strategy, options.replay_ratio}));
   const TabularWeights weights = TRY(engine->weights());
+  auto sifter = TRY(make_sifter(options, layout));
   auto impl = std::make_unique<Impl>(options, std::move(engine), std::move(loss), std::move(schedule),
-                                     std::move(strategy), weights);
+                                     std::move(strategy), weights, std::move(sifter));
   return std::unique_ptr<Learner>(new Learner(std::move(impl)));
 }
 
 Learner::Learner(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Learner::~Learner() = default;
 
+Result<const KeptRows*> Learner::sift(const EncodedBatch& fresh, std::span<const float> replay_losses) {
+  return impl_->sift(fresh, replay_losses);
+}
+bool Learner::sifts() const { return impl_->sifts(); }
+SiftingTotals Learner::sifting_totals() const { return impl_->sifting_totals(); }
+bool Learner::sifting_rests() const { return impl_->sifting_rests(); }
 Result<RoundReport> Learner::train_round(const RoundInput& input) { return impl_->train_round(input); }
 std::shared_ptr<const Predictor> Learner::publish(std::uint64_t version) { return impl_->publish(version, false); }
 std::shared_ptr<const Predictor> Learner::republish(std::uint64_t version) { return impl_->publish(version, true); }

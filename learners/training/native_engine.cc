@@ -2,6 +2,7 @@
 
 #include "learners/models/tabular_net.h"
 #include "learners/training/averaging.h"
+#include "learners/training/good_state.h"
 #include "learners/training/training_engine.h"
 
 namespace freshet {
@@ -14,6 +15,7 @@ class NativeEngine final : public TrainingEngine {
       : published_(options.published), net_(std::move(net)), optimizer_(std::move(optimizer)) {
     if (published_ == PublishedWeights::kEma) ema_.emplace(options.ema_decay, net_->parameters());
     if (published_ == PublishedWeights::kAverage) average_.emplace(options.average_rounds, net_->parameters());
+    good_.emplace(net_->parameters(), *optimizer_, ema_ ? &*ema_ : nullptr);
   }
 
   const std::shared_ptr<const TabularShape>& shape() const override { return net_->shape(); }
@@ -27,6 +29,7 @@ class NativeEngine final : public TrainingEngine {
   }
   Status step(float learning_rate) override {
     Parameters& parameters = net_->parameters();
+    good_->before_move(parameters.table.touched());
     if (ema_) ema_->before_step(parameters);
     optimizer_->step(parameters, learning_rate);
     parameters.table.mark_changed();
@@ -35,6 +38,16 @@ class NativeEngine final : public TrainingEngine {
   }
   Status end_round() override {
     if (average_) average_->end_round(net_->parameters(), moved_);
+    return Status::ok();
+  }
+
+  Status mark_good() override {
+    good_->mark();
+    return Status::ok();
+  }
+  Result<bool> finite() override { return good_->finite(); }
+  Status restore_good() override {
+    good_->restore();
     return Status::ok();
   }
 
@@ -77,6 +90,7 @@ class NativeEngine final : public TrainingEngine {
   std::unique_ptr<Optimizer> optimizer_;
   std::optional<Ema> ema_;
   std::optional<SnapshotAverage> average_;
+  std::optional<GoodState> good_;
   std::vector<std::uint32_t> moved_;  // rows of the published average that moved since published()
 };
 

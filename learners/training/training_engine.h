@@ -39,6 +39,12 @@ class TrainingEngine {
   virtual Status step(float learning_rate) = 0;
   virtual Status end_round() = 0;
 
+  // The way back: weights, optimizer state and moving average as they are now; whether weights and moving average are
+  // finite, if they were at the mark; back to it.
+  virtual Status mark_good() = 0;
+  virtual Result<bool> finite() = 0;
+  virtual Status restore_good() = 0;
+
   // What is to be published (LearnerOptions::published), and the note that it was. `again`: as the state stands,
   // without bringing averages up to date, which is part of the state.
   virtual Result<Publication> publication(bool again) = 0;
