@@ -11,6 +11,7 @@
 #include "learners/torch/torch_net.h"
 #include "learners/torch/torch_optimizer.h"
 #include "learners/training/averaging.h"
+#include "learners/training/good_state.h"
 
 namespace freshet {
 
@@ -79,7 +80,7 @@ class TorchEngine final : public TrainingEngine {
       return Status::ok();
     });
   }
-  Result<bool> finite() override {
+  Result<bool> sane() override {
     return on_device(device_, "check of the weights", [&]() -> Result<bool> {
       const c10::NoGradGuard no_grad;
       std::vector<at::Tensor> values = {net_.dense()};
@@ -88,7 +89,7 @@ class TorchEngine final : public TrainingEngine {
         for (const auto& tensor : ema_->state_tensors()) values.push_back(tensor);
       }
       for (const auto& tensor : values) {
-        if (!at::isfinite(tensor).all().item<bool>()) return false;
+        if (!(tensor.abs().max().item<double>() <= static_cast<double>(kSaneWeightMax))) return false;
       }
       return true;
     });

@@ -1,7 +1,6 @@
 #include "learners/training/good_state.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 
 #include "learners/models/kernels.h"
@@ -10,10 +9,10 @@ namespace freshet {
 
 namespace {
 
-// A sum of squares is not finite where a value is not; but it may overflow where all values are finite.
-bool all_finite(const float* values, std::size_t count) {
-  if (std::isfinite(cpu_kernels().squared_sum(values, count))) return true;
-  return std::all_of(values, values + count, [](float value) { return std::isfinite(value); });
+// Not where any value is not a number. The bound is one of all values together: none is near it in a sane model.
+bool all_sane(const float* values, std::size_t count) {
+  constexpr auto kMax = static_cast<double>(kSaneWeightMax);
+  return cpu_kernels().squared_sum(values, count) <= kMax * kMax;
 }
 
 }  // namespace
@@ -71,18 +70,18 @@ void GoodState::before_move(std::span<const std::uint32_t> rows) {
   }
 }
 
-bool GoodState::finite() const {
+bool GoodState::sane() const {
   const std::size_t stride = parameters_.table.stride();
-  if (!all_finite(parameters_.dense.data(), parameters_.dense.size())) return false;
+  if (!all_sane(parameters_.dense.data(), parameters_.dense.size())) return false;
   for (const auto row : rows_) {
-    if (!all_finite(parameters_.table.row(row), stride)) return false;
+    if (!all_sane(parameters_.table.row(row), stride)) return false;
   }
   if (ema_ == nullptr) return true;
   // Rows that lag behind are caught up with weights that are finite.
   const AveragedWeights& average = *ema_->state().weights;
-  if (!all_finite(average.dense.data(), average.dense.size())) return false;
+  if (!all_sane(average.dense.data(), average.dense.size())) return false;
   return std::ranges::all_of(
-      rows_, [&](std::uint32_t row) { return all_finite(average.rows.data() + row * stride, stride); });
+      rows_, [&](std::uint32_t row) { return all_sane(average.rows.data() + row * stride, stride); });
 }
 
 void GoodState::restore() {

@@ -17,6 +17,9 @@
 
 namespace freshet {
 
+// Beyond it products of weights and activations overflow, before the weights themselves do.
+inline constexpr float kSaneWeightMax = 1e15F;
+
 class GoodState {
  public:
   GoodState(Parameters& parameters, Optimizer& optimizer, Ema* ema);
@@ -26,8 +29,8 @@ class GoodState {
   void before_move(std::span<const std::uint32_t> rows);
   // Rows that moved since the mark, each once.
   std::span<const std::uint32_t> moved() const { return rows_; }
-  // Whether the dense weights and those rows, and the moving average of both, are all finite.
-  bool finite() const;
+  // Whether the dense weights and those rows, and the moving average of both, are within kSaneWeightMax.
+  bool sane() const;
   void restore();
 
  private:

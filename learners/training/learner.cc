@@ -109,7 +109,8 @@ class Learner::Impl {
     RoundReport report;
     Status trained = train_steps(input, report);
     // Also after a step that failed: an earlier one may have spoilt the weights, which others go on with.
-    if (!TRY(engine_->finite())) TRY(restore(report));
+    const bool sane = TRY(engine_->sane());
+    if (!sane) TRY(restore(report));
     TRY(std::move(trained));
     strategy_->end_round(engine_->model());
     TRY(engine_->end_round());
@@ -283,7 +284,7 @@ class Learner::Impl {
   // The kept rows stand together, as a mini-batch wants them.
   const EncodedBatch& gather(const EncodedBatch& fresh, const KeptRows& kept) {
     if (sifted_.capacity() < fresh.size()) {
-      sifted_ = EncodedBatch(fresh.dense_width(), fresh.categorical_width(), fresh.size());
+      sifted_ = EncodedBatch(fresh.dense_width(), fresh.categorical_width(), fresh.capacity());
     }
     sifted_.resize(kept.fresh.size());
     for (std::size_t i = 0; i < kept.fresh.size(); ++i) sifted_.take_row(fresh, kept.fresh[i], i);

@@ -45,7 +45,7 @@ class NativeEngine final : public TrainingEngine {
     good_->mark();
     return Status::ok();
   }
-  Result<bool> finite() override { return good_->finite(); }
+  Result<bool> sane() override { return good_->sane(); }
   Status restore_good() override {
     good_->restore();
     return Status::ok();

@@ -40,9 +40,9 @@ class TrainingEngine {
   virtual Status end_round() = 0;
 
   // The way back: weights, optimizer state and moving average as they are now; whether weights and moving average are
-  // finite, if they were at the mark; back to it.
+  // finite and of a sane size, if they were at the mark; back to it.
   virtual Status mark_good() = 0;
-  virtual Result<bool> finite() = 0;
+  virtual Result<bool> sane() = 0;
   virtual Status restore_good() = 0;
 
   // What is to be published (LearnerOptions::published), and the note that it was. `again`: as the state stands,
