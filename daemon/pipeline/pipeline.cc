@@ -254,6 +254,8 @@ void Pipeline::start_round() {
                    config_.learning.sifting.loss_age_rounds_max},
                   job.replay_losses);
   }
+  job.values = std::move(round_values_);
+  read_stored(*state_->memory, job.replay, training_.size(), job.values);
   state_->counters.round_waits = false;
   trainer_->start(std::move(job));
 }
@@ -293,6 +295,8 @@ Status Pipeline::collect(bool record) {
   const std::uint64_t version = result.candidate->version();
   if (record) TRY(record_order(OrderKind::kGoLive, result.round, version));
   state_->memory->note_replayed(result.replay, result.replay_losses, result.round);
+  write_fresh(*state_->memory, training_, state_->counters.cut_seq, result.values);
+  round_values_ = std::move(result.values);
   for (std::uint32_t slice = 0; slice < kSlicesMax; ++slice) {
     if ((training_slices_ >> slice & 1) != 0) state_->forgetting->note_trained(slice, result.round);
   }

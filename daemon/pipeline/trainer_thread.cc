@@ -128,6 +128,13 @@ Result<const KeptRows*> TrainerThread::sift(RoundJob& job) {
     job.replay.seqs[row] = job.replay.seqs[from];
     job.replay.slots[row++] = job.replay.slots[from];
   }
+  const std::size_t drawn = job.replay.seqs.size();
+  for (auto& matrix : job.values.stored) {
+    const std::size_t width = drawn == 0 ? 0 : matrix.size() / drawn;
+    for (std::size_t i = 0; i < row; ++i) {
+      std::copy_n(matrix.data() + kept->replay[i] * width, width, matrix.data() + i * width);
+    }
+  }
   job.replay.seqs.resize(row);
   job.replay.slots.resize(row);
   return kept;
@@ -148,7 +155,10 @@ RoundResult TrainerThread::run(RoundJob& job) {
       for (std::size_t i = 0; i < factors.size(); ++i) replay_.weights[i] *= factors[i];
     }
     result.replay_losses.assign(replay_.size(), kUnknownLoss);
-    auto report = learner_.train_round({job.fresh, &replay_, job.round, result.replay_losses, *kept});
+    view_matrices(job.values.stored, stored_);
+    view_matrices(job.values.to_store, to_store_);
+    auto report =
+        learner_.train_round({job.fresh, &replay_, job.round, result.replay_losses, stored_, to_store_, *kept});
     if (report.is_ok()) {
       result.report = *report;
       result.candidate = learner_.publish(job.version);
@@ -157,6 +167,7 @@ RoundResult TrainerThread::run(RoundJob& job) {
     }
   }
   result.replay = std::move(job.replay);
+  result.values = std::move(job.values);
   result.duration_ns = clock_.monotonic_ns() - begin;
   result.cpu_ns = thread_cpu_ns() - cpu_begin;
   return result;

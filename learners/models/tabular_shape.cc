@@ -82,12 +82,26 @@ Result<TabularShape> TabularShape::make(const ModelOptions& options, const Encod
   return shape;
 }
 
+std::vector<HiddenLayer> hidden_layers_of(const TabularShape& shape) {
+  std::vector<HiddenLayer> layers;
+  for (std::size_t l = 0; l + 1 < shape.layers.size(); ++l) {
+    layers.push_back({fmt::format("hidden{}", l), static_cast<std::uint32_t>(shape.layers[l].out)});
+  }
+  return layers;
+}
+
 void TabularScratch::prepare(const TabularShape& shape, std::size_t row_count) {
   rows = row_count;
   input.reserve(row_count * shape.input_stride);
   if (hidden.size() + 1 < shape.layers.size()) hidden.resize(shape.layers.size() - 1);
   for (std::size_t l = 0; l + 1 < shape.layers.size(); ++l) hidden[l].reserve(row_count * shape.layers[l].stride);
   outputs.reserve(row_count * shape.output_stride);
+}
+
+std::uint64_t TabularShape::parameter_count() const {
+  std::uint64_t count = table_rows * table_width;
+  for (const auto& tensor : tensors) count += tensor.rows * tensor.columns;
+  return count;
 }
 
 Status check_rows(const TabularShape& shape, std::span<const RowRange> rows) {

@@ -50,6 +50,7 @@ struct TabularShape {
   std::size_t table_width = 0;
   std::vector<DenseTensor> tensors;
 
+  std::uint64_t parameter_count() const;
   std::size_t embedded() const { return categories * embedding; }
   std::uint32_t row_of(std::uint32_t hash) const { return hash & static_cast<std::uint32_t>(table_rows - 1); }
 };
@@ -69,6 +70,8 @@ struct TabularWeights {
   const float* table = nullptr;
   std::size_t table_stride = 0;
 };
+
+std::vector<HiddenLayer> hidden_layers_of(const TabularShape& shape);
 
 Status check_rows(const TabularShape& shape, std::span<const RowRange> rows);
 // The three parts of the forward pass: embeddings and numbers into scratch.input; the dense layers from there to

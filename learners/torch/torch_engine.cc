@@ -12,6 +12,7 @@
 #include "learners/torch/torch_optimizer.h"
 #include "learners/training/averaging.h"
 #include "learners/training/good_state.h"
+#include "learners/training/publisher.h"
 
 namespace freshet {
 
@@ -26,7 +27,8 @@ class TorchEngine final : public TrainingEngine {
         image_(std::move(image)),
         image_optimizer_(std::move(optimizer)),
         net_(*image_, device),
-        optimizer_(*image_optimizer_, net_) {
+        optimizer_(*image_optimizer_, net_),
+        publisher_(image_->shape(), image_->weights()) {
     if (published_ == PublishedWeights::kEma) {
       image_ema_.emplace(options.ema_decay, image_->parameters());
       ema_.emplace(*image_ema_, options.ema_decay, net_);
@@ -34,8 +36,8 @@ class TorchEngine final : public TrainingEngine {
     if (published_ == PublishedWeights::kAverage) average_.emplace(options.average_rounds, image_->parameters());
   }
 
-  const std::shared_ptr<const TabularShape>& shape() const override { return image_->shape(); }
   Model& model() override { return net_; }
+  std::uint64_t parameter_count() const override { return image_->shape()->parameter_count(); }
 
   void clear_gradients() override { net_.clear_gradients(); }
   Result<double> squared_gradient_norm() override {
@@ -105,30 +107,37 @@ class TorchEngine final : public TrainingEngine {
     });
   }
 
-  Result<Publication> publication(bool again) override {
-    return on_device(device_, "publication", [&]() -> Result<Publication> {
-      const Parameters& parameters = image_->parameters();
-      if (!ema_ && !average_) {
-        net_.download_weights(parameters.table.changed());
-        return Publication{image_->weights(), parameters.table.changed()};
-      }
+  Result<std::shared_ptr<const Predictor>> publish(std::uint64_t version, bool again) override {
+    TRY(on_device(device_, "publication", [&] {
+      const RowTable& table = image_->parameters().table;
+      if (!ema_ && !average_) net_.download_weights(table.changed());
       if (ema_ && !again) {
         moved_.clear();
-        ema_->catch_up(net_, parameters.table, Ema::kCaughtUpRows, moved_);
+        ema_->catch_up(net_, table, Ema::kCaughtUpRows, moved_);
       }
+      return Status::ok();
+    }));
+    RowTable& table = image_->parameters().table;
+    std::shared_ptr<const Predictor> published;
+    if (ema_ || average_) {
       const AveragedWeights& weights = ema_ ? image_ema_->weights() : average_->weights();
-      return Publication{{weights.dense.data(), weights.rows.data(), parameters.table.stride()}, moved_};
-    });
-  }
-  void published() override {
+      published = publisher_.publish({weights.dense.data(), weights.rows.data(), table.stride()}, moved_, version);
+    } else {
+      published = publisher_.publish(image_->weights(), table.changed(), version);
+    }
     moved_.clear();
-    image_->parameters().table.forget_changed();
+    table.forget_changed();
+    return published;
   }
-  Result<TabularWeights> weights() override {
-    return on_device(device_, "copy of the weights", [&]() -> Result<TabularWeights> {
+  std::shared_ptr<const Predictor> publish_last(std::uint64_t version) override {
+    return publisher_.publish_last(version);
+  }
+  Status evaluate(const EncodedBatch& batch, Predictions& out) override {
+    TRY(on_device(device_, "copy of the weights", [&] {
       net_.download_weights(image_->parameters().table.used());
-      return image_->weights();
-    });
+      return Status::ok();
+    }));
+    return tabular_predict(*image_->shape(), image_->weights(), batch, 0, batch.size(), out);
   }
 
   Status save(ByteWriter& out) override {
@@ -151,6 +160,7 @@ class TorchEngine final : public TrainingEngine {
     TRY(image_optimizer_->load(in, parameters));
     TRY(load_averages(in, published_, image_ema_, average_, parameters));
     moved_.clear();
+    publisher_.forget();
     return on_device(device_, "loading", [&] {
       net_.clear_gradients();
       net_.upload_weights();
@@ -185,7 +195,8 @@ class TorchEngine final : public TrainingEngine {
   std::vector<at::Tensor> good_tensors_;  // of mark_good(), as state_tensors()
   std::int64_t good_optimizer_steps_ = 0;
   TorchEma::Progress good_ema_;
-  std::vector<std::uint32_t> moved_;  // rows of the published average that moved since published()
+  std::vector<std::uint32_t> moved_;  // rows of the published average that moved since publish()
+  SnapshotPublisher publisher_;
 };
 
 }  // namespace

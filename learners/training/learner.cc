@@ -3,11 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <utility>
 
 #include <fmt/core.h>
 
 #include "learners/torch/torch_engine.h"
-#include "learners/training/publisher.h"
+#include "learners/training/stored_values.h"
 #include "learners/training/strategy.h"
 #include "learners/training/training_engine.h"
 
@@ -75,16 +76,14 @@ Result<PublishedWeights> parse_published_weights(std::string_view name) {
 class Learner::Impl {
  public:
   Impl(const LearnerOptions& options, std::unique_ptr<TrainingEngine> engine, Loss loss,
-       std::unique_ptr<const Schedule> schedule, std::unique_ptr<Strategy> strategy, const TabularWeights& weights,
-       std::optional<Sifter> sifter)
+       std::unique_ptr<const Schedule> schedule, std::unique_ptr<Strategy> strategy, std::optional<Sifter> sifter)
       : options_(options),
         engine_(std::move(engine)),
         loss_(std::move(loss)),
         schedule_(std::move(schedule)),
         strategy_(std::move(strategy)),
-        sifter_(std::move(sifter)),
-        publisher_(engine_->shape()),
-        latest_(weights) {
+        values_(strategy_->columns()),
+        sifter_(std::move(sifter)) {
     replay_rows_ =
         static_cast<std::size_t>(std::lround(strategy_->replay_ratio() * static_cast<float>(options.batch_size)));
     replay_rows_ = std::min<std::size_t>(replay_rows_, options.batch_size - 1);
@@ -107,7 +106,7 @@ class Learner::Impl {
     TRY(failure_);
     TRY(engine_->mark_good());
     RoundReport report;
-    Status trained = train_steps(input, report);
+    Status trained = input.kept == nullptr ? train_steps(input, report) : train_kept(input, report);
     // Also after a step that failed: an earlier one may have spoilt the weights, which others go on with.
     const bool sane = TRY(engine_->sane());
     if (!sane) TRY(restore(report));
@@ -121,15 +120,10 @@ class Learner::Impl {
   }
 
   std::shared_ptr<const Predictor> publish(std::uint64_t version, bool again) {
-    auto publication = engine_->publication(again);
-    if (publication.is_ok()) {
-      latest_ = publication->weights;
-      auto published = publisher_.publish(latest_, publication->moved, version);
-      engine_->published();
-      return published;
-    }
-    failure_ = publication.status().with_context("publishing");
-    return publisher_.publish(latest_, {}, version);
+    auto published = engine_->publish(version, again);
+    if (published.is_ok()) return *published;
+    failure_ = published.status().with_context("publishing");
+    return engine_->publish_last(version);
   }
 
   Result<std::vector<float>> losses(const EncodedBatch& batch) {
@@ -146,7 +140,7 @@ class Learner::Impl {
   }
 
   Status evaluate(const EncodedBatch& batch, Predictions& out) {
-    return tabular_predict(*engine_->shape(), TRY(engine_->weights()), batch, 0, batch.size(), out);
+    return engine_->evaluate(batch, out);
   }
 
   Status save(ByteWriter& out) {
@@ -209,7 +203,6 @@ class Learner::Impl {
     TRY(load_parts(in));
     steps_ = steps;
     rounds_ = rounds;
-    publisher_.forget();
     failure_ = Status::ok();
     return Status::ok();
   }
@@ -217,14 +210,10 @@ class Learner::Impl {
   bool sifts() const { return sifter_.has_value(); }
   SiftingTotals sifting_totals() const { return sifter_ ? sifter_->totals() : SiftingTotals{}; }
   bool sifting_rests() const { return sifter_ && sifter_->resting(); }
+  std::span<const StoredColumn> stored_columns() const { return strategy_->columns(); }
   std::uint64_t steps() const { return steps_; }
   const LearnerOptions& options() const { return options_; }
-  std::uint64_t parameter_count() const {
-    const TabularShape& shape = *engine_->shape();
-    std::uint64_t count = shape.table_rows * shape.table_width;
-    for (const auto& tensor : shape.tensors) count += tensor.rows * tensor.columns;
-    return count;
-  }
+  std::uint64_t parameter_count() const { return engine_->parameter_count(); }
 
  private:
   Status load_parts(ByteReader& in) {
@@ -249,47 +238,68 @@ class Learner::Impl {
 
   std::size_t whole_steps(std::size_t fresh) const { return (fresh + fresh_rows_ - 1) / fresh_rows_; }
 
+  // The steps of a round of which all rows are trained on, or those that stand in `input` alone were kept.
   Status train_steps(const RoundInput& input, RoundReport& report) {
-    const EncodedBatch* rows = input.fresh;
-    std::size_t steps = whole_steps(rows->size());
-    std::size_t replay = input.replay == nullptr ? 0 : std::min(input.replay->size(), steps * replay_rows_);
-    if (input.kept != nullptr) {
+    const std::size_t fresh = input.fresh->size();
+    std::size_t steps = whole_steps(fresh);
+    std::size_t replay = input.replay == nullptr ? 0 : input.replay->size();
+    if (input.kept == nullptr) {
+      replay = std::min(replay, steps * replay_rows_);
+    } else {
       // What was kept fills whole batches, shared evenly among them; each has fresh rows.
-      rows = &gather(*input.fresh, *input.kept);
-      replay = std::min(replay, input.kept->replay.size());
-      const std::size_t batch = options_.batch_size;
-      steps = std::min(rows->size(), (rows->size() + replay + batch - 1) / batch);
+      steps = std::min<std::size_t>(fresh, (fresh + replay + options_.batch_size - 1) / options_.batch_size);
     }
-    const std::size_t fresh = rows->size();
     const bool each_loss = input.replay_losses.size() >= replay;
+    TRY(values_.begin_round(input));
     for (std::size_t s = 0; s < steps; ++s) {
-      MiniBatch batch{{rows, s * fresh / steps, (s + 1) * fresh / steps},
+      MiniBatch batch{{input.fresh, s * fresh_rows_, std::min((s + 1) * fresh_rows_, fresh)},
                       {input.replay, s * replay / steps, (s + 1) * replay / steps}};
-      if (input.kept == nullptr) {
-        batch.fresh.begin = s * fresh_rows_;
-        batch.fresh.end = std::min((s + 1) * fresh_rows_, fresh);
+      if (input.kept != nullptr) {
+        batch.fresh.begin = s * fresh / steps;
+        batch.fresh.end = (s + 1) * fresh / steps;
       }
       if (each_loss && batch.replay.size() > 0) batch.replay.losses = input.replay_losses.data() + batch.replay.begin;
+      values_.show(batch);
       TRY(step(batch, report).with_context("training step"));
     }
-    if (input.kept == nullptr) return Status::ok();
-    const SiftingTotals before = sifter_->totals();
-    sifter_->end_round(steps);
-    report.samples_considered = sifter_->totals().considered - before.considered;
-    report.sifting_forwards = sifter_->totals().looked_at - before.looked_at;
-    report.samples_sifted_out = sifter_->totals().left_out - before.left_out;
+    if (input.kept != nullptr) sifter_->end_round(steps);
     return Status::ok();
   }
 
   // The kept rows stand together, as a mini-batch wants them.
-  const EncodedBatch& gather(const EncodedBatch& fresh, const KeptRows& kept) {
+  Status train_kept(const RoundInput& input, RoundReport& report) {
+    const EncodedBatch& fresh = *input.fresh;
+    const KeptRows& kept = *input.kept;
     if (sifted_.capacity() < fresh.size()) {
       sifted_ = EncodedBatch(fresh.dense_width(), fresh.categorical_width(), fresh.capacity());
     }
     sifted_.resize(kept.fresh.size());
     for (std::size_t i = 0; i < kept.fresh.size(); ++i) sifted_.take_row(fresh, kept.fresh[i], i);
     for (std::size_t i = 0; i < kept.fresh_factors.size(); ++i) sifted_.weights[i] *= kept.fresh_factors[i];
-    return sifted_;
+    const auto columns = strategy_->columns();
+    sifted_values_.resize(input.to_store.size());
+    for (std::size_t c = 0; c < sifted_values_.size(); ++c) {
+      sifted_values_[c].resize(kept.fresh.size() * columns[c].width);
+    }
+    sifted_views_.assign(sifted_values_.begin(), sifted_values_.end());
+    RoundInput inner = input;
+    inner.fresh = &sifted_;
+    inner.to_store = sifted_views_;
+    const SiftingTotals before = sifter_->totals();
+    TRY(train_steps(inner, report));
+    const SiftingTotals& after = sifter_->totals();
+    report.samples_considered = after.considered - before.considered;
+    report.samples_sifted_out = after.left_out - before.left_out;
+    report.sifting_forwards = after.looked_at - before.looked_at;
+    // Of what was left out nothing is stored.
+    for (std::size_t c = 0; c < sifted_values_.size(); ++c) {
+      const std::size_t width = columns[c].width;
+      std::ranges::fill(input.to_store[c], kNeverStored);
+      for (std::size_t i = 0; i < kept.fresh.size(); ++i) {
+        std::copy_n(sifted_values_[c].data() + i * width, width, input.to_store[c].data() + kept.fresh[i] * width);
+      }
+    }
+    return Status::ok();
   }
 
   Status restore(RoundReport& report) {
@@ -301,6 +311,7 @@ class Learner::Impl {
   Status step(const MiniBatch& batch, RoundReport& report) {
     engine_->clear_gradients();
     const StepLoss loss = TRY(strategy_->compute_gradients(engine_->model(), loss_, batch));
+    values_.check(batch);
     report.samples_unusable += loss.fresh.unusable + loss.replay.unusable;
     const double norm_squared = TRY(engine_->squared_gradient_norm());
     if (!std::isfinite(loss.fresh.weighted) || !std::isfinite(loss.replay.weighted) || !std::isfinite(norm_squared)) {
@@ -330,11 +341,12 @@ class Learner::Impl {
   Loss loss_;
   std::unique_ptr<const Schedule> schedule_;
   std::unique_ptr<Strategy> strategy_;
+  StoredValues values_;
   std::optional<Sifter> sifter_;
-  EncodedBatch sifted_;             // rows that sifting kept of the round in training
-  std::uint64_t bad_steps_ = 0;     // skipped ones in a row
-  SnapshotPublisher publisher_;
-  TabularWeights latest_;          // of the last publication, or the initial ones
+  EncodedBatch sifted_;  // rows that sifting kept of the round in training
+  std::vector<std::vector<float>> sifted_values_;  // what is to be stored with them
+  std::vector<std::span<float>> sifted_views_;
+  std::uint64_t bad_steps_ = 0;  // skipped ones in a row
   Status failure_ = Status::ok();  // why the last publication was none
   std::size_t fresh_rows_ = 0;     // of a full mini-batch
   std::size_t replay_rows_ = 0;
@@ -354,11 +366,11 @@ Result<std::unique_ptr<Learner>> Learner::create(const LearnerOptions& given, co
   auto engine = TRY(through_torch ? make_torch_engine(options, layout, device) : make_native_engine(options, layout));
   auto loss = TRY(Loss::create(options.loss, options.model.task, engine->model().outputs()));
   auto schedule = TRY(Schedule::create(options.schedule));
-  auto strategy = TRY(Strategy::create({options.strategy, options.replay_ratio}));
-  const TabularWeights weights = TRY(engine->weights());
+  auto strategy = TRY(Strategy::create({options.strategy, options.replay_ratio, options.strategies}));
+  TRY(strategy->prepare(engine->model()).with_context("learning.strategy"));
   auto sifter = TRY(make_sifter(options, layout));
   auto impl = std::make_unique<Impl>(options, std::move(engine), std::move(loss), std::move(schedule),
-                                     std::move(strategy), weights, std::move(sifter));
+                                     std::move(strategy), std::move(sifter));
   return std::unique_ptr<Learner>(new Learner(std::move(impl)));
 }
 
@@ -374,6 +386,7 @@ bool Learner::sifting_rests() const { return impl_->sifting_rests(); }
 Result<RoundReport> Learner::train_round(const RoundInput& input) { return impl_->train_round(input); }
 std::shared_ptr<const Predictor> Learner::publish(std::uint64_t version) { return impl_->publish(version, false); }
 std::shared_ptr<const Predictor> Learner::republish(std::uint64_t version) { return impl_->publish(version, true); }
+std::span<const StoredColumn> Learner::stored_columns() const { return impl_->stored_columns(); }
 std::size_t Learner::replay_rows_for(std::size_t fresh_rows) const { return impl_->replay_rows_for(fresh_rows); }
 Result<std::vector<float>> Learner::losses(const EncodedBatch& batch) { return impl_->losses(batch); }
 Status Learner::evaluate(const EncodedBatch& batch, Predictions& out) { return impl_->evaluate(batch, out); }

@@ -3,6 +3,7 @@
 #include "learners/models/tabular_net.h"
 #include "learners/training/averaging.h"
 #include "learners/training/good_state.h"
+#include "learners/training/publisher.h"
 #include "learners/training/training_engine.h"
 
 namespace freshet {
@@ -12,14 +13,14 @@ namespace {
 class NativeEngine final : public TrainingEngine {
  public:
   NativeEngine(const LearnerOptions& options, std::unique_ptr<TabularNet> net, std::unique_ptr<Optimizer> optimizer)
-      : published_(options.published), net_(std::move(net)), optimizer_(std::move(optimizer)) {
+      : published_(options.published), net_(std::move(net)), optimizer_(std::move(optimizer)), publisher_(net_->shape(), net_->weights()) {
     if (published_ == PublishedWeights::kEma) ema_.emplace(options.ema_decay, net_->parameters());
     if (published_ == PublishedWeights::kAverage) average_.emplace(options.average_rounds, net_->parameters());
     good_.emplace(net_->parameters(), *optimizer_, ema_ ? &*ema_ : nullptr);
   }
 
-  const std::shared_ptr<const TabularShape>& shape() const override { return net_->shape(); }
   Model& model() override { return *net_; }
+  std::uint64_t parameter_count() const override { return net_->shape()->parameter_count(); }
 
   void clear_gradients() override { net_->parameters().clear_gradients(); }
   Result<double> squared_gradient_norm() override { return net_->parameters().squared_gradient_norm(); }
@@ -51,21 +52,30 @@ class NativeEngine final : public TrainingEngine {
     return Status::ok();
   }
 
-  Result<Publication> publication(bool again) override {
-    const Parameters& parameters = net_->parameters();
-    if (!ema_ && !average_) return Publication{net_->weights(), parameters.table.changed()};
+  Result<std::shared_ptr<const Predictor>> publish(std::uint64_t version, bool again) override {
+    Parameters& parameters = net_->parameters();
     if (ema_ && !again) {
       moved_.clear();
       ema_->catch_up(parameters, Ema::kCaughtUpRows, moved_);
     }
-    const AveragedWeights& weights = ema_ ? ema_->weights() : average_->weights();
-    return Publication{{weights.dense.data(), weights.rows.data(), parameters.table.stride()}, moved_};
-  }
-  void published() override {
+    std::shared_ptr<const Predictor> published;
+    if (ema_ || average_) {
+      const AveragedWeights& weights = ema_ ? ema_->weights() : average_->weights();
+      published =
+          publisher_.publish({weights.dense.data(), weights.rows.data(), parameters.table.stride()}, moved_, version);
+    } else {
+      published = publisher_.publish(net_->weights(), parameters.table.changed(), version);
+    }
     moved_.clear();
-    net_->parameters().table.forget_changed();
+    parameters.table.forget_changed();
+    return published;
   }
-  Result<TabularWeights> weights() override { return net_->weights(); }
+  std::shared_ptr<const Predictor> publish_last(std::uint64_t version) override {
+    return publisher_.publish_last(version);
+  }
+  Status evaluate(const EncodedBatch& batch, Predictions& out) override {
+    return tabular_predict(*net_->shape(), net_->weights(), batch, 0, batch.size(), out);
+  }
 
   Status save(ByteWriter& out) override {
     const Parameters& parameters = net_->parameters();
@@ -81,6 +91,7 @@ class NativeEngine final : public TrainingEngine {
     TRY(optimizer_->load(in, parameters));
     TRY(load_averages(in, published_, ema_, average_, parameters));
     moved_.clear();
+    publisher_.forget();
     return Status::ok();
   }
 
@@ -91,7 +102,8 @@ class NativeEngine final : public TrainingEngine {
   std::optional<Ema> ema_;
   std::optional<SnapshotAverage> average_;
   std::optional<GoodState> good_;
-  std::vector<std::uint32_t> moved_;  // rows of the published average that moved since published()
+  std::vector<std::uint32_t> moved_;  // rows of the published average that moved since publish()
+  SnapshotPublisher publisher_;
 };
 
 }  // namespace
