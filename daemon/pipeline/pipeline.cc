@@ -272,23 +272,15 @@ Status Pipeline::collect(bool record) {
     const bool ends = result.status.code() == Code::kDataLoss || result.status.code() == Code::kUnavailable;
     return ends ? result.status : Status::ok();
   }
-  metrics_.rounds.increment();
-  metrics_.steps.add(static_cast<double>(result.report.steps));
-  metrics_.samples_fresh.add(static_cast<double>(result.report.samples_fresh));
-  metrics_.samples_replayed.add(static_cast<double>(result.report.samples_replayed));
-  metrics_.samples_unusable.add(static_cast<double>(result.report.samples_unusable));
-  metrics_.steps_skipped.add(static_cast<double>(result.report.skipped_non_finite));
   sifting_ = learner_->sifting_totals();
-  metrics_.count_sifting(result.report, learner_->sifting_rests());
+  restored_ += result.report.restored;
+  metrics_.count_round(result.report, learner_->sifting_rests());
   if (result.report.restored > 0) {
-    restored_ += result.report.restored;
-    metrics_.restored.add(static_cast<double>(result.report.restored));
     parts_.log.warning("weights_restored",
                        fmt::format("round {}: {} steps gave no finite loss or gradient; weights and optimizer went "
                                    "back to the round's beginning {} times",
                                    result.round, result.report.skipped_non_finite, result.report.restored));
   }
-  if (result.report.steps > 0) metrics_.learning_rate.set(result.report.learning_rate);
   metrics_.round_seconds.observe(static_cast<double>(result.duration_ns) * 1e-9);
   metrics_.replay_read_seconds.observe(static_cast<double>(result.replay_read_ns) * 1e-9);
 

@@ -53,6 +53,18 @@ PipelineMetrics::PipelineMetrics(MetricsRegistry& registry)
                                                  kSecondsFresh)),
       registry_(registry) {}
 
+void PipelineMetrics::count_round(const RoundReport& report, bool sifting_rests) {
+  rounds.increment();
+  steps.add(static_cast<double>(report.steps));
+  samples_fresh.add(static_cast<double>(report.samples_fresh));
+  samples_replayed.add(static_cast<double>(report.samples_replayed));
+  samples_unusable.add(static_cast<double>(report.samples_unusable));
+  steps_skipped.add(static_cast<double>(report.skipped_non_finite));
+  restored.add(static_cast<double>(report.restored));
+  if (report.steps > 0) learning_rate.set(report.learning_rate);
+  count_sifting(report, sifting_rests);
+}
+
 void PipelineMetrics::count_sifting(const RoundReport& report, bool rests) {
   sifting_active.set(report.samples_considered > 0 && !rests ? 1 : 0);
   if (report.samples_considered == 0) return;

@@ -50,12 +50,14 @@ class PipelineMetrics {
   Histogram& checkpoint_seconds;
   Histogram& event_to_served_seconds;
 
-  void count_sifting(const RoundReport& report, bool rests);
+  void count_round(const RoundReport& report, bool sifting_rests);
   // Gauges named after the evaluation's measures, made on first use.
   void show_evaluation(std::string_view window, std::span<const MetricValue> values);
   void show_forgetting(const std::string& slice, double accuracy, double forgetting);
 
  private:
+  void count_sifting(const RoundReport& report, bool rests);
+
   MetricsRegistry& registry_;
 };
 
