@@ -247,7 +247,9 @@ void Pipeline::start_round() {
   job.round = state_->counters.next_round - 1;
   job.version = job.round + 1;
   job.fresh = &training_;
-  state_->memory->sample(learner_->replay_rows_for(training_.size()), state_->replay_rng, job.replay);
+  state_->memory->sample(learner_->replay_rows_for(training_.size(), state_->memory->size()), state_->replay_rng,
+                         job.replay);
+  job.in_pieces = learner_->reads_memory_in_pieces();
   if (learner_->sifts()) {
     stored_losses(*state_->memory, job.replay,
                   {job.round, state_->counters.cut_seq, config_.learning.round.every_events,

@@ -34,6 +34,7 @@ struct RoundJob {
   const EncodedBatch* fresh = nullptr;  // held-out rows already left out
   ReplaySample replay;                  // drawn at the cut, in any order
   std::vector<float> replay_losses;     // known of each of them, for sifting; empty without it
+  bool in_pieces = false;               // replay is the whole memory, to be read as training goes through it
   RoundValues values;                   // what is stored of them, and room for the fresh rows'
 };
 
@@ -71,8 +72,9 @@ class TrainerThread {
   void loop();
   RoundResult run(RoundJob& job);
   Result<const KeptRows*> sift(RoundJob& job);
-  Status read_replay(RoundJob& job);
-  Status read_replay_patiently(RoundJob& job);
+  class PieceReader;
+  Status read_rows(std::span<const std::uint64_t> seqs, EncodedBatch& into);
+  Status read_rows_patiently(std::span<const std::uint64_t> seqs, EncodedBatch& into);
 
   Learner& learner_;
   const Store& store_;

@@ -7,11 +7,13 @@
 
 #include "learners/models/tabular_net.h"
 #include "learners/torch/device_tensors.h"
+#include "learners/torch/torch_copies.h"
 #include "learners/torch/torch_ema.h"
 #include "learners/torch/torch_net.h"
 #include "learners/torch/torch_optimizer.h"
 #include "learners/training/averaging.h"
 #include "learners/training/good_state.h"
+#include "learners/training/native_copies.h"
 #include "learners/training/publisher.h"
 
 namespace freshet {
@@ -23,11 +25,14 @@ class TorchEngine final : public TrainingEngine {
   TorchEngine(const LearnerOptions& options, std::unique_ptr<TabularNet> image, std::unique_ptr<Optimizer> optimizer,
               const at::Device& device)
       : published_(options.published),
+        seed_(options.model.seed),
+        embedding_scale_(options.model.embedding_scale),
         device_(device),
         image_(std::move(image)),
         image_optimizer_(std::move(optimizer)),
         net_(*image_, device),
         optimizer_(*image_optimizer_, net_),
+        copies_(net_, *image_),
         publisher_(image_->shape(), image_->weights()) {
     if (published_ == PublishedWeights::kEma) {
       image_ema_.emplace(options.ema_decay, image_->parameters());
@@ -53,6 +58,7 @@ class TorchEngine final : public TrainingEngine {
     return on_device(device_, "optimizer step", [&] {
       RowTable& table = image_->parameters().table;
       const at::Tensor touched = send_indices(table.touched(), device_);
+      copies_.before_move(table.touched());
       if (ema_) ema_->before_step(net_, touched);
       optimizer_.step(net_, touched, learning_rate);
       table.mark_changed();
@@ -99,6 +105,7 @@ class TorchEngine final : public TrainingEngine {
   Status restore_good() override {
     return on_device(device_, "going back to the good state", [&] {
       const c10::NoGradGuard no_grad;
+      copies_.before_move(image_->parameters().table.used());
       auto live = state_tensors();
       for (std::size_t i = 0; i < live.size(); ++i) live[i].copy_(good_tensors_[i]);
       optimizer_.set_steps(good_optimizer_steps_);
@@ -154,6 +161,8 @@ class TorchEngine final : public TrainingEngine {
     });
   }
   Status load(ByteReader& in, std::uint64_t seed, float embedding_scale) override {
+    seed_ = seed;
+    embedding_scale_ = embedding_scale;
     image_->initialise(seed, embedding_scale);
     Parameters& parameters = image_->parameters();
     TRY(parameters.load(in));
@@ -170,6 +179,52 @@ class TorchEngine final : public TrainingEngine {
     });
   }
 
+  Result<std::unique_ptr<WeightsCopy>> copy() override {
+    return on_device(device_, "copy of the weights",
+                     [&]() -> Result<std::unique_ptr<WeightsCopy>> { return copies_.copy(); });
+  }
+  Result<std::unique_ptr<QuadraticPenalty>> penalty() override {
+    return on_device(device_, "quadratic penalty",
+                     [&]() -> Result<std::unique_ptr<QuadraticPenalty>> { return copies_.penalty(); });
+  }
+  Status restore(WeightsCopy& copy) override {
+    return on_device(device_, "restoring the weights", [&] {
+      before_move(TorchCopies::rows_of(copy));
+      TorchCopies::restore(copy);
+      return Status::ok();
+    });
+  }
+  Status begin_anew() override {
+    return on_device(device_, "initial weights", [&] {
+      const Parameters& parameters = image_->parameters();
+      copies_.before_move(parameters.table.used());
+      freshet::begin_anew(*image_, seed_, embedding_scale_);
+      net_.upload_weights();
+      if (image_ema_) image_ema_->reset(parameters);
+      if (ema_) ema_->upload_state();
+      if (average_) average_->reset(parameters);
+      return Status::ok();
+    });
+  }
+  Status reset_optimizer() override {
+    return on_device(device_, "state of the optimizer", [&] {
+      image_optimizer_->reset();
+      optimizer_.upload_state();
+      return Status::ok();
+    });
+  }
+  // In host memory: once in a round or more seldom.
+  Status shrink_and_perturb(float factor, float deviation, Rng& rng) override {
+    return on_device(device_, "shrinking the weights", [&] {
+      Parameters& parameters = image_->parameters();
+      before_move(parameters.table.used());
+      net_.download_weights(parameters.table.used());
+      freshet::shrink_and_perturb(parameters, factor, deviation, rng);
+      net_.upload_weights();
+      return Status::ok();
+    });
+  }
+
  private:
   // All that a step changes on the device.
   std::vector<at::Tensor> state_tensors() const {
@@ -182,7 +237,14 @@ class TorchEngine final : public TrainingEngine {
     return tensors;
   }
 
+  void before_move(std::span<const std::uint32_t> rows) {
+    copies_.before_move(rows);
+    if (ema_) ema_->before_step(net_, send_indices(rows, device_));
+  }
+
   PublishedWeights published_;
+  std::uint64_t seed_;  // of the initial weights
+  float embedding_scale_;
   at::Device device_;
   // The image in host memory: what publications, checkpoints and the averages of rounds read.
   std::unique_ptr<TabularNet> image_;
@@ -191,6 +253,7 @@ class TorchEngine final : public TrainingEngine {
   std::optional<SnapshotAverage> average_;
   TorchNet net_;
   TorchOptimizer optimizer_;
+  TorchCopies copies_;
   std::optional<TorchEma> ema_;
   std::vector<at::Tensor> good_tensors_;  // of mark_good(), as state_tensors()
   std::int64_t good_optimizer_steps_ = 0;

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
-#include <utility>
 
 #include <fmt/core.h>
 
 #include "learners/torch/torch_engine.h"
+#include "learners/training/round_sifting.h"
+#include "learners/training/row_feed.h"
 #include "learners/training/stored_values.h"
 #include "learners/training/strategy.h"
 #include "learners/training/training_engine.h"
@@ -22,6 +22,7 @@ constexpr std::uint32_t kFormatLinked = 2;  // followed by the link of the outpu
 // Parts after the strategy's, each a name and bytes.
 constexpr std::string_view kSiftingPart = "sifting";
 constexpr std::string_view kGuardPart = "guard";
+constexpr std::string_view kPlanPart = "plan";
 
 Status check(const LearnerOptions& options) {
   if (options.batch_size == 0 || options.batch_size > 1U << 20) {
@@ -38,22 +39,6 @@ Status check(const LearnerOptions& options) {
         fmt::format("learning.average_rounds is {}; it must be between 1 and 1024", options.average_rounds));
   }
   return Status::ok();
-}
-
-// Weights of the layers, which every row goes through.
-std::uint64_t layer_weights(const ModelOptions& model, const EncodedLayout& layout) {
-  std::uint64_t inputs = layout.dense() + static_cast<std::uint64_t>(layout.categorical()) * model.embedding_dim;
-  std::uint64_t weights = 0;
-  if (model.architecture != Architecture::kLinear) {
-    for (const auto width : model.hidden) weights += std::exchange(inputs, width) * width;
-  }
-  return weights + inputs * (model.task == Task::kMulticlass ? model.classes : 1);
-}
-
-Result<std::optional<Sifter>> make_sifter(const LearnerOptions& options, const EncodedLayout& layout) {
-  if (options.sifting.kind == SiftingKind::kNone) return std::optional<Sifter>();
-  const auto costs = sifting_costs(layer_weights(options.model, layout), layout.dense() + layout.categorical());
-  return std::optional<Sifter>(TRY(Sifter::create(options.sifting, costs)));
 }
 
 // What follows from other options.
@@ -76,29 +61,41 @@ Result<PublishedWeights> parse_published_weights(std::string_view name) {
 class Learner::Impl {
  public:
   Impl(const LearnerOptions& options, std::unique_ptr<TrainingEngine> engine, Loss loss,
-       std::unique_ptr<const Schedule> schedule, std::unique_ptr<Strategy> strategy, std::optional<Sifter> sifter)
+       std::unique_ptr<const Schedule> schedule, std::unique_ptr<Strategy> strategy,
+       std::unique_ptr<RoundSifting> sifting)
       : options_(options),
         engine_(std::move(engine)),
         loss_(std::move(loss)),
         schedule_(std::move(schedule)),
         strategy_(std::move(strategy)),
         values_(strategy_->columns()),
-        sifter_(std::move(sifter)) {
+        sifting_(std::move(sifting)) {
+    plan_rng_ = Rng(options.model.seed ^ kPlanSeedMix);
     replay_rows_ =
         static_cast<std::size_t>(std::lround(strategy_->replay_ratio() * static_cast<float>(options.batch_size)));
     replay_rows_ = std::min<std::size_t>(replay_rows_, options.batch_size - 1);
     fresh_rows_ = options.batch_size - replay_rows_;
   }
 
-  std::size_t replay_rows_for(std::size_t fresh_rows) const {
-    return (fresh_rows + fresh_rows_ - 1) / fresh_rows_ * replay_rows_;
+  std::size_t replay_rows_for(std::size_t fresh_rows, std::size_t memory_rows) const {
+    std::size_t rows = 0;
+    for (const RoundPhase& phase : strategy_->plan(rounds_)) {
+      const bool streams = phase.rows == RoundPhase::Rows::kStream;
+      if (streams) rows = std::max(rows, stream_steps(fresh_rows) * replay_rows_ * strategy_->candidates());
+      if (phase.uses_memory()) rows = std::max(rows, memory_rows);
+    }
+    return rows;
+  }
+  bool reads_memory_in_pieces() const {
+    const auto phases = strategy_->plan(rounds_);
+    return std::ranges::any_of(phases, [](const RoundPhase& phase) { return phase.uses_memory(); });
   }
 
   Result<const KeptRows*> sift(const EncodedBatch& fresh, std::span<const float> replay_losses) {
-    const std::size_t steps = whole_steps(fresh.size());
+    if (!sifting_) return nullptr;
+    const std::size_t steps = stream_steps(fresh.size());
     const auto replay = replay_losses.first(std::min(replay_losses.size(), steps * replay_rows_));
-    if (!sifter_ || !sifter_->begin_round(steps_, fresh.size() + replay.size())) return nullptr;
-    return &sifter_->choose(std::span(fresh.losses).first(fresh.size()), replay, steps);
+    return sifting_->sift(fresh, replay, steps, steps_, loss_);
   }
 
   Result<RoundReport> train_round(const RoundInput& input) {
@@ -106,12 +103,14 @@ class Learner::Impl {
     TRY(failure_);
     TRY(engine_->mark_good());
     RoundReport report;
-    Status trained = input.kept == nullptr ? train_steps(input, report) : train_kept(input, report);
+    const std::uint64_t first_step = steps_;
+    Status trained = train_phases(input, report);
     // Also after a step that failed: an earlier one may have spoilt the weights, which others go on with.
     const bool sane = TRY(engine_->sane());
     if (!sane) TRY(restore(report));
     TRY(std::move(trained));
-    strategy_->end_round(engine_->model());
+    if (sifting_) TRY(sifting_->end_round(first_step, steps_));
+    TRY(strategy_->end_round(engine_->model(), loss_, {rounds_, {input.fresh, 0, input.fresh->size()}}));
     TRY(engine_->end_round());
     if (report.samples_fresh > 0) report.mean_loss /= static_cast<double>(report.samples_fresh);
     if (report.samples_replayed > 0) report.mean_replay_loss /= static_cast<double>(report.samples_replayed);
@@ -139,9 +138,7 @@ class Learner::Impl {
     return losses;
   }
 
-  Status evaluate(const EncodedBatch& batch, Predictions& out) {
-    return engine_->evaluate(batch, out);
-  }
+  Status evaluate(const EncodedBatch& batch, Predictions& out) { return engine_->evaluate(batch, out); }
 
   Status save(ByteWriter& out) {
     out.put(kMagic);
@@ -155,17 +152,27 @@ class Learner::Impl {
     out.put(rounds_);
     out.put_text(strategy_->name());
     TRY(engine_->save(out));
-    strategy_->save(out);
+    TRY(strategy_->save(out));
     // Parts by their names, where they are anything else than new.
-    if (sifter_) {
-      ByteWriter part;
-      sifter_->save(part);
-      out.put_text(kSiftingPart);
+    const auto put_part = [&](std::string_view name, const ByteWriter& part) {
+      out.put_text(name);
       out.put_text(part.buffer());
+    };
+    if (plans()) {
+      ByteWriter part;
+      part.put(schedule_origin_);
+      for (const auto word : plan_rng_.state()) part.put(word);
+      put_part(kPlanPart, part);
+    }
+    if (sifting_) {
+      ByteWriter part;
+      TRY(sifting_->save(part));
+      put_part(kSiftingPart, part);
     }
     if (bad_steps_ > 0) {
-      out.put_text(kGuardPart);
-      out.put_text({reinterpret_cast<const char*>(&bad_steps_), sizeof bad_steps_});
+      ByteWriter part;
+      part.put(bad_steps_);
+      put_part(kGuardPart, part);
     }
     return Status::ok();
   }
@@ -192,7 +199,9 @@ class Learner::Impl {
     if (!in.ok()) return data_loss("the state of the learner is cut short");
     if (strategy != strategy_->name()) {
       return failed_precondition(
-          fmt::format("the state is that of the strategy {}, configured is {}", strategy, strategy_->name()));
+          fmt::format("the stored model was learnt with the strategy {}, configured is {}; give back the old "
+                      "learning.strategy, or begin anew with another memory.path",
+                      strategy, strategy_->name()));
     }
     // Rows that were never trained on are not stored: they come from the seed again.
     options_.model.seed = seed;
@@ -207,97 +216,122 @@ class Learner::Impl {
     return Status::ok();
   }
 
-  bool sifts() const { return sifter_.has_value(); }
-  SiftingTotals sifting_totals() const { return sifter_ ? sifter_->totals() : SiftingTotals{}; }
-  bool sifting_rests() const { return sifter_ && sifter_->resting(); }
+  bool sifts() const { return sifting_ != nullptr; }
+  SiftingTotals sifting_totals() const { return sifting_ ? sifting_->totals() : SiftingTotals{}; }
+  bool sifting_rests() const { return sifting_ && sifting_->resting(); }
   std::span<const StoredColumn> stored_columns() const { return strategy_->columns(); }
   std::uint64_t steps() const { return steps_; }
   const LearnerOptions& options() const { return options_; }
   std::uint64_t parameter_count() const { return engine_->parameter_count(); }
 
  private:
+  static constexpr std::uint64_t kPlanSeedMix = 0x726F756E64706C61;
+
+  std::size_t stream_steps(std::size_t fresh_rows) const { return (fresh_rows + fresh_rows_ - 1) / fresh_rows_; }
+
+  // Whether rounds are other than one pass through the stream, which needs no state.
+  bool plans() const {
+    const auto phases = strategy_->plan(0);
+    return phases.size() != 1 || phases.front().rows != RoundPhase::Rows::kStream;
+  }
+
   Status load_parts(ByteReader& in) {
-    if (sifter_) sifter_->restart();
+    if (sifting_) TRY(sifting_->restart());
     bad_steps_ = 0;
+    bool planned = false;
     while (!in.at_end()) {
       const std::string name = in.get_text();
       const std::string bytes = in.get_text();
       if (!in.ok()) return data_loss("the state of the learner is cut short");
       ByteReader part(bytes);
-      if (name == kGuardPart) {
+      if (name == kPlanPart) {
+        planned = true;
+        load_plan(part);
+      } else if (name == kGuardPart) {
         bad_steps_ = part.get<std::uint64_t>();
       } else if (name != kSiftingPart) {
-        return failed_precondition(fmt::format("the state of the learner has a part \"{}\" that this program does not know", name));
-      } else if (sifter_) {
-        TRY(sifter_->load(part));
+        return failed_precondition(
+            fmt::format("the state of the learner has a part \"{}\" that this program does not know", name));
+      } else if (sifting_) {
+        TRY(sifting_->load(part));
       }
       if (!part.ok()) return data_loss("the state of the learner is cut short");
+    }
+    return plans() && !planned ? data_loss("the state of the learner has no plan of its rounds") : Status::ok();
+  }
+
+  void load_plan(ByteReader& in) {
+    schedule_origin_ = in.get<std::uint64_t>();
+    Rng::State state;
+    for (auto& word : state) word = in.get<std::uint64_t>();
+    plan_rng_.set_state(state);
+  }
+
+  Status train_phases(const RoundInput& input, RoundReport& report) {
+    const auto phases = strategy_->plan(rounds_);
+    if (input.kept == nullptr) TRY(values_.begin_round(input));
+    for (std::size_t p = 0; p < phases.size(); ++p) {
+      if (phases[p].anew) TRY(engine_->begin_anew());
+      if (phases[p].fresh_optimizer) {
+        TRY(engine_->reset_optimizer());
+        schedule_origin_ = steps_;
+      }
+      TRY(strategy_->begin_phase(rounds_, p));
+      if (phases[p].rows != RoundPhase::Rows::kStream) {
+        TRY(pass_over(input, phases[p], report));
+      } else if (input.kept == nullptr) {
+        TRY(stream(input, report));
+      } else {
+        TRY(stream_kept(input, report));
+      }
     }
     return Status::ok();
   }
 
-  std::size_t whole_steps(std::size_t fresh) const { return (fresh + fresh_rows_ - 1) / fresh_rows_; }
-
-  // The steps of a round of which all rows are trained on, or those that stand in `input` alone were kept.
-  Status train_steps(const RoundInput& input, RoundReport& report) {
+  Status stream(const RoundInput& input, RoundReport& report) {
     const std::size_t fresh = input.fresh->size();
-    std::size_t steps = whole_steps(fresh);
-    std::size_t replay = input.replay == nullptr ? 0 : input.replay->size();
-    if (input.kept == nullptr) {
-      replay = std::min(replay, steps * replay_rows_);
-    } else {
-      // What was kept fills whole batches, shared evenly among them; each has fresh rows.
-      steps = std::min<std::size_t>(fresh, (fresh + replay + options_.batch_size - 1) / options_.batch_size);
-    }
+    const std::size_t steps = stream_steps(fresh);
+    const std::size_t wanted = steps * replay_rows_ * strategy_->candidates();
+    const std::size_t replay = input.replay == nullptr ? 0 : std::min(input.replay->size(), wanted);
     const bool each_loss = input.replay_losses.size() >= replay;
-    TRY(values_.begin_round(input));
     for (std::size_t s = 0; s < steps; ++s) {
       MiniBatch batch{{input.fresh, s * fresh_rows_, std::min((s + 1) * fresh_rows_, fresh)},
-                      {input.replay, s * replay / steps, (s + 1) * replay / steps}};
-      if (input.kept != nullptr) {
-        batch.fresh.begin = s * fresh / steps;
-        batch.fresh.end = (s + 1) * fresh / steps;
-      }
+                      {input.replay, s * replay / steps, (s + 1) * replay / steps},
+                      replay_rows_};
       if (each_loss && batch.replay.size() > 0) batch.replay.losses = input.replay_losses.data() + batch.replay.begin;
       values_.show(batch);
       TRY(step(batch, report).with_context("training step"));
     }
-    if (input.kept != nullptr) sifter_->end_round(steps);
     return Status::ok();
   }
 
-  // The kept rows stand together, as a mini-batch wants them.
-  Status train_kept(const RoundInput& input, RoundReport& report) {
-    const EncodedBatch& fresh = *input.fresh;
-    const KeptRows& kept = *input.kept;
-    if (sifted_.capacity() < fresh.size()) {
-      sifted_ = EncodedBatch(fresh.dense_width(), fresh.categorical_width(), fresh.capacity());
+  // What was kept fills whole batches, shared evenly among them; each has fresh rows.
+  Status stream_kept(const RoundInput& input, RoundReport& report) {
+    const RoundInput rows = sifting_->gather(input);
+    TRY(values_.begin_round(rows));
+    const std::size_t fresh = rows.fresh->size();
+    const std::size_t replay = rows.replay == nullptr ? 0 : rows.replay->size();
+    const std::size_t full = (fresh + replay + options_.batch_size - 1) / options_.batch_size;
+    const std::size_t steps = std::min(fresh, full);
+    const bool each_loss = rows.replay_losses.size() >= replay;
+    for (std::size_t s = 0; s < steps; ++s) {
+      MiniBatch batch{{rows.fresh, s * fresh / steps, (s + 1) * fresh / steps},
+                      {rows.replay, s * replay / steps, (s + 1) * replay / steps}};
+      batch.replay_rows_max = batch.replay.size();
+      if (each_loss && batch.replay.size() > 0) batch.replay.losses = rows.replay_losses.data() + batch.replay.begin;
+      values_.show(batch);
+      TRY(step(batch, report).with_context("training step"));
     }
-    sifted_.resize(kept.fresh.size());
-    for (std::size_t i = 0; i < kept.fresh.size(); ++i) sifted_.take_row(fresh, kept.fresh[i], i);
-    for (std::size_t i = 0; i < kept.fresh_factors.size(); ++i) sifted_.weights[i] *= kept.fresh_factors[i];
-    const auto columns = strategy_->columns();
-    sifted_values_.resize(input.to_store.size());
-    for (std::size_t c = 0; c < sifted_values_.size(); ++c) {
-      sifted_values_[c].resize(kept.fresh.size() * columns[c].width);
-    }
-    sifted_views_.assign(sifted_values_.begin(), sifted_values_.end());
-    RoundInput inner = input;
-    inner.fresh = &sifted_;
-    inner.to_store = sifted_views_;
-    const SiftingTotals before = sifter_->totals();
-    TRY(train_steps(inner, report));
-    const SiftingTotals& after = sifter_->totals();
-    report.samples_considered = after.considered - before.considered;
-    report.samples_sifted_out = after.left_out - before.left_out;
-    report.sifting_forwards = after.looked_at - before.looked_at;
-    // Of what was left out nothing is stored.
-    for (std::size_t c = 0; c < sifted_values_.size(); ++c) {
-      const std::size_t width = columns[c].width;
-      std::ranges::fill(input.to_store[c], kNeverStored);
-      for (std::size_t i = 0; i < kept.fresh.size(); ++i) {
-        std::copy_n(sifted_values_[c].data() + i * width, width, input.to_store[c].data() + kept.fresh[i] * width);
-      }
+    sifting_->finish(input, steps, report);
+    return Status::ok();
+  }
+
+  Status pass_over(const RoundInput& input, const RoundPhase& phase, RoundReport& report) {
+    feed_.begin(input, phase, options_.batch_size, plan_rng_);
+    MiniBatch batch;
+    while (TRY(feed_.next(batch, plan_rng_))) {
+      batch.replay_rows_max = batch.replay.size();
+      TRY(step(batch, report).with_context("training step"));
     }
     return Status::ok();
   }
@@ -305,11 +339,14 @@ class Learner::Impl {
   Status restore(RoundReport& report) {
     ++report.restored;
     bad_steps_ = 0;
-    return engine_->restore_good();
+    TRY(engine_->restore_good());
+    return strategy_->went_back();
   }
 
-  Status step(const MiniBatch& batch, RoundReport& report) {
+  Status step(MiniBatch& batch, RoundReport& report) {
     engine_->clear_gradients();
+    const float rate = schedule_->rate(steps_ - schedule_origin_);
+    batch.learning_rate = rate;
     const StepLoss loss = TRY(strategy_->compute_gradients(engine_->model(), loss_, batch));
     values_.check(batch);
     report.samples_unusable += loss.fresh.unusable + loss.replay.unusable;
@@ -323,13 +360,12 @@ class Learner::Impl {
       TRY(engine_->scale_gradients(static_cast<float>(static_cast<double>(options_.clip_norm) / norm)));
       ++report.clipped;
     }
-    const float rate = schedule_->rate(steps_);
     TRY(engine_->step(rate));
-    strategy_->after_step(engine_->model());
+    TRY(strategy_->after_step(engine_->model()));
     ++steps_;
     ++report.steps;
     report.samples_fresh += batch.fresh.size();
-    report.samples_replayed += batch.replay.size();
+    report.samples_replayed += loss.replay.usable + loss.replay.unusable;
     report.mean_loss += loss.fresh.weighted;
     report.mean_replay_loss += loss.replay.weighted;
     report.learning_rate = static_cast<double>(rate);
@@ -342,16 +378,17 @@ class Learner::Impl {
   std::unique_ptr<const Schedule> schedule_;
   std::unique_ptr<Strategy> strategy_;
   StoredValues values_;
-  std::optional<Sifter> sifter_;
-  EncodedBatch sifted_;  // rows that sifting kept of the round in training
-  std::vector<std::vector<float>> sifted_values_;  // what is to be stored with them
-  std::vector<std::span<float>> sifted_views_;
+  std::unique_ptr<RoundSifting> sifting_;  // null: no sifting
   std::uint64_t bad_steps_ = 0;  // skipped ones in a row
   Status failure_ = Status::ok();  // why the last publication was none
   std::size_t fresh_rows_ = 0;     // of a full mini-batch
   std::size_t replay_rows_ = 0;
   std::uint64_t steps_ = 0;
   std::uint64_t rounds_ = 0;
+  // Of rounds that pass over whole sets of rows; part of the state where a strategy plans such.
+  std::uint64_t schedule_origin_ = 0;  // the step that the schedule counts from
+  Rng plan_rng_{0};
+  RowFeed feed_;
 };
 
 Result<std::unique_ptr<Learner>> Learner::create(const LearnerOptions& given, const EncodedLayout& layout,
@@ -366,11 +403,20 @@ Result<std::unique_ptr<Learner>> Learner::create(const LearnerOptions& given, co
   auto engine = TRY(through_torch ? make_torch_engine(options, layout, device) : make_native_engine(options, layout));
   auto loss = TRY(Loss::create(options.loss, options.model.task, engine->model().outputs()));
   auto schedule = TRY(Schedule::create(options.schedule));
-  auto strategy = TRY(Strategy::create({options.strategy, options.replay_ratio, options.strategies}));
+  auto strategy =
+      TRY(Strategy::create({options.strategy, options.replay_ratio, options.strategies, options.model.seed}));
   TRY(strategy->prepare(engine->model()).with_context("learning.strategy"));
-  auto sifter = TRY(make_sifter(options, layout));
+  TRY(strategy->attach(*engine).with_context("learning.strategy"));
+  std::unique_ptr<RoundSifting> sifting;
+  if (options.sifting.kind != SiftingKind::kNone) {
+    const auto phases = strategy->plan(0);
+    if (strategy->candidates() > 1 || phases.size() != 1 || phases.front().rows != RoundPhase::Rows::kStream) {
+      return invalid_argument(fmt::format("learning.sifting: the strategy {} chooses its own rows", options.strategy));
+    }
+    sifting = TRY(RoundSifting::create(options, layout, *engine, strategy->columns()));
+  }
   auto impl = std::make_unique<Impl>(options, std::move(engine), std::move(loss), std::move(schedule),
-                                     std::move(strategy), std::move(sifter));
+                                     std::move(strategy), std::move(sifting));
   return std::unique_ptr<Learner>(new Learner(std::move(impl)));
 }
 
@@ -387,7 +433,10 @@ Result<RoundReport> Learner::train_round(const RoundInput& input) { return impl_
 std::shared_ptr<const Predictor> Learner::publish(std::uint64_t version) { return impl_->publish(version, false); }
 std::shared_ptr<const Predictor> Learner::republish(std::uint64_t version) { return impl_->publish(version, true); }
 std::span<const StoredColumn> Learner::stored_columns() const { return impl_->stored_columns(); }
-std::size_t Learner::replay_rows_for(std::size_t fresh_rows) const { return impl_->replay_rows_for(fresh_rows); }
+std::size_t Learner::replay_rows_for(std::size_t fresh_rows, std::size_t memory_rows) const {
+  return impl_->replay_rows_for(fresh_rows, memory_rows);
+}
+bool Learner::reads_memory_in_pieces() const { return impl_->reads_memory_in_pieces(); }
 Result<std::vector<float>> Learner::losses(const EncodedBatch& batch) { return impl_->losses(batch); }
 Status Learner::evaluate(const EncodedBatch& batch, Predictions& out) { return impl_->evaluate(batch, out); }
 Status Learner::save(ByteWriter& out) const { return impl_->save(out); }

@@ -18,20 +18,17 @@
 #include "core/status.h"
 #include "learners/models/model.h"
 #include "learners/training/learner.h"
+#include "learners/training/trained_weights.h"
 
 namespace freshet {
 
-class TrainingEngine {
+class TrainingEngine : public TrainedWeights {
  public:
-  virtual ~TrainingEngine() = default;
-
   virtual Model& model() = 0;
   virtual std::uint64_t parameter_count() const = 0;
 
-  // One training step: clear, let a strategy add gradients through model(), look at their size, step.
-  virtual void clear_gradients() = 0;
+  // One training step: clear the gradients, let a strategy add gradients through model(), look at their size, step.
   virtual Result<double> squared_gradient_norm() = 0;  // not finite where any gradient is not
-  virtual Status scale_gradients(float factor) = 0;
   virtual Status step(float learning_rate) = 0;
   virtual Status end_round() = 0;
 

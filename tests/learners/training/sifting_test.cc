@@ -357,6 +357,23 @@ class SiftingLearner : public testing::Test {
     return report.is_ok() ? *report : RoundReport{};
   }
 
+  void goes_on_to_the_bit() const {
+    auto learner = make();
+    for (std::uint64_t number = 0; number < 4; ++number) round(*learner, number);
+    const std::string state = state_of(*learner);
+    auto other = make();
+    for (std::uint64_t number = 50; number < 53; ++number) round(*other, number);
+    ByteReader in(state);
+    ASSERT_TRUE(other->load(in).is_ok());
+    EXPECT_TRUE(in.at_end());
+    EXPECT_EQ(state_of(*other), state);
+    for (std::uint64_t number = 4; number < 9; ++number) {
+      round(*learner, number);
+      round(*other, number);
+      ASSERT_EQ(state_of(*other), state_of(*learner)) << "round " << number;
+    }
+  }
+
   static std::string state_of(const Learner& learner) {
     ByteWriter out;
     EXPECT_TRUE(learner.save(out).is_ok());
@@ -382,21 +399,54 @@ TEST_F(SiftingLearner, TakesStepsOfFullBatchesOfWhatItKept) {
   EXPECT_EQ(learner->sifting_totals().left_out, sifted.samples_sifted_out);
 }
 
+TEST_F(SiftingLearner, GoesOnToTheBitWithRhoToo) {
+  options_.sifting.kind = SiftingKind::kRho;
+  goes_on_to_the_bit();
+}
+
 TEST_F(SiftingLearner, GoesOnToTheBitAfterSaveAndLoad) {
   options_.sifting.reweigh = true;
+  goes_on_to_the_bit();
+}
+
+TEST_F(SiftingLearner, RhoLooksAtEachFreshRowOnce) {
+  options_.sifting.kind = SiftingKind::kRho;
   auto learner = make();
-  for (std::uint64_t number = 0; number < 4; ++number) round(*learner, number);
-  const std::string state = state_of(*learner);
-  auto other = make();
-  for (std::uint64_t number = 50; number < 53; ++number) round(*other, number);
-  ByteReader in(state);
-  ASSERT_TRUE(other->load(in).is_ok());
-  EXPECT_TRUE(in.at_end());
-  EXPECT_EQ(state_of(*other), state);
-  for (std::uint64_t number = 4; number < 9; ++number) {
-    round(*learner, number);
-    round(*other, number);
-    ASSERT_EQ(state_of(*other), state_of(*learner)) << "round " << number;
+  round(*learner, 0);
+  const auto report = round(*learner, 1);
+  EXPECT_EQ(report.samples_considered, 380U);
+  EXPECT_EQ(report.sifting_forwards, 200U);
+  EXPECT_GT(report.samples_sifted_out, 100U);
+}
+
+// What a strategy stores goes to the events that were trained on, and to no other.
+TEST_F(SiftingLearner, StoresValuesOfTheRowsThatItKept) {
+  options_.strategy = "der";
+  options_.sifting.delay_steps = 0;
+  auto learner = make();
+  auto fresh = synthetic_events(layout_, 200, kSeed, Task::kBinary);
+  fresh.losses = losses_of(200, 5);
+  const KeptRows* kept = learner->sift(fresh, {}).value();
+  ASSERT_NE(kept, nullptr);
+  std::vector<float> outputs(200, 7.0F);
+  const std::vector<std::span<float>> to_store = {outputs};
+  RoundInput input;
+  input.fresh = &fresh;
+  input.to_store = to_store;
+  input.kept = kept;
+  ASSERT_TRUE(learner->train_round(input).is_ok());
+  ASSERT_GT(kept->fresh.size(), 50U);
+  for (std::uint32_t row = 0; row < 200; ++row) {
+    const bool trained = std::ranges::binary_search(kept->fresh, row);
+    EXPECT_EQ(std::isfinite(outputs[row]), trained) << "row " << row;
+    EXPECT_NE(outputs[row], 7.0F) << "row " << row;
+  }
+}
+
+TEST_F(SiftingLearner, RefusesStrategiesThatChooseTheirOwnRows) {
+  for (const char* strategy : {"mir", "gdumb", "joint"}) {
+    options_.strategy = strategy;
+    EXPECT_FALSE(Learner::create(options_, layout_, Device{}).is_ok()) << strategy;
   }
 }
 
