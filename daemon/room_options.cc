@@ -78,6 +78,20 @@ Result<ScheduleOptions> schedule_options(const Config& config) {
   return options;
 }
 
+Result<SiftingOptions> sifting_options(const Config& config) {
+  const SiftingConfig& sifting = config.learning.sifting;
+  SiftingOptions options;
+  options.kind = TRY(parse_sifting(option_text(config, "learning.sifting.kind")));
+  options.beta = sifting.beta;
+  options.replay_beta = sifting.replay_beta;
+  options.loss_history = sifting.loss_history;
+  options.delay_steps = sifting.delay_steps;
+  options.reweigh = sifting.reweigh;
+  options.only_where_it_pays = sifting.only_where_it_pays;
+  options.seed = config.model.seed;
+  return options;
+}
+
 LostOffsets lost_offsets(setting::LostOffsets choice) {
   switch (choice) {
     case setting::LostOffsets::kFail:
@@ -145,6 +159,8 @@ Result<LearnerOptions> learner_options(const Config& config, const EventSpec& sp
   options.replay_ratio = static_cast<float>(config.learning.replay_ratio);
   options.batch_size = config.learning.batch_size;
   options.clip_norm = static_cast<float>(config.learning.clip_norm);
+  options.sifting = TRY(sifting_options(config));
+  options.restore_after = config.learning.guard.restore_after;
   options.ema_decay = config.learning.ema_decay;
   options.average_rounds = config.learning.average_last;
   options.published = TRY(parse_published_weights(option_text(config, "serving.weights")));

@@ -56,6 +56,7 @@ enum class Strategy : std::uint8_t {
 enum class Optimizer : std::uint8_t { kSgd, kAdam, kAdamw, kAdagrad };
 enum class Schedule : std::uint8_t { kConstant, kNoam, kInverseSqrt, kCosineRestarts, kExponential };
 enum class Loss : std::uint8_t { kAuto, kCrossEntropy, kMse, kMae, kHuber, kQuantile, kPoisson };
+enum class Sifting : std::uint8_t { kNone, kRelativeProbabilistic, kRho };
 enum class GoLive : std::uint8_t { kNextCut, kWhenReady };
 enum class SliceBy : std::uint8_t { kNone, kClass, kMonth, kField };
 enum class Weights : std::uint8_t { kRaw, kEma, kAverage };
@@ -141,6 +142,21 @@ struct ScheduleConfig {
   double minimum_rate = 0;
 };
 
+struct SiftingConfig {
+  setting::Sifting kind = setting::Sifting::kNone;
+  double beta = 0.5;
+  double replay_beta = 0;  // 0: none, as beta
+  std::uint32_t loss_history = 500;
+  std::uint64_t delay_steps = 10;
+  std::uint64_t loss_age_rounds_max = 0;  // 0: none
+  bool reweigh = false;
+  bool only_where_it_pays = true;
+};
+
+struct GuardConfig {
+  std::uint32_t restore_after = 10;
+};
+
 struct LearningConfig {
   setting::Strategy strategy = setting::Strategy::kEr;
   double replay_ratio = 0.5;  // share of a batch that is replayed
@@ -174,6 +190,8 @@ struct LearningConfig {
   double huber_delta = 1;
   double quantile = 0.5;
   RoundConfig round;
+  SiftingConfig sifting;
+  GuardConfig guard;
   double ema_decay = 0.9999;
   std::uint32_t average_last = 8;
   std::string device = "auto";  // auto, cpu, cuda or cuda:N

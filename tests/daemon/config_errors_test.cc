@@ -160,6 +160,21 @@ TEST(ConfigErrors, SecretsMustNotStandInTheOpenAndAreNotRepeated) {
   EXPECT_EQ(said.find("KEY}"), std::string::npos);
 }
 
+TEST(ConfigErrors, SiftingMustMakeSense) {
+  const auto said = [](const std::string& sifting, const std::string& more = "") {
+    return errors_of("learning: {sifting: {" + sifting + "}}" + more);
+  };
+  EXPECT_EQ(said("kind: relative_probabilistic, beta: 1, replay_beta: 4, loss_age_rounds_max: 500, reweigh: true"), "");
+  EXPECT_EQ(said("kind: rho"), "");
+  EXPECT_SAYS(errors_of("learning: {strategy: mir, sifting: {kind: rho}}"), "strategy mir chooses what it trains on");
+  EXPECT_SAYS(said("kind: smart"), "expected one of none, relative_probabilistic, rho");
+  EXPECT_SAYS(said("beta: 1"), "learning.sifting.beta: belongs to a kind of sifting; `kind` is none");
+  EXPECT_SAYS(said("reweigh: true"), "learning.sifting.reweigh: belongs to a kind of sifting");
+  EXPECT_SAYS(said("kind: rho, beta: 0"), "learning.sifting.beta: must be above 0");
+  EXPECT_SAYS(said("kind: rho, loss_history: 100k"), "learning.sifting.loss_history: must be 1 to 65536");
+  EXPECT_SAYS(said("kind: rho", "\nserving: {weights: ema}"), "learning.sifting.kind: rho compares what is served");
+}
+
 TEST(ConfigErrors, SchedulesMustMakeSense) {
   const auto said = [](const std::string& schedule, const std::string& more = "") {
     return errors_of("learning: {" + more + "schedule: {" + schedule + "}}");
