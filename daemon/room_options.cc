@@ -143,6 +143,10 @@ Result<LearnerOptions> learner_options(const Config& config, const EventSpec& sp
   options.model.hidden.assign(config.model.hidden.begin(), config.model.hidden.end());
   options.model.embedding_dim = config.model.embedding_dim;
   options.model.embedding_rows = config.model.embedding_rows;
+  options.model.cross_layers = config.model.cross_layers;
+  options.model.cross_rank = config.model.cross_rank;
+  options.model.cross = TRY(parse_cross_place(option_text(config, "model.cross")));
+  options.model.recompute = config.model.recompute == setting::Recompute::kLayers;
   options.model.seed = config.model.seed;
   options.loss = loss_options(config);
   options.optimizer.kind = TRY(parse_optimizer(option_text(config, "learning.optimizer")));
@@ -154,6 +158,7 @@ Result<LearnerOptions> learner_options(const Config& config, const EventSpec& sp
   options.optimizer.epsilon = static_cast<float>(config.learning.epsilon);
   options.optimizer.initial_accumulator = static_cast<float>(config.learning.initial_accumulator);
   options.schedule = TRY(schedule_options(config));
+  options.autocast = TRY(parse_autocast(option_text(config, "learning.autocast")));
   options.strategy = option_text(config, "learning.strategy");
   options.strategies = strategy_settings(config.learning);
   options.replay_ratio = static_cast<float>(config.learning.replay_ratio);

@@ -103,6 +103,18 @@ void check_stream(const Config& config, Faults& faults) {
   }
 }
 
+void check_layers(const Config& config, Faults& faults) {
+  const ModelConfig& model = config.model;
+  const bool dcn = model.architecture == setting::Architecture::kDcn;
+  check_belongs(config, dcn, "model.cross_layers", "`architecture: dcn`", faults);
+  check_belongs(config, dcn, "model.cross_rank", "`architecture: dcn`", faults);
+  check_belongs(config, dcn, "model.cross", "`architecture: dcn`", faults);
+  const std::size_t hidden = model.architecture == setting::Architecture::kLinear ? 0 : model.hidden.size();
+  if (model.recompute == setting::Recompute::kLayers && hidden < 4) {
+    faults.add("model.recompute", "saves nothing of {} hidden layers; it takes 4 or more", hidden);
+  }
+}
+
 void check_optimizer(const Config& config, Faults& faults) {
   const auto& learning = config.learning;
   const bool sgd = learning.optimizer == setting::Optimizer::kSgd;
@@ -336,6 +348,7 @@ Result<HostPort> parse_host_port(const std::string& text) {
 std::vector<ConfigFault> check_together(const Config& config) {
   Faults faults;
   check_model(config.model, faults);
+  check_layers(config, faults);
   check_stream(config, faults);
   check_learning(config, faults);
   check_memory(config, faults);

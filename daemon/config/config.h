@@ -21,7 +21,9 @@ namespace freshet {
 // The choices of options. Each room has its own types; daemon/ maps one to the other, by name where the room can parse
 // one (option_text in option_table.h gives it). The order here is the order of the choices in option_table.cc.
 namespace setting {
-enum class Architecture : std::uint8_t { kLinear, kMlp, kWideDeep };
+enum class Architecture : std::uint8_t { kLinear, kMlp, kWideDeep, kDcn };
+enum class Cross : std::uint8_t { kStacked, kParallel };
+enum class Recompute : std::uint8_t { kNone, kLayers };
 enum class Format : std::uint8_t { kJson };
 enum class Start : std::uint8_t { kEarliest, kLatest };
 enum class LostOffsets : std::uint8_t { kFail, kEarliest, kLatest };
@@ -55,6 +57,7 @@ enum class Strategy : std::uint8_t {
 };
 enum class Optimizer : std::uint8_t { kSgd, kAdam, kAdamw, kAdagrad };
 enum class Schedule : std::uint8_t { kConstant, kNoam, kInverseSqrt, kCosineRestarts, kExponential };
+enum class Autocast : std::uint8_t { kAuto, kOff, kBf16 };
 enum class Loss : std::uint8_t { kAuto, kCrossEntropy, kMse, kMae, kHuber, kQuantile, kPoisson };
 enum class Sifting : std::uint8_t { kNone, kRelativeProbabilistic, kRho };
 enum class GoLive : std::uint8_t { kNextCut, kWhenReady };
@@ -84,6 +87,10 @@ struct ModelConfig {
   std::vector<std::int64_t> hidden = {64, 32};
   std::uint32_t embedding_dim = 8;
   std::uint32_t embedding_rows = 65536;
+  std::uint32_t cross_layers = 2;
+  std::uint32_t cross_rank = 0;  // 0: full
+  setting::Cross cross = setting::Cross::kStacked;
+  setting::Recompute recompute = setting::Recompute::kNone;
   std::uint64_t seed = 1;
 };
 
@@ -196,6 +203,7 @@ struct LearningConfig {
   std::uint32_t average_last = 8;
   std::string device = "auto";  // auto, cpu, cuda or cuda:N
   std::uint32_t threads = 1;
+  setting::Autocast autocast = setting::Autocast::kOff;
 };
 
 struct EvaluationConfig {

@@ -233,6 +233,10 @@ void add_learning_options(List& list) {
                     "Threads inside one step. More than one is only faster for large layers and leaves the other "
                     "threads less.")
                 .between(1, kThreadsMax));
+  add(list, Declare("learning.autocast", Type::kChoice, FIELD(learning.autocast),
+                    "`bf16`: a GPU multiplies the matrices of hidden and cross layers in bfloat16; weights, optimizer "
+                    "and losses stay float32. `auto`: so where the GPU has it. On a CPU all is float32.")
+                .choices({"auto", "off", "bf16"}));
 }
 
 }  // namespace freshet

@@ -1,10 +1,11 @@
-// TabularShape: where the weights of a linear, mlp or wide_deep model lie, and the forward pass over weights laid out
-// so. Training, published snapshots and averaged weights all go through this one forward pass.
+// TabularShape: where the weights of a linear, mlp, wide_deep or dcn model lie, and the forward pass over weights laid
+// out so. Training, published snapshots and averaged weights all go through this one forward pass.
 //
 //   deep:  x = [embedding of each category | numbers] -> hidden layers with ReLU -> outputs
 //   wide:  numbers * wide_weight + wide_bias + sum over categories of their row's wide part
-// linear has the wide part, mlp the deep part, wide_deep adds both (Cheng et al., 2016). All categories share one table
-// of rows, found by hash; a row holds [embedding | wide part].
+// linear has the wide part, mlp the deep part, wide_deep adds both (Cheng et al., 2016). dcn is an mlp whose hidden layers
+// stand on cross layers, or beside them: then the outputs are linear in both (cross_layers.h). All categories share one
+// table of rows, found by hash; a row holds [embedding | wide part].
 //
 // Threads: immutable once made; `tabular_forward` may run on many threads, each with its own scratch.
 // Owns: sizes only.  Failure: make() refuses options that make no model.
@@ -16,6 +17,8 @@
 
 #include "core/predictor.h"
 #include "learners/models/aligned_buffer.h"
+#include "learners/models/cross_layers.h"
+#include "learners/models/hidden_activations.h"
 #include "learners/models/model.h"
 #include "learners/models/parameters.h"
 
@@ -43,6 +46,7 @@ struct TabularShape {
   std::size_t input = 0;  // categories * embedding + numbers
   std::size_t input_stride = 0;
   std::vector<TabularLayer> layers;  // the hidden ones and the output; empty without a deep part
+  CrossShape cross;                 // without layers but for a dcn
   std::size_t wide_weight = 0;
   std::size_t wide_bias = 0;
   std::size_t dense_size = 0;
@@ -58,9 +62,11 @@ struct TabularShape {
 // Activations of one mini-batch; grows to the largest one seen.
 struct TabularScratch {
   std::size_t rows = 0;
-  AlignedBuffer input;                // [rows, input_stride]
-  std::vector<AlignedBuffer> hidden;  // a hidden layer each, [rows, stride]
-  AlignedBuffer outputs;              // [rows, output_stride]
+  AlignedBuffer input;  // [rows, input_stride]
+  CrossScratch cross;
+  HiddenActivations hidden;
+  AlignedBuffer outputs;  // [rows, output_stride]
+  std::size_t bytes() const;
   void prepare(const TabularShape& shape, std::size_t row_count);
 };
 
@@ -79,6 +85,14 @@ Status check_rows(const TabularShape& shape, std::span<const RowRange> rows);
 void gather_input(const TabularShape& shape, const TabularWeights& weights, std::span<const RowRange> rows,
                   TabularScratch& scratch);
 void dense_forward(const TabularShape& shape, const float* dense, TabularScratch& scratch);
+// One of the hidden layers, again, from what came into it.
+void hidden_forward(const TabularShape& shape, const float* dense, std::size_t layer, TabularScratch& scratch);
+// What comes into layer l: its activations and their stride.
+struct LayerInput {
+  const float* values = nullptr;
+  std::size_t stride = 0;
+};
+LayerInput layer_input(const TabularShape& shape, std::size_t layer, const TabularScratch& scratch);
 void add_wide_rows(const TabularShape& shape, const TabularWeights& weights, std::span<const RowRange> rows,
                    TabularScratch& scratch);
 void tabular_forward(const TabularShape& shape, const TabularWeights& weights, std::span<const RowRange> rows,

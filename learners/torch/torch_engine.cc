@@ -3,6 +3,7 @@
 #include <optional>
 
 #include <ATen/ATen.h>
+#include <ATen/DeviceAccelerator.h>
 #include <c10/core/GradMode.h>
 
 #include "learners/models/tabular_net.h"
@@ -23,14 +24,14 @@ namespace {
 class TorchEngine final : public TrainingEngine {
  public:
   TorchEngine(const LearnerOptions& options, std::unique_ptr<TabularNet> image, std::unique_ptr<Optimizer> optimizer,
-              const at::Device& device)
+              const at::Device& device, const TorchNetOptions& net_options)
       : published_(options.published),
         seed_(options.model.seed),
         embedding_scale_(options.model.embedding_scale),
         device_(device),
         image_(std::move(image)),
         image_optimizer_(std::move(optimizer)),
-        net_(*image_, device),
+        net_(*image_, device, net_options),
         optimizer_(*image_optimizer_, net_),
         copies_(net_, *image_),
         publisher_(image_->shape(), image_->weights()) {
@@ -262,6 +263,19 @@ class TorchEngine final : public TrainingEngine {
   SnapshotPublisher publisher_;
 };
 
+// Whether products are to be taken in bfloat16. A CPU computes so where it is asked to: LibTorch can on any, but is
+// faster so on few, so that `auto` leaves it.
+Result<bool> takes_bfloat16(Autocast wanted, const at::Device& device) {
+  if (wanted == Autocast::kOff || (wanted == Autocast::kAuto && device.is_cpu())) return false;
+  if (device.is_cpu()) return true;
+  const auto capability = at::accelerator::getDeviceCapability(device.index());
+  const bool has = capability.capability_data.supported_scalar_types.has_BFloat16;
+  if (!has && wanted == Autocast::kBf16) {
+    return invalid_argument("learning.autocast is bf16, which this GPU does not have");
+  }
+  return has;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<TrainingEngine>> make_torch_engine(const LearnerOptions& options, const EncodedLayout& layout,
@@ -272,8 +286,9 @@ Result<std::unique_ptr<TrainingEngine>> make_torch_engine(const LearnerOptions& 
                                ? at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(device.index))
                                : at::Device(at::kCPU);
   return on_device(where, "setting up", [&]() -> Result<std::unique_ptr<TrainingEngine>> {
+    const TorchNetOptions net{options.model.recompute, TRY(takes_bfloat16(options.autocast, where))};
     return std::unique_ptr<TrainingEngine>(
-        std::make_unique<TorchEngine>(options, std::move(image), std::move(optimizer), where));
+        std::make_unique<TorchEngine>(options, std::move(image), std::move(optimizer), where, net));
   });
 }
 

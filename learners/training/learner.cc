@@ -58,6 +58,13 @@ Result<PublishedWeights> parse_published_weights(std::string_view name) {
   return invalid_argument(fmt::format("no weights \"{}\"; there are raw, ema and average", name));
 }
 
+Result<Autocast> parse_autocast(std::string_view name) {
+  if (name == "auto") return Autocast::kAuto;
+  if (name == "off") return Autocast::kOff;
+  if (name == "bf16") return Autocast::kBf16;
+  return invalid_argument(fmt::format("no autocast \"{}\"; there are auto, off and bf16", name));
+}
+
 class Learner::Impl {
  public:
   Impl(const LearnerOptions& options, std::unique_ptr<TrainingEngine> engine, Loss loss,
@@ -400,6 +407,10 @@ Result<std::unique_ptr<Learner>> Learner::create(const LearnerOptions& given, co
     return invalid_argument("the native engine runs on the CPU alone");
   }
   const bool through_torch = on_gpu || options.engine == EngineKind::kTorch;
+  if (!through_torch && options.autocast == Autocast::kBf16) {
+    return invalid_argument(
+        "learning.autocast is bf16, but on a CPU this model computes in float32; say auto, which takes bf16 on a GPU");
+  }
   auto engine = TRY(through_torch ? make_torch_engine(options, layout, device) : make_native_engine(options, layout));
   auto loss = TRY(Loss::create(options.loss, options.model.task, engine->model().outputs()));
   auto schedule = TRY(Schedule::create(options.schedule));

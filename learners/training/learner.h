@@ -38,6 +38,11 @@ Result<PublishedWeights> parse_published_weights(std::string_view name);
 // same function and read each other's states; kAuto takes the kernels on the CPU and LibTorch on a GPU.
 enum class EngineKind : std::uint8_t { kAuto, kNative, kTorch };
 
+// Products of the hidden and cross layers in bfloat16, where LibTorch computes; weights, optimizer, losses and averages
+// stay float32. kAuto: on a GPU that has it. The kernels written for the CPU know float32 alone.
+enum class Autocast : std::uint8_t { kAuto, kOff, kBf16 };
+Result<Autocast> parse_autocast(std::string_view name);
+
 struct LearnerOptions {
   ModelOptions model;
   LossOptions loss;  // its kind must fit model.task
@@ -54,6 +59,7 @@ struct LearnerOptions {
   std::uint32_t average_rounds = 8;
   PublishedWeights published = PublishedWeights::kRaw;
   EngineKind engine = EngineKind::kAuto;
+  Autocast autocast = Autocast::kOff;
 };
 
 struct StoredColumn;  // learners/training/strategy.h

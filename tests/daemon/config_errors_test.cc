@@ -210,6 +210,13 @@ TEST(ConfigErrors, OptionsMustAgree) {
   EXPECT_SAYS(errors_of("model: {task: multiclass, classes: [a, b, a]}"), "names a class twice");
   EXPECT_SAYS(errors_of("model: {embedding_rows: 1000}"), "must be a power of two, such as 512 or 1024; got 1000");
   EXPECT_SAYS(errors_of("model: {architecture: mlp, hidden: []}"), "an mlp needs one hidden layer or more");
+  EXPECT_SAYS(errors_of("model: {cross_layers: 3}"), "model.cross_layers: belongs to `architecture: dcn`");
+  EXPECT_SAYS(errors_of("model: {cross: parallel, architecture: mlp}"), "model.cross: belongs to `architecture: dcn`");
+  EXPECT_SAYS(errors_of("model: {architecture: dcn, cross_layers: 0}"), "model.cross_layers: must be 1 to 16");
+  EXPECT_EQ(errors_of("model: {architecture: dcn, cross_layers: 3, cross_rank: 8, cross: parallel, hidden: []}"), "");
+  EXPECT_SAYS(errors_of("model: {recompute: layers}"), "model.recompute: saves nothing of 2 hidden layers");
+  EXPECT_EQ(errors_of("model: {recompute: layers, hidden: [8, 8, 8, 8]}"), "");
+  EXPECT_SAYS(errors_of("learning: {autocast: fp16}"), "expected one of auto, off, bf16");
   EXPECT_SAYS(errors_of("learning: {batch_size: 1}"), "a batch of 1 at replay_ratio 0.5 leaves");
   EXPECT_SAYS(errors_of("memory: {capacity_events: 0}"), "memory.capacity_events: is 0, but strategy er");
   EXPECT_EQ(errors_of("memory: {capacity_events: 0}\nlearning: {strategy: finetune}"), "");
