@@ -25,6 +25,16 @@ LossOptions loss_options(const Config& config) {
   return options;
 }
 
+StrategySettings strategy_settings(const LearningConfig& learning) {
+  StrategySettings settings;
+  settings.der.alpha = static_cast<float>(learning.der.alpha);
+  settings.der_pp.alpha = static_cast<float>(learning.der_pp.alpha);
+  settings.der_pp.beta = static_cast<float>(learning.der_pp.beta);
+  settings.der_pp.two_draws = learning.der_pp.two_draws;
+  settings.pod_er.alpha = static_cast<float>(learning.pod_er.alpha);
+  return settings;
+}
+
 Result<ScheduleOptions> schedule_options(const Config& config) {
   const ScheduleConfig& schedule = config.learning.schedule;
   ScheduleOptions options;
@@ -107,6 +117,7 @@ Result<LearnerOptions> learner_options(const Config& config, const EventSpec& sp
   options.optimizer.initial_accumulator = static_cast<float>(config.learning.initial_accumulator);
   options.schedule = TRY(schedule_options(config));
   options.strategy = option_text(config, "learning.strategy");
+  options.strategies = strategy_settings(config.learning);
   options.replay_ratio = static_cast<float>(config.learning.replay_ratio);
   options.batch_size = config.learning.batch_size;
   options.clip_norm = static_cast<float>(config.learning.clip_norm);

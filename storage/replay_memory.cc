@@ -27,6 +27,14 @@ Result<std::uint64_t> capacity_of(const ReplayOptions& options) {
   return std::min(capacity, kSlotsMax);
 }
 
+std::string described(std::span<const MetadataColumn> columns) {
+  std::string text;
+  for (const MetadataColumn& column : columns) {
+    text += fmt::format("{}{} ({} floats)", text.empty() ? "" : ", ", column.name, column.width);
+  }
+  return text.empty() ? "nothing" : text;
+}
+
 }  // namespace
 
 ReplayMemory::ReplayMemory(const ReplayOptions& options, std::uint64_t capacity, std::unique_ptr<ReplayPolicy> policy,
@@ -106,9 +114,11 @@ void ReplayMemory::fill(std::uint64_t slot, const ReplayItem& item) {
   } else {
     policy_->before(view(), slot);
     sampler_->before(view(), slot);
+    followed_.gone(slots_.seq(slot));
     slots_.replace(slot, item);
     metadata_.replace(slot, item.loss);
   }
+  followed_.placed(item.seq, slot);
   policy_->after(view(), slot);
   sampler_->after(view(), slot);
 }
@@ -120,8 +130,10 @@ void ReplayMemory::take_out(std::uint64_t slot, std::vector<std::uint64_t>& rele
     index->before(view(), slot);
     if (slot != last) index->before(view(), last);
   }
+  followed_.gone(slots_.seq(slot));
   slots_.remove(slot);
   metadata_.remove(slot);
+  if (slot != last) followed_.placed(slots_.seq(slot), slot);
   for (SlotIndex* index : {static_cast<SlotIndex*>(policy_.get()), static_cast<SlotIndex*>(sampler_.get())}) {
     index->after(view(), slot);
     if (slot != last) index->after(view(), last);
@@ -261,9 +273,10 @@ Status ReplayMemory::load_header(std::string_view header, std::uint32_t& format)
                     policy_->name()));
   }
   if (format > 1 && stored.summary.columns != metadata_.columns()) {
-    return failed_precondition(
-        "the stored replay memory has other columns of metadata than are configured; begin anew "
-        "with another memory.path");
+    return failed_precondition(fmt::format(
+        "the stored replay memory keeps {} with each event, configured is {}: learning.strategy and the shape of the "
+        "model decide what is kept; give back the old ones, or begin anew with another memory.path",
+        described(stored.summary.columns), described(metadata_.columns())));
   }
   if (stored.summary.size > capacity_) return data_loss("the replay memory's header has more events than room");
   loading_ = stored.summary.size;
@@ -287,6 +300,7 @@ Status ReplayMemory::load_header(std::string_view header, std::uint32_t& format)
 Status ReplayMemory::load(std::string_view header,
                           const std::function<Status(std::uint32_t, const PageReader&)>& read_space) {
   std::uint32_t format = 0;
+  followed_.stop();
   TRY(load_header(header, format));
   slots_.load_begin(loading_);
   TRY(read_space(kReplaySpace,

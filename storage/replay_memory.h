@@ -18,6 +18,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -25,6 +26,7 @@
 
 #include "core/rng.h"
 #include "core/status.h"
+#include "storage/followed_slots.h"
 #include "storage/replay_metadata.h"
 #include "storage/replay_policy.h"
 #include "storage/replay_sampler.h"
@@ -99,6 +101,11 @@ class ReplayMemory {
   void set_values(std::size_t column, std::uint64_t slot, std::span<const float> values) {
     metadata_.set_values(column, slot, values);
   }
+  // From now on, and until load(), slot_of() finds events from this seq on in O(1); those before it are forgotten.
+  // O(size) the first time.
+  void follow_from(std::uint64_t seq) { followed_.follow_from(seq, slots_); }
+  // Nothing where the memory does not hold the event, or does not follow it.
+  std::optional<std::uint64_t> slot_of(std::uint64_t seq) const { return followed_.slot_of(seq); }
 
   // For a checkpoint: header() as the blob, dirty_pages(visitor(space, page, bytes)) as the pages; clear_dirty() once
   // it is durable.
@@ -135,6 +142,7 @@ class ReplayMemory {
   std::unique_ptr<ReplaySampler> sampler_;
   SlotTable slots_;
   ReplayMetadata metadata_;
+  FollowedSlots followed_;
   Rng rng_;
   std::uint64_t seen_ = 0;
   std::uint64_t loading_ = 0;  // slots that a header has announced

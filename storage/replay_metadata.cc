@@ -19,6 +19,8 @@ constexpr std::size_t kLossAt = 0;
 constexpr std::size_t kLastSeenAt = 4;
 constexpr std::size_t kTimesAt = 8;
 constexpr std::uint64_t kPageBytesMax = 16384;
+// The first float of a row that was not set yet.
+constexpr float kNeverStored = std::numeric_limits<float>::quiet_NaN();
 
 // A page of wide rows has fewer of them.
 std::uint64_t rows_per_page(std::uint32_t row_bytes) {
@@ -132,7 +134,7 @@ void ReplayMetadata::set_values(std::size_t column, std::uint64_t slot, std::spa
 
 void ReplayMetadata::append(float loss) {
   set_field(base_.append(), kLossAt, loss);
-  for (const auto& column : extra_) column->append();
+  for (const auto& column : extra_) set_field(column->append(), 0, kNeverStored);
 }
 
 void ReplayMetadata::replace(std::uint64_t slot, float loss) {
@@ -141,6 +143,7 @@ void ReplayMetadata::replace(std::uint64_t slot, float loss) {
   base_.touch(slot);
   for (const auto& column : extra_) {
     std::memset(column->row(slot), 0, column->row_bytes());
+    set_field(column->row(slot), 0, kNeverStored);
     column->touch(slot);
   }
 }

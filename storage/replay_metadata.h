@@ -73,7 +73,7 @@ class ReplayMetadata {
   std::uint16_t times_replayed(std::uint64_t slot) const;
   std::uint32_t last_seen(std::uint64_t slot) const;  // the round that replayed it last; 0: none did
 
-  // A declared column, by its place in the options; zero until it is set.
+  // A declared column, by its place in the options; until it is set, its first float is not a number.
   const std::vector<MetadataColumn>& columns() const { return columns_; }
   std::span<const float> values(std::size_t column, std::uint64_t slot) const;
   void set_values(std::size_t column, std::uint64_t slot, std::span<const float> values);

@@ -207,9 +207,42 @@ void check_loss(const Config& config, Faults& faults) {
   }
 }
 
+bool replays_events(const LearningConfig& learning) {
+  return learning.strategy != setting::Strategy::kFinetune && learning.replay_ratio > 0;
+}
+
+void check_strategy(const Config& config, Faults& faults) {
+  const auto& learning = config.learning;
+  const LearningConfig standard;
+  const auto is = [&](setting::Strategy strategy) { return learning.strategy == strategy; };
+  if (is(setting::Strategy::kErAce) && config.model.task == Task::kRegression) {
+    faults.add("learning.strategy", "er_ace tells classes apart; a regression has none");
+  }
+  const bool hidden = config.model.architecture != setting::Architecture::kLinear && !config.model.hidden.empty();
+  if (is(setting::Strategy::kPodEr) && !hidden) {
+    faults.add("learning.strategy", "pod_er stores hidden layers; this model has none");
+  }
+  if (!is(setting::Strategy::kDer) && learning.der.alpha != standard.der.alpha) {
+    faults.add("learning.der.alpha", "belongs to `strategy: der`");
+  }
+  if (!is(setting::Strategy::kDerPp)) {
+    if (learning.der_pp.alpha != standard.der_pp.alpha) {
+      faults.add("learning.der_pp.alpha", "belongs to `strategy: der_pp`");
+    }
+    if (learning.der_pp.beta != standard.der_pp.beta) {
+      faults.add("learning.der_pp.beta", "belongs to `strategy: der_pp`");
+    }
+    if (learning.der_pp.two_draws) faults.add("learning.der_pp.two_draws", "belongs to `strategy: der_pp`");
+  }
+  if (!is(setting::Strategy::kPodEr) && learning.pod_er.alpha != standard.pod_er.alpha) {
+    faults.add("learning.pod_er.alpha", "belongs to `strategy: pod_er`");
+  }
+}
+
 void check_learning(const Config& config, Faults& faults) {
   const auto& learning = config.learning;
-  const bool replays = learning.strategy == setting::Strategy::kEr && learning.replay_ratio > 0;
+  const bool replays = replays_events(learning);
+  check_strategy(config, faults);
   if (replays) {
     const auto replayed = std::lround(learning.replay_ratio * learning.batch_size);
     if (replayed <= 0 || replayed >= static_cast<long>(learning.batch_size)) {
@@ -221,9 +254,9 @@ void check_learning(const Config& config, Faults& faults) {
     }
     if (config.memory.capacity_events == 0 && config.memory.policy != setting::Policy::kUnbounded) {
       faults.add("memory.capacity_events",
-                 "is 0, but strategy er with replay_ratio {} replays from the memory; "
+                 "is 0, but strategy {} with replay_ratio {} replays from the memory; "
                  "give it room or say `strategy: finetune`",
-                 learning.replay_ratio);
+                 option_text(config, "learning.strategy"), learning.replay_ratio);
     }
   }
   check_optimizer(config, faults);
@@ -263,9 +296,9 @@ void check_memory(const Config& config, Faults& faults) {
       memory.recency_half_life_events != defaults.recency_half_life_events) {
     faults.add("memory.recency_half_life_events", "belongs to `sampling: recency`");
   }
-  const bool replays = config.learning.strategy == setting::Strategy::kEr && config.learning.replay_ratio > 0;
-  if (memory.sampling != setting::Sampling::kUniform && !replays) {
-    faults.add("memory.sampling", "nothing is replayed: learning.strategy is not `er`, or learning.replay_ratio is 0");
+  if (memory.sampling != setting::Sampling::kUniform && !replays_events(config.learning)) {
+    faults.add("memory.sampling",
+               "nothing is replayed: learning.strategy is `finetune`, or learning.replay_ratio is 0");
   }
 }
 

@@ -35,7 +35,7 @@ enum class Policy : std::uint8_t {
   kUnbounded,
 };
 enum class Sampling : std::uint8_t { kUniform, kClassBalanced, kPriority, kRecency };
-enum class Strategy : std::uint8_t { kEr, kFinetune };
+enum class Strategy : std::uint8_t { kEr, kFinetune, kDer, kDerPp, kErAce, kPodEr };
 enum class Optimizer : std::uint8_t { kSgd, kAdam, kAdamw, kAdagrad };
 enum class Schedule : std::uint8_t { kConstant, kNoam, kInverseSqrt, kCosineRestarts, kExponential };
 enum class Loss : std::uint8_t { kAuto, kCrossEntropy, kMse, kMae, kHuber, kQuantile, kPoisson };
@@ -124,9 +124,24 @@ struct ScheduleConfig {
   double minimum_rate = 0;
 };
 
+struct DerConfig {
+  double alpha = 1;
+};
+struct DerPpConfig {
+  double alpha = 1;
+  double beta = 1;
+  bool two_draws = false;
+};
+struct PodErConfig {
+  double alpha = 1;
+};
+
 struct LearningConfig {
   setting::Strategy strategy = setting::Strategy::kEr;
   double replay_ratio = 0.5;  // share of a batch that is replayed
+  DerConfig der;
+  DerPpConfig der_pp;
+  PodErConfig pod_er;
   setting::Optimizer optimizer = setting::Optimizer::kAdagrad;
   double learning_rate = 0.02;
   double momentum = 0;

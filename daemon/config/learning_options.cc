@@ -111,13 +111,38 @@ void add_loss(List& list) {
                 .example("0.9"));
 }
 
+void add_strategies(List& list) {
+  add(list,
+      Declare("learning.strategy", Type::kChoice, FIELD(learning.strategy),
+              "`er`: experience replay, each batch part fresh and part replayed. `finetune`: fresh events only. `der`: "
+              "dark experience replay, replayed events keep the outputs that they had when they were fresh. `der_pp`: "
+              "the same, and their labels count too. `er_ace`: replay where fresh events do not push down classes that "
+              "only the memory holds. `pod_er`: replay that also keeps the hidden layers as they were. `der`, `der_pp` "
+              "and `pod_er` store 4 bytes with each event of the memory for each output, or unit of a hidden layer.")
+          .choices({"er", "finetune", "der", "der_pp", "er_ace", "pod_er"})
+          .new_state());
+  add(list, Declare("learning.der.alpha", Type::kReal, FIELD(learning.der.alpha),
+                    "With `strategy: der`: weight of the squared distance to the stored outputs.")
+                .between(0, 1e6));
+  add(list, Declare("learning.der_pp.alpha", Type::kReal, FIELD(learning.der_pp.alpha),
+                    "With `strategy: der_pp`: weight of the squared distance to the stored outputs.")
+                .between(0, 1e6));
+  add(list, Declare("learning.der_pp.beta", Type::kReal, FIELD(learning.der_pp.beta),
+                    "With `strategy: der_pp`: weight of the loss of replayed events.")
+                .between(0, 1e6));
+  add(list,
+      Declare("learning.der_pp.two_draws", Type::kBool, FIELD(learning.der_pp.two_draws),
+              "With `strategy: der_pp`: stored outputs and labels are taken from a half of the replayed events each, "
+              "instead of both from all."));
+  add(list, Declare("learning.pod_er.alpha", Type::kReal, FIELD(learning.pod_er.alpha),
+                    "With `strategy: pod_er`: weight of the distance to the stored hidden layers.")
+                .between(0, 1e6));
+}
+
 }  // namespace
 
 void add_learning_options(List& list) {
-  add(list, Declare("learning.strategy", Type::kChoice, FIELD(learning.strategy),
-                    "`er`: experience replay, each batch part fresh and part replayed. `finetune`: fresh events only.")
-                .choices({"er", "finetune"})
-                .new_state());
+  add_strategies(list);
   add(list,
       Declare("learning.replay_ratio", Type::kReal, FIELD(learning.replay_ratio), "Share of a batch that is replayed.")
           .below(0, 1));

@@ -55,7 +55,8 @@ Result<std::unique_ptr<IngestState>> IngestState::create(const Config& config, c
   std::unique_ptr<IngestState> state(new IngestState(seed ^ kReplaySeed));
   state->encoder = TRY(FeatureEncoder::create(spec));
   const EventRecordCodec codec(schema, state->encoder->layout());
-  state->memory = TRY(ReplayMemory::create(replay_options(config, codec.record_size(), seed ^ kMemorySeed)));
+  state->memory_options_ = replay_options(config, codec.record_size(), seed ^ kMemorySeed);
+  state->memory = TRY(ReplayMemory::create(state->memory_options_));
   HeldOutShares shares;
   shares.forgetting = config.evaluation.held_out_share;
   shares.gating = config.evaluation.gating_share;
@@ -75,6 +76,12 @@ Result<std::unique_ptr<IngestState>> IngestState::create(const Config& config, c
   state->evaluation = std::make_unique<ProgressiveEvaluation>(evaluation_options(config, spec));
   state->forgetting = std::make_unique<Forgetting>();
   return state;
+}
+
+Status IngestState::store_with_events(std::vector<MetadataColumn> columns) {
+  memory_options_.metadata.columns = std::move(columns);
+  memory = TRY(ReplayMemory::create(memory_options_));
+  return Status::ok();
 }
 
 std::map<std::string, std::string, std::less<>> IngestState::save() const {

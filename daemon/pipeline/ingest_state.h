@@ -46,6 +46,9 @@ class IngestState {
  public:
   static Result<std::unique_ptr<IngestState>> create(const Config& config, const Schema& schema);
 
+  // What the memory is to keep with each event beside its own metadata; before load() and the first event.
+  Status store_with_events(std::vector<MetadataColumn> columns);
+
   // Everything but the memory's slot table, which goes into a checkpoint by pages; garbage as it is after collecting.
   std::map<std::string, std::string, std::less<>> save() const;
   // Adds the parts of the state hash that are ours, but for the blobs: of the paged tables.
@@ -71,6 +74,7 @@ class IngestState {
 
  private:
   PageHashes page_hashes_;
+  ReplayOptions memory_options_;
   Status load_held_out_samples(const Checkpoint& checkpoint);
   HeldOutShares shares_;
   explicit IngestState(std::uint64_t seed) : replay_rng(seed) {}

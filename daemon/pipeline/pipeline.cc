@@ -247,6 +247,8 @@ void Pipeline::start_round() {
   job.version = job.round + 1;
   job.fresh = &training_;
   state_->memory->sample(learner_->replay_rows_for(training_.size()), state_->replay_rng, job.replay);
+  job.values = std::move(round_values_);
+  read_stored(*state_->memory, job.replay, training_.size(), job.values);
   state_->counters.round_waits = false;
   trainer_->start(std::move(job));
 }
@@ -275,6 +277,8 @@ Status Pipeline::collect(bool record) {
   const std::uint64_t version = result.candidate->version();
   if (record) TRY(record_order(OrderKind::kGoLive, result.round, version));
   state_->memory->note_replayed(result.replay, result.replay_losses, result.round);
+  write_fresh(*state_->memory, training_, state_->counters.cut_seq, result.values);
+  round_values_ = std::move(result.values);
   for (std::uint32_t slice = 0; slice < kSlicesMax; ++slice) {
     if ((training_slices_ >> slice & 1) != 0) state_->forgetting->note_trained(slice, result.round);
   }

@@ -188,6 +188,7 @@ class Pipeline {
   EventBatch batch_;
   EncodedBatch gathering_;  // the round being gathered
   EncodedBatch training_;   // the round in training
+  RoundValues round_values_;  // of the round before; kept for what it has allocated
   Predictions predictions_;
   std::vector<std::uint8_t> held_out_;  // of the batch at hand, a row each: its Purpose; 0 is training
   std::vector<std::uint32_t> row_slices_;

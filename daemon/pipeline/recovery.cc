@@ -28,6 +28,7 @@ Status Pipeline::restore() {
   parts_.log.info("device", fmt::format("training on {}: {}", device.name(), device.reason));
   const LearnerOptions options = TRY(learner_options(config_, schema_.spec()));
   learner_ = TRY(Learner::create(options, layout, device));
+  TRY(state_->store_with_events(metadata_columns(learner_->stored_columns())));
   const std::size_t capacity = config_.learning.round.every_events;
   gathering_ = EncodedBatch(layout.dense(), layout.categorical(), capacity);
   training_ = EncodedBatch(layout.dense(), layout.categorical(), capacity);
@@ -46,6 +47,7 @@ Status Pipeline::restore() {
     parts_.log.info("checkpoint_loaded", fmt::format("resuming after event {} with model version {}",
                                                      state_->counters.next_seq - 1, state_->counters.served_version));
   }
+  if (!learner_->stored_columns().empty()) state_->memory->follow_from(state_->counters.round_begin_seq);
   parts_.slot.publish(learner_->republish(state_->counters.served_version));
   metrics_.model_version.set(static_cast<double>(state_->counters.served_version));
   metrics_.replay_capacity.set(static_cast<double>(state_->memory->capacity()));

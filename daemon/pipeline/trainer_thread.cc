@@ -118,7 +118,9 @@ RoundResult TrainerThread::run(RoundJob& job) {
   result.replay_read_ns = clock_.monotonic_ns() - begin;
   if (result.status.is_ok()) {
     result.replay_losses.assign(replay_.size(), kUnknownLoss);
-    auto report = learner_.train_round({job.fresh, &replay_, job.round, result.replay_losses});
+    view_matrices(job.values.stored, stored_);
+    view_matrices(job.values.to_store, to_store_);
+    auto report = learner_.train_round({job.fresh, &replay_, job.round, result.replay_losses, stored_, to_store_});
     if (report.is_ok()) {
       result.report = *report;
       result.candidate = learner_.publish(job.version);
@@ -127,6 +129,7 @@ RoundResult TrainerThread::run(RoundJob& job) {
     }
   }
   result.replay = std::move(job.replay);
+  result.values = std::move(job.values);
   result.duration_ns = clock_.monotonic_ns() - begin;
   return result;
 }

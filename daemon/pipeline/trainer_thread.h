@@ -21,6 +21,7 @@
 #include "core/encoded_batch.h"
 #include "core/event_record.h"
 #include "core/predictor.h"
+#include "daemon/pipeline/round_values.h"
 #include "learners/training/learner.h"
 #include "storage/replay_memory.h"
 #include "storage/store.h"
@@ -32,6 +33,7 @@ struct RoundJob {
   std::uint64_t version = 0;            // of the candidate that this round makes
   const EncodedBatch* fresh = nullptr;  // held-out rows already left out
   ReplaySample replay;                  // drawn at the cut, in any order
+  RoundValues values;                   // what is stored of them, and room for the fresh rows'
 };
 
 struct RoundResult {
@@ -40,6 +42,7 @@ struct RoundResult {
   RoundReport report;
   ReplaySample replay;                         // as in the job
   std::vector<float> replay_losses;            // of each of them as it was trained on; not a number: it was not
+  RoundValues values;                          // as in the job, with what is to be stored of the fresh rows
   std::shared_ptr<const Predictor> candidate;  // null when the round failed
   std::int64_t duration_ns = 0;
   std::int64_t replay_read_ns = 0;
@@ -74,6 +77,8 @@ class TrainerThread {
   const Clock& clock_;
   EncodedLayout layout_;
   EncodedBatch replay_;
+  std::vector<std::span<float>> stored_;  // views of the round's values
+  std::vector<std::span<float>> to_store_;
 
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;

@@ -28,6 +28,32 @@ std::size_t row_count(std::span<const RowRange> rows) {
   return count;
 }
 
+Result<std::span<const float>> Model::hidden(std::size_t /*layer*/) {
+  return invalid_argument("this model does not show its hidden layers");
+}
+
+Status Model::backward_from_hidden(std::span<const float> output_gradients,
+                                   std::span<const std::span<const float>> hidden_gradients) {
+  if (!hidden_gradients.empty()) return invalid_argument("this model takes no gradients at hidden layers");
+  return backward(output_gradients);
+}
+
+Status check_hidden_gradients(const Model& model, std::size_t rows,
+                              std::span<const std::span<const float>> hidden_gradients) {
+  if (hidden_gradients.empty()) return Status::ok();
+  const auto layers = model.hidden_layers();
+  if (hidden_gradients.size() != layers.size()) {
+    return invalid_argument(
+        fmt::format("gradients of {} hidden layers for a model of {}", hidden_gradients.size(), layers.size()));
+  }
+  for (std::size_t l = 0; l < layers.size(); ++l) {
+    if (hidden_gradients[l].empty() || hidden_gradients[l].size() == rows * layers[l].width) continue;
+    return invalid_argument(fmt::format("{} gradients at {} of width {} for {} rows", hidden_gradients[l].size(),
+                                        layers[l].name, layers[l].width, rows));
+  }
+  return Status::ok();
+}
+
 Status host_loss_gradients(Model& model, std::span<const RowRange> parts, const Loss& loss, std::span<LossSum> sums,
                            std::vector<float>& gradients) {
   const std::size_t count = row_count(parts);

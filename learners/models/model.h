@@ -45,6 +45,12 @@ struct RowRange {
 };
 std::size_t row_count(std::span<const RowRange> rows);
 
+// A layer between input and outputs whose activations may be asked for.
+struct HiddenLayer {
+  std::string name;
+  std::uint32_t width = 0;
+};
+
 class Model {
  public:
   virtual ~Model() = default;
@@ -60,6 +66,14 @@ class Model {
   // forward().
   virtual Status backward(std::span<const float> output_gradients) = 0;
 
+  // Layers from the input on; none where a model does not say. The activations of one for the rows of the last
+  // forward(), [rows, width], in host memory and valid until the next forward(); and backward() with gradients that
+  // come in at these layers as well, for each of them a matrix [rows, width], or nothing.
+  virtual std::span<const HiddenLayer> hidden_layers() const { return {}; }
+  virtual Result<std::span<const float>> hidden(std::size_t layer);
+  virtual Status backward_from_hidden(std::span<const float> output_gradients,
+                                      std::span<const std::span<const float>> hidden_gradients);
+
   // Both at once, where the model's weights lie: adds the gradients of the mean of the weighted losses of all rows, and
   // writes a sum for each of `parts` (untouched where a part has no rows).
   virtual Status loss_gradients(std::span<const RowRange> parts, const Loss& loss, std::span<LossSum> sums) = 0;
@@ -68,6 +82,10 @@ class Model {
 // loss_gradients() for a model whose outputs are at home in host memory; `gradients` is room to work in.
 Status host_loss_gradients(Model& model, std::span<const RowRange> parts, const Loss& loss, std::span<LossSum> sums,
                            std::vector<float>& gradients);
+
+// Whether gradients of hidden layers fit a model and its last forward() over `rows`.
+Status check_hidden_gradients(const Model& model, std::size_t rows,
+                              std::span<const std::span<const float>> hidden_gradients);
 
 // Built-in architectures over tables of numbers and categories.
 Result<std::unique_ptr<class TabularNet>> make_tabular_net(const ModelOptions& options, const EncodedLayout& layout);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include <fmt/core.h>
+
 #include "core/rng.h"
 #include "learners/models/kernels.h"
 
@@ -35,6 +37,8 @@ TabularNet::TabularNet(TabularShape shape, const ModelOptions& options)
   parameters_.dense_gradients.reset(shape_->dense_size);
   if (shape_->table_rows > 0) parameters_.table = RowTable(shape_->table_rows, shape_->table_width);
   gradients_.resize(shape_->layers.empty() ? 0 : shape_->layers.size() - 1);
+  hidden_layers_ = hidden_layers_of(*shape_);
+  compact_hidden_.resize(hidden_layers_.size());
   initialise(options.seed, options.embedding_scale);
 }
 
@@ -84,7 +88,21 @@ Result<std::span<const float>> TabularNet::forward(std::span<const RowRange> row
   return std::span<const float>(compact_outputs_.data(), scratch_.rows * width);
 }
 
-Status TabularNet::backward(std::span<const float> output_gradients) {
+Result<std::span<const float>> TabularNet::hidden(std::size_t layer) {
+  if (layer >= hidden_layers_.size()) return out_of_range(fmt::format("the model has no hidden layer {}", layer));
+  const std::size_t width = hidden_layers_[layer].width;
+  std::vector<float>& compact = compact_hidden_[layer];
+  compact.resize(std::max(compact.size(), scratch_.rows * width));
+  const float* from = scratch_.hidden[layer].data();
+  for (std::size_t i = 0; i < scratch_.rows; ++i) {
+    std::copy_n(from + i * shape_->layers[layer].stride, width, compact.data() + i * width);
+  }
+  return std::span<const float>(compact.data(), scratch_.rows * width);
+}
+
+Status TabularNet::backward_from_hidden(std::span<const float> output_gradients,
+                                        std::span<const std::span<const float>> hidden_gradients) {
+  TRY(check_hidden_gradients(*this, scratch_.rows, hidden_gradients));
   const std::size_t width = shape_->outputs;
   if (output_gradients.size() != scratch_.rows * width) abort_with("backward() without its forward()");
   if (scratch_.rows == 0) return Status::ok();
@@ -98,7 +116,7 @@ Status TabularNet::backward(std::span<const float> output_gradients) {
   const std::size_t input_stride = round_up(shape_->embedded(), kLanes);
   input_gradients_.reserve(scratch_.rows * input_stride);
   if (shape_->wide) backward_wide();
-  if (deep) backward_layers();
+  if (deep) backward_layers(hidden_gradients);
   if (shape_->categories > 0) scatter_rows(deep ? input_gradients_.data() : nullptr, input_stride);
   return Status::ok();
 }
@@ -113,7 +131,7 @@ void TabularNet::backward_wide() {
   kernels.column_sums(output_gradients_.data(), stride, scratch_.rows, stride, gradients + shape_->wide_bias, true);
 }
 
-void TabularNet::backward_layers() {
+void TabularNet::backward_layers(std::span<const std::span<const float>> hidden_gradients) {
   const Kernels& kernels = cpu_kernels();
   float* gradients = parameters_.dense_gradients.data();
   const std::size_t rows = scratch_.rows;
@@ -138,6 +156,10 @@ void TabularNet::backward_layers() {
     target.reserve(rows * stride);
     kernels.gemm({rows, stride, layer.out, above, layer.stride, 1, transposed_.data(), stride, target.data(), stride,
                   nullptr, false, false});
+    if (!first && !hidden_gradients.empty() && !hidden_gradients[l - 1].empty()) {
+      const float* from = hidden_gradients[l - 1].data();
+      for (std::size_t i = 0; i < rows; ++i, from += wanted) kernels.add(target.data() + i * stride, from, wanted);
+    }
     if (!first) kernels.relu_mask(target.data(), below, rows * stride);
     above = target.data();
   }

@@ -21,7 +21,13 @@ class TabularNet final : public Model {
   Task task() const override { return shape_->task; }
   std::uint32_t outputs() const override { return static_cast<std::uint32_t>(shape_->outputs); }
   Result<std::span<const float>> forward(std::span<const RowRange> rows) override;
-  Status backward(std::span<const float> output_gradients) override;
+  Status backward(std::span<const float> output_gradients) override {
+    return backward_from_hidden(output_gradients, {});
+  }
+  std::span<const HiddenLayer> hidden_layers() const override { return hidden_layers_; }
+  Result<std::span<const float>> hidden(std::size_t layer) override;
+  Status backward_from_hidden(std::span<const float> output_gradients,
+                              std::span<const std::span<const float>> hidden_gradients) override;
   Status loss_gradients(std::span<const RowRange> parts, const Loss& loss, std::span<LossSum> sums) override {
     return host_loss_gradients(*this, parts, loss, sums, loss_gradients_);
   }
@@ -34,7 +40,7 @@ class TabularNet final : public Model {
   void initialise(std::uint64_t seed, float embedding_scale);
 
  private:
-  void backward_layers();
+  void backward_layers(std::span<const std::span<const float>> hidden_gradients);
   void backward_wide();
   void scatter_rows(const float* input_gradients, std::size_t stride);
 
@@ -43,6 +49,8 @@ class TabularNet final : public Model {
   TabularScratch scratch_;
   std::vector<std::uint32_t> rows_;       // [rows, categories] of the last forward
   std::vector<float> compact_outputs_;    // [rows, outputs]
+  std::vector<HiddenLayer> hidden_layers_;
+  std::vector<std::vector<float>> compact_hidden_;  // a hidden layer each, [rows, width]; where it was asked for
   std::vector<float> loss_gradients_;     // [rows, outputs]
   AlignedBuffer output_gradients_;        // [rows, output_stride]
   std::vector<AlignedBuffer> gradients_;  // a hidden layer each, [rows, stride]

@@ -82,6 +82,14 @@ Result<TabularShape> TabularShape::make(const ModelOptions& options, const Encod
   return shape;
 }
 
+std::vector<HiddenLayer> hidden_layers_of(const TabularShape& shape) {
+  std::vector<HiddenLayer> layers;
+  for (std::size_t l = 0; l + 1 < shape.layers.size(); ++l) {
+    layers.push_back({fmt::format("hidden{}", l), static_cast<std::uint32_t>(shape.layers[l].out)});
+  }
+  return layers;
+}
+
 void TabularScratch::prepare(const TabularShape& shape, std::size_t row_count) {
   rows = row_count;
   input.reserve(row_count * shape.input_stride);

@@ -70,6 +70,8 @@ struct TabularWeights {
   std::size_t table_stride = 0;
 };
 
+std::vector<HiddenLayer> hidden_layers_of(const TabularShape& shape);
+
 Status check_rows(const TabularShape& shape, std::span<const RowRange> rows);
 // The three parts of the forward pass: embeddings and numbers into scratch.input; the dense layers from there to
 // scratch.outputs; the wide part of the looked-up rows added to the outputs.

@@ -5,6 +5,7 @@
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include "learners/torch/device_tensors.h"
 #include "learners/training/losses.h"
@@ -89,6 +90,9 @@ struct TorchNet::Mean {
 TorchNet::TorchNet(TabularNet& image, const at::Device& device)
     : image_(image), shape_(image.shape()), device_(device) {
   const TabularShape& shape = *shape_;
+  hidden_layers_ = hidden_layers_of(shape);
+  hidden_.resize(hidden_layers_.size());
+  host_hidden_.resize(hidden_layers_.size());
   const auto options = at::TensorOptions().dtype(at::kFloat).device(device);
   dense_ = at::zeros({signed_size(shape.dense_size)}, options);
   dense_gradients_ = at::zeros_like(dense_);
@@ -194,7 +198,7 @@ at::Tensor TorchNet::run() {
   }
   for (std::size_t l = 0; l < weights_.size(); ++l) {
     x = at::addmm(biases_[l], x, weights_[l]);
-    if (l + 1 < weights_.size()) x = at::relu(x);
+    if (l + 1 < weights_.size()) x = hidden_[l] = at::relu(x);
   }
   if (!shape.wide) return x;
   const auto wide = at::addmm(wide_bias_, numbers_, wide_weight_);
@@ -226,21 +230,45 @@ Result<std::span<const float>> TorchNet::forward(std::span<const RowRange> rows)
   });
 }
 
-Status TorchNet::backward(std::span<const float> output_gradients) {
+Result<std::span<const float>> TorchNet::hidden(std::size_t layer) {
+  if (layer >= hidden_layers_.size()) return out_of_range(fmt::format("the model has no hidden layer {}", layer));
+  return on_device(device_, "hidden layer", [&]() -> Result<std::span<const float>> {
+    host_hidden_[layer].resize(count_ * hidden_layers_[layer].width);
+    if (count_ > 0) download(hidden_[layer].detach().contiguous(), host_hidden_[layer]);
+    return std::span<const float>(host_hidden_[layer]);
+  });
+}
+
+Status TorchNet::backward_from_hidden(std::span<const float> output_gradients,
+                                      std::span<const std::span<const float>> hidden_gradients) {
+  TRY(check_hidden_gradients(*this, count_, hidden_gradients));
   if (output_gradients.size() != count_ * shape_->outputs) abort_with("backward() without its forward()");
   if (count_ == 0) return Status::ok();
   return on_device(device_, "backward pass", [&] {
     squared_norm_.reset();
-    Staging staging(row_of_lookup_.size() * sizeof(std::int64_t) + output_gradients.size_bytes(), 2, device_);
+    std::size_t bytes = row_of_lookup_.size() * sizeof(std::int64_t) + output_gradients.size_bytes();
+    for (const auto& gradient : hidden_gradients) bytes += gradient.size_bytes();
+    Staging staging(bytes, 2 + hidden_gradients.size(), device_);
     Staging::Piece slots, gradients;
+    std::vector<Staging::Piece> hidden(hidden_gradients.size());
     auto* slot = staging.add<std::int64_t>(row_of_lookup_.size(), slots);
     RowTable& table = image_.parameters().table;
     if (!row_of_lookup_.empty()) table.reserve_gradients(row_of_lookup_.size());
     for (const auto row : row_of_lookup_) *slot++ = static_cast<std::int64_t>(table.slot_of(row));
     std::ranges::copy(output_gradients, staging.add<float>(output_gradients.size(), gradients));
+    for (std::size_t l = 0; l < hidden.size(); ++l) {
+      std::ranges::copy(hidden_gradients[l], staging.add<float>(hidden_gradients[l].size(), hidden[l]));
+    }
     staging.send();
+    std::vector<at::Tensor> ends = {outputs_};
+    std::vector<at::Tensor> arriving = {staging.floats(gradients).view(outputs_.sizes())};
+    for (std::size_t l = 0; l < hidden.size(); ++l) {
+      if (hidden_gradients[l].empty()) continue;
+      ends.push_back(hidden_[l]);
+      arriving.push_back(staging.floats(hidden[l]).view(hidden_[l].sizes()));
+    }
     // The graph is kept: a strategy may send several gradients back through one forward pass.
-    outputs_.backward(staging.floats(gradients).view(outputs_.sizes()), true);
+    torch::autograd::backward(ends, arriving, true);
     collect_row_gradients(staging.longs(slots));
     return Status::ok();
   });
@@ -262,6 +290,7 @@ Status TorchNet::loss_gradients(std::span<const RowRange> parts, const Loss& los
     }
     weighted.backward(at::full_like(weighted, static_cast<double>(1.0F / static_cast<float>(count_))));
     outputs_ = outputs_.detach();
+    for (auto& activations : hidden_) activations.reset();  // they hold the graph
     collect_row_gradients(mean.slots);
     const c10::NoGradGuard no_grad;
     const at::Tensor losses = weighted.detach();

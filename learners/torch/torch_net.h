@@ -26,7 +26,13 @@ class TorchNet final : public Model {
   Task task() const override { return shape_->task; }
   std::uint32_t outputs() const override { return static_cast<std::uint32_t>(shape_->outputs); }
   Result<std::span<const float>> forward(std::span<const RowRange> rows) override;
-  Status backward(std::span<const float> output_gradients) override;
+  Status backward(std::span<const float> output_gradients) override {
+    return backward_from_hidden(output_gradients, {});
+  }
+  std::span<const HiddenLayer> hidden_layers() const override { return hidden_layers_; }
+  Result<std::span<const float>> hidden(std::size_t layer) override;
+  Status backward_from_hidden(std::span<const float> output_gradients,
+                              std::span<const std::span<const float>> hidden_gradients) override;
   // Losses stay on the device: one wait for the whole step.
   Status loss_gradients(std::span<const RowRange> parts, const Loss& loss, std::span<LossSum> sums) override;
 
@@ -64,6 +70,9 @@ class TorchNet final : public Model {
   at::Tensor numbers_;  // [rows, numbers]
   at::Tensor lookups_;  // [rows * categories, stride], a leaf
   at::Tensor outputs_;  // [rows, outputs]
+  std::vector<HiddenLayer> hidden_layers_;
+  std::vector<at::Tensor> hidden_;  // a hidden layer each, [rows, width]
+  std::vector<std::vector<float>> host_hidden_;
   std::vector<float> host_outputs_;
   std::optional<double> squared_norm_;  // of the gradients, where it was read along with the losses
 };

@@ -7,6 +7,7 @@
 
 #include "learners/torch/torch_engine.h"
 #include "learners/training/publisher.h"
+#include "learners/training/stored_values.h"
 #include "learners/training/strategy.h"
 #include "learners/training/training_engine.h"
 
@@ -60,6 +61,7 @@ class Learner::Impl {
         loss_(std::move(loss)),
         schedule_(std::move(schedule)),
         strategy_(std::move(strategy)),
+        values_(strategy_->columns()),
         publisher_(engine_->shape()),
         latest_(weights) {
     replay_rows_ =
@@ -79,11 +81,13 @@ class Learner::Impl {
     const std::size_t steps = (fresh + fresh_rows_ - 1) / fresh_rows_;
     const std::size_t replay = input.replay == nullptr ? 0 : std::min(input.replay->size(), steps * replay_rows_);
     const bool each_loss = input.replay_losses.size() >= replay;
+    TRY(values_.begin_round(input));
     RoundReport report;
     for (std::size_t s = 0; s < steps; ++s) {
       MiniBatch batch{{input.fresh, s * fresh_rows_, std::min((s + 1) * fresh_rows_, fresh)},
                       {input.replay, s * replay / steps, (s + 1) * replay / steps}};
       if (each_loss && batch.replay.size() > 0) batch.replay.losses = input.replay_losses.data() + batch.replay.begin;
+      values_.show(batch);
       TRY(step(batch, report).with_context("training step"));
     }
     strategy_->end_round(engine_->model());
@@ -176,6 +180,7 @@ class Learner::Impl {
     return Status::ok();
   }
 
+  std::span<const StoredColumn> stored_columns() const { return strategy_->columns(); }
   std::uint64_t steps() const { return steps_; }
   const LearnerOptions& options() const { return options_; }
   std::uint64_t parameter_count() const {
@@ -189,6 +194,7 @@ class Learner::Impl {
   Status step(const MiniBatch& batch, RoundReport& report) {
     engine_->clear_gradients();
     const StepLoss loss = TRY(strategy_->compute_gradients(engine_->model(), loss_, batch));
+    values_.check(batch);
     report.samples_unusable += loss.fresh.unusable + loss.replay.unusable;
     const double norm_squared = TRY(engine_->squared_gradient_norm());
     if (!std::isfinite(loss.fresh.weighted) || !std::isfinite(loss.replay.weighted) || !std::isfinite(norm_squared)) {
@@ -217,6 +223,7 @@ class Learner::Impl {
   Loss loss_;
   std::unique_ptr<const Schedule> schedule_;
   std::unique_ptr<Strategy> strategy_;
+  StoredValues values_;
   SnapshotPublisher publisher_;
   TabularWeights latest_;          // of the last publication, or the initial ones
   Status failure_ = Status::ok();  // why the last publication was none
@@ -238,7 +245,8 @@ Result<std::unique_ptr<Learner>> Learner::create(const LearnerOptions& given, co
   auto engine = TRY(through_torch ? make_torch_engine(options, layout, device) : make_native_engine(options, layout));
   auto loss = TRY(Loss::create(options.loss, options.model.task, engine->model().outputs()));
   auto schedule = TRY(Schedule::create(options.schedule));
-  auto strategy = TRY(Strategy::create({options.strategy, options.replay_ratio}));
+  auto strategy = TRY(Strategy::create({options.strategy, options.replay_ratio, options.strategies}));
+  TRY(strategy->prepare(engine->model()).with_context("learning.strategy"));
   const TabularWeights weights = TRY(engine->weights());
   auto impl = std::make_unique<Impl>(options, std::move(engine), std::move(loss), std::move(schedule),
                                      std::move(strategy), weights);
@@ -251,6 +259,7 @@ Learner::~Learner() = default;
 Result<RoundReport> Learner::train_round(const RoundInput& input) { return impl_->train_round(input); }
 std::shared_ptr<const Predictor> Learner::publish(std::uint64_t version) { return impl_->publish(version, false); }
 std::shared_ptr<const Predictor> Learner::republish(std::uint64_t version) { return impl_->publish(version, true); }
+std::span<const StoredColumn> Learner::stored_columns() const { return impl_->stored_columns(); }
 std::size_t Learner::replay_rows_for(std::size_t fresh_rows) const { return impl_->replay_rows_for(fresh_rows); }
 Result<std::vector<float>> Learner::losses(const EncodedBatch& batch) { return impl_->losses(batch); }
 Status Learner::evaluate(const EncodedBatch& batch, Predictions& out) { return impl_->evaluate(batch, out); }

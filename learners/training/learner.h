@@ -24,6 +24,7 @@
 #include "learners/optim/optimizer.h"
 #include "learners/optim/schedule.h"
 #include "learners/training/losses.h"
+#include "learners/training/strategy_options.h"
 
 namespace freshet {
 
@@ -40,6 +41,7 @@ struct LearnerOptions {
   OptimizerOptions optimizer;
   ScheduleOptions schedule;
   std::string strategy = "er";
+  StrategySettings strategies;    // options of each kind
   float replay_ratio = 0.5F;      // share of a mini-batch that is replayed
   std::uint32_t batch_size = 64;  // fresh and replayed rows of a step together
   float clip_norm = 0.0F;         // largest norm of all gradients together; 0: no clipping
@@ -49,12 +51,20 @@ struct LearnerOptions {
   EngineKind engine = EngineKind::kAuto;
 };
 
+struct StoredColumn;  // learners/training/strategy.h
+
 struct RoundInput {
   const EncodedBatch* fresh = nullptr;   // rows [0, size) in order, held-out ones left out already
   const EncodedBatch* replay = nullptr;  // sampled rows; null or empty while there is no memory
   std::uint64_t round = 0;
   // Room for the loss of each replayed row before the step that trained on it; what is not reached stays as it is.
   std::span<float> replay_losses = {};
+  // For a strategy that stores (Learner::stored_columns), a matrix for each column: what is stored with the replayed
+  // rows, [replay->size(), width], where train_round() fills in rows that it has trained on as fresh ones by then (their
+  // seqs say so); and room for what is to be stored with the fresh rows, [fresh->size(), width]. Without the first
+  // nothing counts as stored, without the second nothing is written.
+  std::span<const std::span<float>> stored = {};
+  std::span<const std::span<float>> to_store = {};
 };
 
 struct RoundReport {
@@ -88,6 +98,9 @@ class Learner {
   // After load(): what the learner that was saved had published last, to the bit. Leaves the state as it is, where
   // publish() brings the moving average of some resting rows up to date.
   std::shared_ptr<const Predictor> republish(std::uint64_t version);
+
+  // What the strategy stores with each event of the memory; of the model and the options alone.
+  std::span<const StoredColumn> stored_columns() const;
 
   // How many replayed rows train_round() uses at most for this many fresh ones.
   std::size_t replay_rows_for(std::size_t fresh_rows) const;

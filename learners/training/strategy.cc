@@ -19,6 +19,10 @@ struct Entry {
 constexpr std::array kStrategies = {
     Entry{"er", strategies::make_experience_replay},
     Entry{"finetune", strategies::make_fine_tune},
+    Entry{"der", strategies::make_der},
+    Entry{"der_pp", strategies::make_der_pp},
+    Entry{"er_ace", strategies::make_er_ace},
+    Entry{"pod_er", strategies::make_pod_er},
 };
 
 }  // namespace

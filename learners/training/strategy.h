@@ -4,8 +4,12 @@
 // Threads: the trainer.  Owns: its own state.  Failure: compute_gradients() passes on what the model refuses.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
+#include <limits>
 #include <memory>
+#include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -13,22 +17,35 @@
 #include "core/status.h"
 #include "learners/models/model.h"
 #include "learners/training/losses.h"
+#include "learners/training/strategy_options.h"
 
 namespace freshet {
+
+// What a strategy has stored with each event of the memory, beside the event: a row of floats, written when the event
+// is trained on as a fresh one and handed back whenever it is replayed.
+struct StoredColumn {
+  std::string name;  // "logits", "hidden0"
+  std::uint32_t width = 1;
+};
+
+// A stored row whose first value is not a number was never written: the event has been in the memory for less than a
+// round, or its own step went wrong.
+inline constexpr float kNeverStored = std::numeric_limits<float>::quiet_NaN();
+inline bool is_stored(std::span<const float> row) { return !row.empty() && !std::isnan(row.front()); }
 
 struct MiniBatch {
   RowRange fresh;
   RowRange replay;  // may be empty
+  // A matrix for each column that the strategy declares, in that order: [replay.size(), width], what is stored with the
+  // replayed rows; and [fresh.size(), width], room for what is to be stored with the fresh ones, never stored as it
+  // comes. The second is empty where nobody stores.
+  std::span<const std::span<const float>> stored = {};
+  std::span<const std::span<float>> to_store = {};
 };
 
 struct StepLoss {
   LossSum fresh;
   LossSum replay;
-};
-
-struct StrategyOptions {
-  std::string_view kind = "er";
-  float replay_ratio = 0.5F;  // share of each mini-batch that is replayed
 };
 
 class Strategy {
@@ -40,6 +57,11 @@ class Strategy {
   virtual std::string_view name() const = 0;
   // Share of each mini-batch that is drawn from the replay memory, in [0, 1).
   virtual float replay_ratio() const = 0;
+  // Called once, with the model that is to be trained, before everything below: refuses one that the strategy cannot
+  // train, by the option that says so.
+  virtual Status prepare(const Model& /*model*/) { return Status::ok(); }
+  // What it has stored with each event of the memory.
+  virtual std::span<const StoredColumn> columns() const { return {}; }
   // Adds the gradients of this mini-batch's loss to the model's parameters, whose gradients are clear.
   virtual Result<StepLoss> compute_gradients(Model& model, const Loss& loss, const MiniBatch& batch) = 0;
   // After the optimizer moved the weights; after the last step of a round.

@@ -9,6 +9,7 @@ namespace freshet {
 namespace {
 
 constexpr const char* kOptimizer = "learning.optimizer";
+constexpr const char* kStrategy = "learning.strategy";
 constexpr const char* kSchedule = "learning.schedule.kind";
 
 SearchSpace range(std::string option, SearchSpace::Kind kind, double lowest, double highest) {
@@ -72,6 +73,16 @@ std::vector<SearchSpace> optimizer_search_spaces() {
           .when(kOptimizer, {"sgd"})
           .when("learning.momentum", {"0.9", "0.99"}),
       SearchSpace::logarithmic("learning.weight_decay", 1e-6, 1e-2),
+  };
+}
+
+std::vector<SearchSpace> strategy_search_spaces() {
+  return {
+      SearchSpace::linear("learning.replay_ratio", 0.1, 0.9).when(kStrategy, {"er", "der", "der_pp", "er_ace", "pod_er"}),
+      SearchSpace::logarithmic("learning.der.alpha", 0.1, 2).when(kStrategy, {"der"}),
+      SearchSpace::logarithmic("learning.der_pp.alpha", 0.1, 2).when(kStrategy, {"der_pp"}),
+      SearchSpace::logarithmic("learning.der_pp.beta", 0.1, 2).when(kStrategy, {"der_pp"}),
+      SearchSpace::logarithmic("learning.pod_er.alpha", 0.1, 10).when(kStrategy, {"pod_er"}),
   };
 }
 

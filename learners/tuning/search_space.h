@@ -38,6 +38,10 @@ struct SearchSpace {
 
 Status check(const SearchSpace& space);
 
+// What tuning searches of the strategies, beside which one it is: that decides what a memory stores. The weights of DER
+// and DER++ span what its paper tried.
+std::vector<SearchSpace> strategy_search_spaces();
+
 // What tuning searches of the optimizers and schedules. Rates and momentum of SGD and weight decay are Renate's
 // (0.001 to 0.5; 0, 0.9, 0.99; 1e-6 to 1e-2).
 std::vector<SearchSpace> optimizer_search_spaces();

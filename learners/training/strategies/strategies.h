@@ -11,6 +11,10 @@
 namespace freshet::strategies {
 
 Result<std::unique_ptr<Strategy>> make_experience_replay(const StrategyOptions& options);
+Result<std::unique_ptr<Strategy>> make_der(const StrategyOptions& options);
+Result<std::unique_ptr<Strategy>> make_der_pp(const StrategyOptions& options);
+Result<std::unique_ptr<Strategy>> make_er_ace(const StrategyOptions& options);
+Result<std::unique_ptr<Strategy>> make_pod_er(const StrategyOptions& options);
 Result<std::unique_ptr<Strategy>> make_fine_tune(const StrategyOptions& options);
 
 }  // namespace freshet::strategies

@@ -1,11 +1,13 @@
 #include "learners/tuning/search_space.h"
 
+#include <algorithm>
 #include <set>
 
 #include <gtest/gtest.h>
 
 #include "learners/optim/optimizer.h"
 #include "learners/optim/schedule.h"
+#include "learners/training/strategy.h"
 
 namespace freshet {
 namespace {
@@ -24,12 +26,24 @@ TEST(SearchSpace, RefusesWhatCannotBeDrawnFrom) {
 
 // A study draws in order, so what a space depends on stands before it.
 TEST(SearchSpace, DependsOnlyOnWhatStandsBefore) {
-  std::set<std::string> drawn = {"learning.schedule.kind"};  // the optimizers' rates; a study draws schedules first
-  for (const auto& spaces : {schedule_search_spaces(), optimizer_search_spaces()}) {
+  std::set<std::string> drawn = {"learning.strategy"};  // not searched: it decides what is stored
+  for (const auto& spaces : {strategy_search_spaces(), schedule_search_spaces(), optimizer_search_spaces()}) {
     for (const auto& space : spaces) {
       EXPECT_TRUE(check(space).is_ok()) << check(space).to_string();
       for (const auto& condition : space.conditions) EXPECT_EQ(drawn.count(condition.option), 1U) << space.option;
       drawn.insert(space.option);
+    }
+  }
+}
+
+TEST(SearchSpace, NamesStrategiesThatThereAre) {
+  const auto names = Strategy::names();
+  for (const auto& space : strategy_search_spaces()) {
+    for (const auto& condition : space.conditions) {
+      EXPECT_EQ(condition.option, "learning.strategy");
+      for (const auto& value : condition.values) {
+        EXPECT_EQ(std::count(names.begin(), names.end(), value), 1) << value;
+      }
     }
   }
 }
