@@ -12,6 +12,7 @@
 #include "bench/continual/event_memory.h"
 #include "bench/continual/protocol.h"
 #include "core/rng.h"
+#include "learners/training/strategy.h"
 
 namespace freshet::bench {
 
@@ -71,13 +72,21 @@ class SeedRun {
     fresh_ = EncodedBatch(kPixels, 0, spec_.fresh);
     replay_ = EncodedBatch(kPixels, 0, std::max<std::size_t>(learner_->replay_rows_for(spec_.fresh), 1));
     losses_.resize(replay_.capacity());
+    std::vector<std::uint32_t> widths;
+    for (const auto& column : learner_->stored_columns()) {
+      widths.push_back(column.width);
+      stored_values_.emplace_back(replay_.capacity() * column.width);
+      to_store_values_.emplace_back(static_cast<std::size_t>(spec_.fresh) * column.width);
+    }
+    stored_.assign(stored_values_.begin(), stored_values_.end());
+    to_store_.assign(to_store_values_.begin(), to_store_values_.end());
     if (spec_.buffer == 0) return Status::ok();
     ReplayOptions options;
     options.policy = spec_.policy;
     options.sampling = spec_.sampling;
     options.capacity_events = spec_.buffer;
     options.seed = result_.seed ^ kMemorySalt;
-    memory_ = TRY(EventMemory::create(options, pixel_layout(), spec_.fresh, spec_.on_disk ? scratch : "", {}));
+    memory_ = TRY(EventMemory::create(options, pixel_layout(), spec_.fresh, spec_.on_disk ? scratch : "", widths));
     return Status::ok();
   }
 
@@ -125,16 +134,18 @@ class SeedRun {
 
   Status train_round() {
     replay_.clear();
-    if (memory_) TRY(memory_->sample(learner_->replay_rows_for(fresh_.size()), rng_, replay_, {}));
+    if (memory_) TRY(memory_->sample(learner_->replay_rows_for(fresh_.size()), rng_, replay_, stored_));
     RoundInput input;
     input.fresh = &fresh_;
     input.replay = &replay_;
     input.round = ++round_;
     input.replay_losses = {losses_.data(), replay_.size()};
+    if (memory_) input.stored = stored_;
+    if (memory_) input.to_store = to_store_;
     TRY(learner_->train_round(input).status());
     if (!memory_) return Status::ok();
     memory_->note_replayed(input.replay_losses, round_);
-    return memory_->insert(fresh_, {});
+    return memory_->insert(fresh_, to_store_);
   }
 
   Status score(std::size_t seen) {
@@ -185,6 +196,11 @@ class SeedRun {
   EncodedBatch fresh_;
   EncodedBatch replay_;
   std::vector<float> losses_;
+  // What a strategy stores beside replayed and fresh events, a matrix for each of its columns.
+  std::vector<std::vector<float>> stored_values_;
+  std::vector<std::vector<float>> to_store_values_;
+  std::vector<std::span<float>> stored_;
+  std::vector<std::span<float>> to_store_;
   Predictions predictions_;
   std::uint64_t round_ = 0;
 };
@@ -197,6 +213,7 @@ Status change(std::string_view setting, RunSpec& spec) {
   const std::string_view key = setting.substr(0, equals);
   const std::string_view value = setting.substr(equals + 1);
   LearnerOptions& learner = spec.learner;
+  StrategySettings& strategies = learner.strategies;
   if (key == "label") return spec.label = value, Status::ok();
   if (key == "strategy") return learner.strategy = value, Status::ok();
   if (key == "policy") return spec.policy = value, Status::ok();
@@ -214,6 +231,11 @@ Status change(std::string_view setting, RunSpec& spec) {
   if (key == "published") return read_published(value, learner.published);
   if (key == "ema_decay") return read_number(value, learner.ema_decay);
   if (key == "clip_norm") return read_number(value, learner.clip_norm);
+  if (key == "der.alpha") return read_number(value, strategies.der.alpha);
+  if (key == "der_pp.alpha") return read_number(value, strategies.der_pp.alpha);
+  if (key == "der_pp.beta") return read_number(value, strategies.der_pp.beta);
+  if (key == "der_pp.two_draws") return strategies.der_pp.two_draws = value == "true", Status::ok();
+  if (key == "pod_er.alpha") return read_number(value, strategies.pod_er.alpha);
   return invalid_argument(fmt::format("a run has no \"{}\"", key));
 }
 
