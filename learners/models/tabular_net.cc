@@ -141,8 +141,13 @@ void TabularNet::backward_layers(std::span<const std::span<const float>> hidden_
     const bool first = l == 0;
     const float* below = first ? scratch_.input.data() : scratch_.hidden[l - 1].data();
     const std::size_t below_stride = first ? shape_->input_stride : shape_->layers[l - 1].stride;
-    kernels.gemm({layer.in, layer.stride, rows, below, 1, below_stride, above, layer.stride, gradients + layer.weight,
-                  layer.stride, nullptr, true, false});
+    const Gemm weights{layer.in, layer.stride, rows, below, 1, below_stride, above, layer.stride,
+                       gradients + layer.weight, layer.stride, nullptr, true, false};
+    if (first && shape_->looks_for_zeros() && 2 * scratch_.sparse_rows >= rows) {
+      kernels.gemm_nonzero(weights, scratch_.places.data());
+    } else {
+      kernels.gemm(weights);
+    }
     kernels.column_sums(above, layer.stride, rows, layer.stride, gradients + layer.bias, true);
     // Of the input, only the embeddings need a gradient.
     const std::size_t wanted = first ? shape_->embedded() : layer.in;

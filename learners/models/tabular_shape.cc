@@ -96,6 +96,7 @@ void TabularScratch::prepare(const TabularShape& shape, std::size_t row_count) {
   if (hidden.size() + 1 < shape.layers.size()) hidden.resize(shape.layers.size() - 1);
   for (std::size_t l = 0; l + 1 < shape.layers.size(); ++l) hidden[l].reserve(row_count * shape.layers[l].stride);
   outputs.reserve(row_count * shape.output_stride);
+  if (shape.looks_for_zeros() && places.size() < shape.input) places.resize(shape.input);
 }
 
 Status check_rows(const TabularShape& shape, std::span<const RowRange> rows) {
@@ -139,6 +140,39 @@ void gather_input(const TabularShape& shape, const TabularWeights& weights, std:
   }
 }
 
+namespace {
+
+// The first layer, without the products with zeros where a row has many. Each row decides for itself: its result does
+// not depend on the rows beside it.
+void first_layer(const Gemm& gemm, TabularScratch& scratch) {
+  const Kernels& kernels = cpu_kernels();
+  scratch.sparse_rows = 0;
+  std::size_t waiting = 0;  // dense rows before row i that were not multiplied yet
+  const auto multiply_waiting = [&](std::size_t i) {
+    Gemm part = gemm;
+    part.m = waiting;
+    part.a += (i - waiting) * gemm.a_row;
+    part.c += (i - waiting) * gemm.c_row;
+    if (waiting > 0) kernels.gemm(part);
+    waiting = 0;
+  };
+  for (std::size_t i = 0; i < gemm.m; ++i) {
+    const float* a = gemm.a + i * gemm.a_row;
+    const std::size_t count = kernels.nonzero(a, gemm.k, scratch.places.data());
+    if (2 * count > gemm.k) {
+      ++waiting;
+      continue;
+    }
+    multiply_waiting(i);
+    kernels.sparse_row({gemm.n, count, a, scratch.places.data(), gemm.b, gemm.b_row, gemm.c + i * gemm.c_row, gemm.bias,
+                        gemm.relu});
+    ++scratch.sparse_rows;
+  }
+  multiply_waiting(gemm.m);
+}
+
+}  // namespace
+
 void dense_forward(const TabularShape& shape, const float* dense, TabularScratch& scratch) {
   const Kernels& kernels = cpu_kernels();
   float* outputs = scratch.outputs.data();
@@ -148,8 +182,13 @@ void dense_forward(const TabularShape& shape, const float* dense, TabularScratch
     const TabularLayer& layer = shape.layers[l];
     const bool last = l + 1 == shape.layers.size();
     float* to = last ? outputs : scratch.hidden[l].data();
-    kernels.gemm({scratch.rows, layer.stride, layer.in, from, from_stride, 1, dense + layer.weight, layer.stride, to,
-                  layer.stride, dense + layer.bias, false, !last});
+    const Gemm gemm{scratch.rows, layer.stride, layer.in, from, from_stride, 1, dense + layer.weight, layer.stride, to,
+                    layer.stride, dense + layer.bias, false, !last};
+    if (l == 0 && shape.looks_for_zeros()) {
+      first_layer(gemm, scratch);
+    } else {
+      kernels.gemm(gemm);
+    }
     from = to;
     from_stride = layer.stride;
   }

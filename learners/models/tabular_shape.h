@@ -29,6 +29,8 @@ struct TabularLayer {
   std::size_t bias = 0;
 };
 
+inline constexpr std::size_t kSparseNumbers = 128;
+
 struct TabularShape {
   static Result<TabularShape> make(const ModelOptions& options, const EncodedLayout& layout);
 
@@ -51,6 +53,9 @@ struct TabularShape {
   std::vector<DenseTensor> tensors;
 
   std::size_t embedded() const { return categories * embedding; }
+  // Whether the input may have so many zeros that looking for them can pay: it does from about half of a row on, where
+  // the row is not short. Embeddings are never zero.
+  bool looks_for_zeros() const { return !layers.empty() && numbers >= kSparseNumbers && numbers >= embedded(); }
   std::uint32_t row_of(std::uint32_t hash) const { return hash & static_cast<std::uint32_t>(table_rows - 1); }
 };
 
@@ -60,6 +65,8 @@ struct TabularScratch {
   AlignedBuffer input;                // [rows, input_stride]
   std::vector<AlignedBuffer> hidden;  // a hidden layer each, [rows, stride]
   AlignedBuffer outputs;              // [rows, output_stride]
+  std::vector<unsigned> places;       // [input], of what is not zero in a row; empty where nobody looks
+  std::size_t sparse_rows = 0;        // of the last forward pass: rows whose input was mostly zeros
   void prepare(const TabularShape& shape, std::size_t row_count);
 };
 
