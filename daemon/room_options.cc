@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <tuple>
+
 #include "core/feature_spec.h"
 #include "daemon/config/option_table.h"
 
@@ -32,6 +34,28 @@ StrategySettings strategy_settings(const LearningConfig& learning) {
   settings.der_pp.beta = static_cast<float>(learning.der_pp.beta);
   settings.der_pp.two_draws = learning.der_pp.two_draws;
   settings.pod_er.alpha = static_cast<float>(learning.pod_er.alpha);
+  const auto real = [](double value) { return static_cast<float>(value); };
+  const auto& [lwf, ewc, cls_er, super_er] = std::tie(learning.lwf, learning.ewc, learning.cls_er, learning.super_er);
+  settings.lwf = {real(lwf.alpha), real(lwf.temperature), lwf.every_rounds};
+  settings.ewc = {real(ewc.lambda), real(ewc.decay), ewc.fisher_rows, ewc.every_rounds};
+  settings.cls_er = {real(cls_er.alpha),
+                     real(cls_er.beta),
+                     real(cls_er.stable_decay),
+                     real(cls_er.plastic_decay),
+                     real(cls_er.stable_probability),
+                     real(cls_er.plastic_probability)};
+  settings.mir.candidates = learning.mir.candidates;
+  settings.super_er.alpha = real(super_er.alpha);
+  settings.super_er.beta = real(super_er.beta);
+  settings.super_er.cls.beta = real(super_er.cls_beta);
+  settings.super_er.shrink = real(super_er.shrink);
+  settings.super_er.sigma = real(super_er.sigma);
+  settings.super_er.shrink_every_rounds = super_er.shrink_every_rounds;
+  settings.gdumb = {learning.gdumb.passes, learning.gdumb.every_rounds};
+  settings.joint = {learning.joint.passes, learning.joint.every_rounds};
+  settings.offline_er = {learning.offline_er.passes, real(learning.offline_er.fresh_weight)};
+  const auto& distillation = learning.repeated_distillation;
+  settings.repeated_distillation = {distillation.expert_passes, distillation.passes, real(distillation.temperature)};
   return settings;
 }
 

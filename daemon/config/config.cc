@@ -10,23 +10,13 @@
 #include <set>
 #include <string_view>
 
+#include "daemon/config/config_faults.h"
 #include "daemon/config/option_table.h"
+#include "daemon/config/strategy_checks.h"
 #include "learners/optim/schedule.h"
 
 namespace freshet {
 namespace {
-
-class Faults {
- public:
-  template <typename... Args>
-  void add(std::string_view option, fmt::format_string<Args...> format, Args&&... args) {
-    list_.push_back({std::string(option), fmt::format(format, std::forward<Args>(args)...)});
-  }
-  std::vector<ConfigFault> take() { return std::move(list_); }
-
- private:
-  std::vector<ConfigFault> list_;
-};
 
 void check_model(const ModelConfig& model, Faults& faults) {
   const auto& names = model.classes.names;
@@ -110,13 +100,6 @@ void check_stream(const Config& config, Faults& faults) {
     faults.add(
         close == std::string::npos ? "stream.features" : "stream.features." + line.substr(open + 1, close - open - 1),
         "{}", line);
-  }
-}
-
-// An option that says nothing to what is chosen must stay at its default.
-void check_belongs(const Config& config, bool here, std::string_view option, std::string_view owner, Faults& faults) {
-  if (!here && option_text(config, option) != option_text(Config{}, option)) {
-    faults.add(option, "belongs to {}", owner);
   }
 }
 
@@ -207,58 +190,9 @@ void check_loss(const Config& config, Faults& faults) {
   }
 }
 
-bool replays_events(const LearningConfig& learning) {
-  return learning.strategy != setting::Strategy::kFinetune && learning.replay_ratio > 0;
-}
-
-void check_strategy(const Config& config, Faults& faults) {
-  const auto& learning = config.learning;
-  const LearningConfig standard;
-  const auto is = [&](setting::Strategy strategy) { return learning.strategy == strategy; };
-  if (is(setting::Strategy::kErAce) && config.model.task == Task::kRegression) {
-    faults.add("learning.strategy", "er_ace tells classes apart; a regression has none");
-  }
-  const bool hidden = config.model.architecture != setting::Architecture::kLinear && !config.model.hidden.empty();
-  if (is(setting::Strategy::kPodEr) && !hidden) {
-    faults.add("learning.strategy", "pod_er stores hidden layers; this model has none");
-  }
-  if (!is(setting::Strategy::kDer) && learning.der.alpha != standard.der.alpha) {
-    faults.add("learning.der.alpha", "belongs to `strategy: der`");
-  }
-  if (!is(setting::Strategy::kDerPp)) {
-    if (learning.der_pp.alpha != standard.der_pp.alpha) {
-      faults.add("learning.der_pp.alpha", "belongs to `strategy: der_pp`");
-    }
-    if (learning.der_pp.beta != standard.der_pp.beta) {
-      faults.add("learning.der_pp.beta", "belongs to `strategy: der_pp`");
-    }
-    if (learning.der_pp.two_draws) faults.add("learning.der_pp.two_draws", "belongs to `strategy: der_pp`");
-  }
-  if (!is(setting::Strategy::kPodEr) && learning.pod_er.alpha != standard.pod_er.alpha) {
-    faults.add("learning.pod_er.alpha", "belongs to `strategy: pod_er`");
-  }
-}
-
 void check_learning(const Config& config, Faults& faults) {
   const auto& learning = config.learning;
-  const bool replays = replays_events(learning);
   check_strategy(config, faults);
-  if (replays) {
-    const auto replayed = std::lround(learning.replay_ratio * learning.batch_size);
-    if (replayed <= 0 || replayed >= static_cast<long>(learning.batch_size)) {
-      faults.add("learning.batch_size",
-                 "a batch of {} at replay_ratio {} leaves {} fresh and {} replayed rows; "
-                 "each needs at least 1",
-                 learning.batch_size, learning.replay_ratio, static_cast<long>(learning.batch_size) - replayed,
-                 replayed);
-    }
-    if (config.memory.capacity_events == 0 && config.memory.policy != setting::Policy::kUnbounded) {
-      faults.add("memory.capacity_events",
-                 "is 0, but strategy {} with replay_ratio {} replays from the memory; "
-                 "give it room or say `strategy: finetune`",
-                 option_text(config, "learning.strategy"), learning.replay_ratio);
-    }
-  }
   check_optimizer(config, faults);
   check_schedule(config, faults);
   check_loss(config, faults);
@@ -298,7 +232,8 @@ void check_memory(const Config& config, Faults& faults) {
   }
   if (memory.sampling != setting::Sampling::kUniform && !replays_events(config.learning)) {
     faults.add("memory.sampling",
-               "nothing is replayed: learning.strategy is `finetune`, or learning.replay_ratio is 0");
+               "nothing is replayed in samples: learning.strategy takes nothing of the memory, or all of it, or "
+               "learning.replay_ratio is 0");
   }
 }
 

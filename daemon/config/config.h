@@ -14,6 +14,7 @@
 #include "core/feature_spec.h"
 #include "core/log.h"
 #include "core/predictor.h"
+#include "daemon/config/strategy_config.h"
 
 namespace freshet {
 
@@ -35,7 +36,23 @@ enum class Policy : std::uint8_t {
   kUnbounded,
 };
 enum class Sampling : std::uint8_t { kUniform, kClassBalanced, kPriority, kRecency };
-enum class Strategy : std::uint8_t { kEr, kFinetune, kDer, kDerPp, kErAce, kPodEr };
+enum class Strategy : std::uint8_t {
+  kEr,
+  kFinetune,
+  kDer,
+  kDerPp,
+  kErAce,
+  kPodEr,
+  kLwf,
+  kEwc,
+  kClsEr,
+  kMir,
+  kSuperEr,
+  kGdumb,
+  kJoint,
+  kOfflineEr,
+  kRepeatedDistillation,
+};
 enum class Optimizer : std::uint8_t { kSgd, kAdam, kAdamw, kAdagrad };
 enum class Schedule : std::uint8_t { kConstant, kNoam, kInverseSqrt, kCosineRestarts, kExponential };
 enum class Loss : std::uint8_t { kAuto, kCrossEntropy, kMse, kMae, kHuber, kQuantile, kPoisson };
@@ -124,24 +141,21 @@ struct ScheduleConfig {
   double minimum_rate = 0;
 };
 
-struct DerConfig {
-  double alpha = 1;
-};
-struct DerPpConfig {
-  double alpha = 1;
-  double beta = 1;
-  bool two_draws = false;
-};
-struct PodErConfig {
-  double alpha = 1;
-};
-
 struct LearningConfig {
   setting::Strategy strategy = setting::Strategy::kEr;
   double replay_ratio = 0.5;  // share of a batch that is replayed
   DerConfig der;
   DerPpConfig der_pp;
   PodErConfig pod_er;
+  LwfConfig lwf;
+  EwcConfig ewc;
+  ClsErConfig cls_er;
+  MirConfig mir;
+  SuperErConfig super_er;
+  RetrainConfig gdumb = {30, 1};
+  RetrainConfig joint;
+  OfflineErConfig offline_er;
+  RepeatedDistillationConfig repeated_distillation;
   setting::Optimizer optimizer = setting::Optimizer::kAdagrad;
   double learning_rate = 0.02;
   double momentum = 0;

@@ -113,13 +113,23 @@ void add_loss(List& list) {
 
 void add_strategies(List& list) {
   add(list,
-      Declare("learning.strategy", Type::kChoice, FIELD(learning.strategy),
-              "`er`: experience replay, each batch part fresh and part replayed. `finetune`: fresh events only. `der`: "
-              "dark experience replay, replayed events keep the outputs that they had when they were fresh. `der_pp`: "
-              "the same, and their labels count too. `er_ace`: replay where fresh events do not push down classes that "
-              "only the memory holds. `pod_er`: replay that also keeps the hidden layers as they were. `der`, `der_pp` "
-              "and `pod_er` store 4 bytes with each event of the memory for each output, or unit of a hidden layer.")
-          .choices({"er", "finetune", "der", "der_pp", "er_ace", "pod_er"})
+      Declare(
+          "learning.strategy", Type::kChoice, FIELD(learning.strategy),
+          "`er`: experience replay, each batch part fresh and part replayed. `finetune`: fresh events only. `der`: "
+          "dark experience replay, replayed events keep the outputs that they had when they were fresh. `der_pp`: "
+          "the same, and their labels count too. `er_ace`: replay where fresh events do not push down classes that "
+          "only the memory holds. `pod_er`: replay that also keeps the hidden layers as they were. `der`, `der_pp` "
+          "and `pod_er` store 4 bytes with each event of the memory for each output, or unit of a hidden layer. `lwf`: "
+          "fresh events only, outputs held to an older model's. `ewc`: fresh events only, weights held where they "
+          "mattered. `cls_er`: replay held to two moving averages of the model. `mir`: replay of the events that a "
+          "step would harm most. `super_er`: `der_pp` and `cls_er` at once, over weights that are shrunk now and "
+          "then. The others pass over the whole memory in every round, so take long rounds: `gdumb`: training from "
+          "scratch on a memory balanced by class. `joint`: retraining from scratch on everything, with "
+          "`memory.policy: unbounded`, or on what a bounded memory holds. `offline_er`: passes over fresh events "
+          "and memory. `repeated_distillation`: an expert learns the fresh events, then one model is made of it and "
+          "the older one.")
+          .choices({"er", "finetune", "der", "der_pp", "er_ace", "pod_er", "lwf", "ewc", "cls_er", "mir", "super_er",
+                    "gdumb", "joint", "offline_er", "repeated_distillation"})
           .new_state());
   add(list, Declare("learning.der.alpha", Type::kReal, FIELD(learning.der.alpha),
                     "With `strategy: der`: weight of the squared distance to the stored outputs.")
@@ -137,6 +147,7 @@ void add_strategies(List& list) {
   add(list, Declare("learning.pod_er.alpha", Type::kReal, FIELD(learning.pod_er.alpha),
                     "With `strategy: pod_er`: weight of the distance to the stored hidden layers.")
                 .between(0, 1e6));
+  add_strategy_options(list);
 }
 
 }  // namespace

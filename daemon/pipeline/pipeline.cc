@@ -246,7 +246,9 @@ void Pipeline::start_round() {
   job.round = state_->counters.next_round - 1;
   job.version = job.round + 1;
   job.fresh = &training_;
-  state_->memory->sample(learner_->replay_rows_for(training_.size()), state_->replay_rng, job.replay);
+  state_->memory->sample(learner_->replay_rows_for(training_.size(), state_->memory->size()), state_->replay_rng,
+                         job.replay);
+  job.in_pieces = learner_->reads_memory_in_pieces();
   job.values = std::move(round_values_);
   read_stored(*state_->memory, job.replay, training_.size(), job.values);
   state_->counters.round_waits = false;

@@ -33,6 +33,7 @@ struct RoundJob {
   std::uint64_t version = 0;            // of the candidate that this round makes
   const EncodedBatch* fresh = nullptr;  // held-out rows already left out
   ReplaySample replay;                  // drawn at the cut, in any order
+  bool in_pieces = false;               // replay is the whole memory, to be read as training goes through it
   RoundValues values;                   // what is stored of them, and room for the fresh rows'
 };
 
@@ -68,8 +69,9 @@ class TrainerThread {
  private:
   void loop();
   RoundResult run(RoundJob& job);
-  Status read_replay(RoundJob& job);
-  Status read_replay_patiently(RoundJob& job);
+  class PieceReader;
+  Status read_rows(std::span<const std::uint64_t> seqs, EncodedBatch& into);
+  Status read_rows_patiently(std::span<const std::uint64_t> seqs, EncodedBatch& into);
 
   Learner& learner_;
   const Store& store_;

@@ -99,6 +99,12 @@ void TabularScratch::prepare(const TabularShape& shape, std::size_t row_count) {
   if (shape.looks_for_zeros() && places.size() < shape.input) places.resize(shape.input);
 }
 
+std::uint64_t TabularShape::parameter_count() const {
+  std::uint64_t count = table_rows * table_width;
+  for (const auto& tensor : tensors) count += tensor.rows * tensor.columns;
+  return count;
+}
+
 Status check_rows(const TabularShape& shape, std::span<const RowRange> rows) {
   for (const auto& range : rows) {
     if (range.batch == nullptr || range.begin > range.end || range.end > range.batch->size()) {

@@ -52,6 +52,7 @@ struct TabularShape {
   std::size_t table_width = 0;
   std::vector<DenseTensor> tensors;
 
+  std::uint64_t parameter_count() const;
   std::size_t embedded() const { return categories * embedding; }
   // Whether the input may have so many zeros that looking for them can pay: it does from about half of a row on, where
   // the row is not short. Embeddings are never zero.

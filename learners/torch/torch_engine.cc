@@ -6,10 +6,13 @@
 
 #include "learners/models/tabular_net.h"
 #include "learners/torch/device_tensors.h"
+#include "learners/torch/torch_copies.h"
 #include "learners/torch/torch_ema.h"
 #include "learners/torch/torch_net.h"
 #include "learners/torch/torch_optimizer.h"
 #include "learners/training/averaging.h"
+#include "learners/training/native_copies.h"
+#include "learners/training/publisher.h"
 
 namespace freshet {
 
@@ -20,11 +23,15 @@ class TorchEngine final : public TrainingEngine {
   TorchEngine(const LearnerOptions& options, std::unique_ptr<TabularNet> image, std::unique_ptr<Optimizer> optimizer,
               const at::Device& device)
       : published_(options.published),
+        seed_(options.model.seed),
+        embedding_scale_(options.model.embedding_scale),
         device_(device),
         image_(std::move(image)),
         image_optimizer_(std::move(optimizer)),
         net_(*image_, device),
-        optimizer_(*image_optimizer_, net_) {
+        optimizer_(*image_optimizer_, net_),
+        copies_(net_, *image_),
+        publisher_(image_->shape(), image_->weights()) {
     if (published_ == PublishedWeights::kEma) {
       image_ema_.emplace(options.ema_decay, image_->parameters());
       ema_.emplace(*image_ema_, options.ema_decay, net_);
@@ -32,8 +39,8 @@ class TorchEngine final : public TrainingEngine {
     if (published_ == PublishedWeights::kAverage) average_.emplace(options.average_rounds, image_->parameters());
   }
 
-  const std::shared_ptr<const TabularShape>& shape() const override { return image_->shape(); }
   Model& model() override { return net_; }
+  std::uint64_t parameter_count() const override { return image_->shape()->parameter_count(); }
 
   void clear_gradients() override { net_.clear_gradients(); }
   Result<double> squared_gradient_norm() override {
@@ -49,6 +56,7 @@ class TorchEngine final : public TrainingEngine {
     return on_device(device_, "optimizer step", [&] {
       RowTable& table = image_->parameters().table;
       const at::Tensor touched = send_indices(table.touched(), device_);
+      copies_.before_move(table.touched());
       if (ema_) ema_->before_step(net_, touched);
       optimizer_.step(net_, touched, learning_rate);
       table.mark_changed();
@@ -65,30 +73,37 @@ class TorchEngine final : public TrainingEngine {
     });
   }
 
-  Result<Publication> publication(bool again) override {
-    return on_device(device_, "publication", [&]() -> Result<Publication> {
-      const Parameters& parameters = image_->parameters();
-      if (!ema_ && !average_) {
-        net_.download_weights(parameters.table.changed());
-        return Publication{image_->weights(), parameters.table.changed()};
-      }
+  Result<std::shared_ptr<const Predictor>> publish(std::uint64_t version, bool again) override {
+    TRY(on_device(device_, "publication", [&] {
+      const RowTable& table = image_->parameters().table;
+      if (!ema_ && !average_) net_.download_weights(table.changed());
       if (ema_ && !again) {
         moved_.clear();
-        ema_->catch_up(net_, parameters.table, Ema::kCaughtUpRows, moved_);
+        ema_->catch_up(net_, table, Ema::kCaughtUpRows, moved_);
       }
+      return Status::ok();
+    }));
+    RowTable& table = image_->parameters().table;
+    std::shared_ptr<const Predictor> published;
+    if (ema_ || average_) {
       const AveragedWeights& weights = ema_ ? image_ema_->weights() : average_->weights();
-      return Publication{{weights.dense.data(), weights.rows.data(), parameters.table.stride()}, moved_};
-    });
-  }
-  void published() override {
+      published = publisher_.publish({weights.dense.data(), weights.rows.data(), table.stride()}, moved_, version);
+    } else {
+      published = publisher_.publish(image_->weights(), table.changed(), version);
+    }
     moved_.clear();
-    image_->parameters().table.forget_changed();
+    table.forget_changed();
+    return published;
   }
-  Result<TabularWeights> weights() override {
-    return on_device(device_, "copy of the weights", [&]() -> Result<TabularWeights> {
+  std::shared_ptr<const Predictor> publish_last(std::uint64_t version) override {
+    return publisher_.publish_last(version);
+  }
+  Status evaluate(const EncodedBatch& batch, Predictions& out) override {
+    TRY(on_device(device_, "copy of the weights", [&] {
       net_.download_weights(image_->parameters().table.used());
-      return image_->weights();
-    });
+      return Status::ok();
+    }));
+    return tabular_predict(*image_->shape(), image_->weights(), batch, 0, batch.size(), out);
   }
 
   Status save(ByteWriter& out) override {
@@ -105,12 +120,15 @@ class TorchEngine final : public TrainingEngine {
     });
   }
   Status load(ByteReader& in, std::uint64_t seed, float embedding_scale) override {
+    seed_ = seed;
+    embedding_scale_ = embedding_scale;
     image_->initialise(seed, embedding_scale);
     Parameters& parameters = image_->parameters();
     TRY(parameters.load(in));
     TRY(image_optimizer_->load(in, parameters));
     TRY(load_averages(in, published_, image_ema_, average_, parameters));
     moved_.clear();
+    publisher_.forget();
     return on_device(device_, "loading", [&] {
       net_.clear_gradients();
       net_.upload_weights();
@@ -120,8 +138,61 @@ class TorchEngine final : public TrainingEngine {
     });
   }
 
+  Result<std::unique_ptr<WeightsCopy>> copy() override {
+    return on_device(device_, "copy of the weights",
+                     [&]() -> Result<std::unique_ptr<WeightsCopy>> { return copies_.copy(); });
+  }
+  Result<std::unique_ptr<QuadraticPenalty>> penalty() override {
+    return on_device(device_, "quadratic penalty",
+                     [&]() -> Result<std::unique_ptr<QuadraticPenalty>> { return copies_.penalty(); });
+  }
+  Status restore(WeightsCopy& copy) override {
+    return on_device(device_, "restoring the weights", [&] {
+      before_move(TorchCopies::rows_of(copy));
+      TorchCopies::restore(copy);
+      return Status::ok();
+    });
+  }
+  Status begin_anew() override {
+    return on_device(device_, "initial weights", [&] {
+      const Parameters& parameters = image_->parameters();
+      copies_.before_move(parameters.table.used());
+      freshet::begin_anew(*image_, seed_, embedding_scale_);
+      net_.upload_weights();
+      if (image_ema_) image_ema_->reset(parameters);
+      if (ema_) ema_->upload_state();
+      if (average_) average_->reset(parameters);
+      return Status::ok();
+    });
+  }
+  Status reset_optimizer() override {
+    return on_device(device_, "state of the optimizer", [&] {
+      image_optimizer_->reset();
+      optimizer_.upload_state();
+      return Status::ok();
+    });
+  }
+  // In host memory: once in a round or more seldom.
+  Status shrink_and_perturb(float factor, float deviation, Rng& rng) override {
+    return on_device(device_, "shrinking the weights", [&] {
+      Parameters& parameters = image_->parameters();
+      before_move(parameters.table.used());
+      net_.download_weights(parameters.table.used());
+      freshet::shrink_and_perturb(parameters, factor, deviation, rng);
+      net_.upload_weights();
+      return Status::ok();
+    });
+  }
+
  private:
+  void before_move(std::span<const std::uint32_t> rows) {
+    copies_.before_move(rows);
+    if (ema_) ema_->before_step(net_, send_indices(rows, device_));
+  }
+
   PublishedWeights published_;
+  std::uint64_t seed_;  // of the initial weights
+  float embedding_scale_;
   at::Device device_;
   // The image in host memory: what publications, checkpoints and the averages of rounds read.
   std::unique_ptr<TabularNet> image_;
@@ -130,8 +201,10 @@ class TorchEngine final : public TrainingEngine {
   std::optional<SnapshotAverage> average_;
   TorchNet net_;
   TorchOptimizer optimizer_;
+  TorchCopies copies_;
   std::optional<TorchEma> ema_;
-  std::vector<std::uint32_t> moved_;  // rows of the published average that moved since published()
+  std::vector<std::uint32_t> moved_;  // rows of the published average that moved since publish()
+  SnapshotPublisher publisher_;
 };
 
 }  // namespace

@@ -39,6 +39,7 @@ class TorchNet final : public Model {
   void clear_gradients();
   double squared_gradient_norm();
   void scale_gradients(float factor);
+  void gradients_changed() { squared_norm_.reset(); }  // by who has added to them from outside
 
   // Weights to and from the image; of the table, only the given rows come back.
   void upload_weights();

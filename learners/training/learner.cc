@@ -6,7 +6,7 @@
 #include <fmt/core.h>
 
 #include "learners/torch/torch_engine.h"
-#include "learners/training/publisher.h"
+#include "learners/training/row_feed.h"
 #include "learners/training/stored_values.h"
 #include "learners/training/strategy.h"
 #include "learners/training/training_engine.h"
@@ -18,6 +18,9 @@ namespace {
 constexpr std::uint32_t kMagic = 0x524C5246;  // "FRLR"
 constexpr std::uint32_t kFormat = 1;
 constexpr std::uint32_t kFormatLinked = 2;  // followed by the link of the outputs, which is not the identity
+
+// After the strategy's own state, by name.
+constexpr std::string_view kPlanPart = "plan";
 
 Status check(const LearnerOptions& options) {
   if (options.batch_size == 0 || options.batch_size > 1U << 20) {
@@ -55,42 +58,54 @@ Result<PublishedWeights> parse_published_weights(std::string_view name) {
 class Learner::Impl {
  public:
   Impl(const LearnerOptions& options, std::unique_ptr<TrainingEngine> engine, Loss loss,
-       std::unique_ptr<const Schedule> schedule, std::unique_ptr<Strategy> strategy, const TabularWeights& weights)
+       std::unique_ptr<const Schedule> schedule, std::unique_ptr<Strategy> strategy)
       : options_(options),
         engine_(std::move(engine)),
         loss_(std::move(loss)),
         schedule_(std::move(schedule)),
         strategy_(std::move(strategy)),
-        values_(strategy_->columns()),
-        publisher_(engine_->shape()),
-        latest_(weights) {
+        values_(strategy_->columns()) {
+    plan_rng_ = Rng(options.model.seed ^ kPlanSeedMix);
     replay_rows_ =
         static_cast<std::size_t>(std::lround(strategy_->replay_ratio() * static_cast<float>(options.batch_size)));
     replay_rows_ = std::min<std::size_t>(replay_rows_, options.batch_size - 1);
     fresh_rows_ = options.batch_size - replay_rows_;
   }
 
-  std::size_t replay_rows_for(std::size_t fresh_rows) const {
-    return (fresh_rows + fresh_rows_ - 1) / fresh_rows_ * replay_rows_;
+  std::size_t replay_rows_for(std::size_t fresh_rows, std::size_t memory_rows) const {
+    std::size_t rows = 0;
+    for (const RoundPhase& phase : strategy_->plan(rounds_)) {
+      const bool streams = phase.rows == RoundPhase::Rows::kStream;
+      if (streams) rows = std::max(rows, stream_steps(fresh_rows) * replay_rows_ * strategy_->candidates());
+      if (phase.uses_memory()) rows = std::max(rows, memory_rows);
+    }
+    return rows;
+  }
+  bool reads_memory_in_pieces() const {
+    const auto phases = strategy_->plan(rounds_);
+    return std::ranges::any_of(phases, [](const RoundPhase& phase) { return phase.uses_memory(); });
   }
 
   Result<RoundReport> train_round(const RoundInput& input) {
     if (input.fresh == nullptr) return invalid_argument("a round without fresh rows");
     TRY(failure_);
-    const std::size_t fresh = input.fresh->size();
-    const std::size_t steps = (fresh + fresh_rows_ - 1) / fresh_rows_;
-    const std::size_t replay = input.replay == nullptr ? 0 : std::min(input.replay->size(), steps * replay_rows_);
-    const bool each_loss = input.replay_losses.size() >= replay;
     TRY(values_.begin_round(input));
     RoundReport report;
-    for (std::size_t s = 0; s < steps; ++s) {
-      MiniBatch batch{{input.fresh, s * fresh_rows_, std::min((s + 1) * fresh_rows_, fresh)},
-                      {input.replay, s * replay / steps, (s + 1) * replay / steps}};
-      if (each_loss && batch.replay.size() > 0) batch.replay.losses = input.replay_losses.data() + batch.replay.begin;
-      values_.show(batch);
-      TRY(step(batch, report).with_context("training step"));
+    const auto phases = strategy_->plan(rounds_);
+    for (std::size_t p = 0; p < phases.size(); ++p) {
+      if (phases[p].anew) TRY(engine_->begin_anew());
+      if (phases[p].fresh_optimizer) {
+        TRY(engine_->reset_optimizer());
+        schedule_origin_ = steps_;
+      }
+      TRY(strategy_->begin_phase(rounds_, p));
+      if (phases[p].rows == RoundPhase::Rows::kStream) {
+        TRY(stream(input, report));
+      } else {
+        TRY(pass_over(input, phases[p], report));
+      }
     }
-    strategy_->end_round(engine_->model());
+    TRY(strategy_->end_round(engine_->model(), loss_, {rounds_, {input.fresh, 0, input.fresh->size()}}));
     TRY(engine_->end_round());
     if (report.samples_fresh > 0) report.mean_loss /= static_cast<double>(report.samples_fresh);
     if (report.samples_replayed > 0) report.mean_replay_loss /= static_cast<double>(report.samples_replayed);
@@ -99,15 +114,10 @@ class Learner::Impl {
   }
 
   std::shared_ptr<const Predictor> publish(std::uint64_t version, bool again) {
-    auto publication = engine_->publication(again);
-    if (publication.is_ok()) {
-      latest_ = publication->weights;
-      auto published = publisher_.publish(latest_, publication->moved, version);
-      engine_->published();
-      return published;
-    }
-    failure_ = publication.status().with_context("publishing");
-    return publisher_.publish(latest_, {}, version);
+    auto published = engine_->publish(version, again);
+    if (published.is_ok()) return *published;
+    failure_ = published.status().with_context("publishing");
+    return engine_->publish_last(version);
   }
 
   Result<std::vector<float>> losses(const EncodedBatch& batch) {
@@ -123,9 +133,7 @@ class Learner::Impl {
     return losses;
   }
 
-  Status evaluate(const EncodedBatch& batch, Predictions& out) {
-    return tabular_predict(*engine_->shape(), TRY(engine_->weights()), batch, 0, batch.size(), out);
-  }
+  Status evaluate(const EncodedBatch& batch, Predictions& out) { return engine_->evaluate(batch, out); }
 
   Status save(ByteWriter& out) {
     out.put(kMagic);
@@ -139,7 +147,14 @@ class Learner::Impl {
     out.put(rounds_);
     out.put_text(strategy_->name());
     TRY(engine_->save(out));
-    strategy_->save(out);
+    TRY(strategy_->save(out));
+    if (plans()) {
+      ByteWriter part;
+      part.put(schedule_origin_);
+      for (const auto word : plan_rng_.state()) part.put(word);
+      out.put_text(kPlanPart);
+      out.put_text(part.buffer());
+    }
     return Status::ok();
   }
 
@@ -165,17 +180,19 @@ class Learner::Impl {
     if (!in.ok()) return data_loss("the state of the learner is cut short");
     if (strategy != strategy_->name()) {
       return failed_precondition(
-          fmt::format("the state is that of the strategy {}, configured is {}", strategy, strategy_->name()));
+          fmt::format("the stored model was learnt with the strategy {}, configured is {}; give back the old "
+                      "learning.strategy, or begin anew with another memory.path",
+                      strategy, strategy_->name()));
     }
     // Rows that were never trained on are not stored: they come from the seed again.
     options_.model.seed = seed;
     options_.model.embedding_scale = scale;
     TRY(engine_->load(in, seed, scale));
     TRY(strategy_->load(in));
+    if (plans()) TRY(load_plan(in));
     if (!in.ok()) return data_loss("the state of the learner is cut short");
     steps_ = steps;
     rounds_ = rounds;
-    publisher_.forget();
     failure_ = Status::ok();
     return Status::ok();
   }
@@ -183,16 +200,62 @@ class Learner::Impl {
   std::span<const StoredColumn> stored_columns() const { return strategy_->columns(); }
   std::uint64_t steps() const { return steps_; }
   const LearnerOptions& options() const { return options_; }
-  std::uint64_t parameter_count() const {
-    const TabularShape& shape = *engine_->shape();
-    std::uint64_t count = shape.table_rows * shape.table_width;
-    for (const auto& tensor : shape.tensors) count += tensor.rows * tensor.columns;
-    return count;
-  }
+  std::uint64_t parameter_count() const { return engine_->parameter_count(); }
 
  private:
-  Status step(const MiniBatch& batch, RoundReport& report) {
+  static constexpr std::uint64_t kPlanSeedMix = 0x726F756E64706C61;
+
+  std::size_t stream_steps(std::size_t fresh_rows) const { return (fresh_rows + fresh_rows_ - 1) / fresh_rows_; }
+
+  // Whether rounds are other than one pass through the stream, which needs no state.
+  bool plans() const {
+    const auto phases = strategy_->plan(0);
+    return phases.size() != 1 || phases.front().rows != RoundPhase::Rows::kStream;
+  }
+
+  Status load_plan(ByteReader& in) {
+    const std::string name = in.get_text();
+    const std::string bytes = in.get_text();
+    ByteReader part(bytes);
+    schedule_origin_ = part.get<std::uint64_t>();
+    Rng::State state;
+    for (auto& word : state) word = part.get<std::uint64_t>();
+    plan_rng_.set_state(state);
+    if (in.ok() && name == kPlanPart && part.at_end()) return Status::ok();
+    return data_loss("the state of the learner has no plan of its rounds");
+  }
+
+  Status stream(const RoundInput& input, RoundReport& report) {
+    const std::size_t fresh = input.fresh->size();
+    const std::size_t steps = stream_steps(fresh);
+    const std::size_t wanted = steps * replay_rows_ * strategy_->candidates();
+    const std::size_t replay = input.replay == nullptr ? 0 : std::min(input.replay->size(), wanted);
+    const bool each_loss = input.replay_losses.size() >= replay;
+    for (std::size_t s = 0; s < steps; ++s) {
+      MiniBatch batch{{input.fresh, s * fresh_rows_, std::min((s + 1) * fresh_rows_, fresh)},
+                      {input.replay, s * replay / steps, (s + 1) * replay / steps},
+                      replay_rows_};
+      if (each_loss && batch.replay.size() > 0) batch.replay.losses = input.replay_losses.data() + batch.replay.begin;
+      values_.show(batch);
+      TRY(step(batch, report).with_context("training step"));
+    }
+    return Status::ok();
+  }
+
+  Status pass_over(const RoundInput& input, const RoundPhase& phase, RoundReport& report) {
+    feed_.begin(input, phase, options_.batch_size, plan_rng_);
+    MiniBatch batch;
+    while (TRY(feed_.next(batch, plan_rng_))) {
+      batch.replay_rows_max = batch.replay.size();
+      TRY(step(batch, report).with_context("training step"));
+    }
+    return Status::ok();
+  }
+
+  Status step(MiniBatch& batch, RoundReport& report) {
     engine_->clear_gradients();
+    const float rate = schedule_->rate(steps_ - schedule_origin_);
+    batch.learning_rate = rate;
     const StepLoss loss = TRY(strategy_->compute_gradients(engine_->model(), loss_, batch));
     values_.check(batch);
     report.samples_unusable += loss.fresh.unusable + loss.replay.unusable;
@@ -205,13 +268,12 @@ class Learner::Impl {
       TRY(engine_->scale_gradients(static_cast<float>(static_cast<double>(options_.clip_norm) / norm)));
       ++report.clipped;
     }
-    const float rate = schedule_->rate(steps_);
     TRY(engine_->step(rate));
-    strategy_->after_step(engine_->model());
+    TRY(strategy_->after_step(engine_->model()));
     ++steps_;
     ++report.steps;
     report.samples_fresh += batch.fresh.size();
-    report.samples_replayed += batch.replay.size();
+    report.samples_replayed += loss.replay.usable + loss.replay.unusable;
     report.mean_loss += loss.fresh.weighted;
     report.mean_replay_loss += loss.replay.weighted;
     report.learning_rate = static_cast<double>(rate);
@@ -224,13 +286,15 @@ class Learner::Impl {
   std::unique_ptr<const Schedule> schedule_;
   std::unique_ptr<Strategy> strategy_;
   StoredValues values_;
-  SnapshotPublisher publisher_;
-  TabularWeights latest_;          // of the last publication, or the initial ones
   Status failure_ = Status::ok();  // why the last publication was none
   std::size_t fresh_rows_ = 0;     // of a full mini-batch
   std::size_t replay_rows_ = 0;
   std::uint64_t steps_ = 0;
   std::uint64_t rounds_ = 0;
+  // Of rounds that pass over whole sets of rows; part of the state where a strategy plans such.
+  std::uint64_t schedule_origin_ = 0;  // the step that the schedule counts from
+  Rng plan_rng_{0};
+  RowFeed feed_;
 };
 
 Result<std::unique_ptr<Learner>> Learner::create(const LearnerOptions& given, const EncodedLayout& layout,
@@ -245,11 +309,12 @@ Result<std::unique_ptr<Learner>> Learner::create(const LearnerOptions& given, co
   auto engine = TRY(through_torch ? make_torch_engine(options, layout, device) : make_native_engine(options, layout));
   auto loss = TRY(Loss::create(options.loss, options.model.task, engine->model().outputs()));
   auto schedule = TRY(Schedule::create(options.schedule));
-  auto strategy = TRY(Strategy::create({options.strategy, options.replay_ratio, options.strategies}));
+  auto strategy =
+      TRY(Strategy::create({options.strategy, options.replay_ratio, options.strategies, options.model.seed}));
   TRY(strategy->prepare(engine->model()).with_context("learning.strategy"));
-  const TabularWeights weights = TRY(engine->weights());
-  auto impl = std::make_unique<Impl>(options, std::move(engine), std::move(loss), std::move(schedule),
-                                     std::move(strategy), weights);
+  TRY(strategy->attach(*engine).with_context("learning.strategy"));
+  auto impl =
+      std::make_unique<Impl>(options, std::move(engine), std::move(loss), std::move(schedule), std::move(strategy));
   return std::unique_ptr<Learner>(new Learner(std::move(impl)));
 }
 
@@ -260,7 +325,10 @@ Result<RoundReport> Learner::train_round(const RoundInput& input) { return impl_
 std::shared_ptr<const Predictor> Learner::publish(std::uint64_t version) { return impl_->publish(version, false); }
 std::shared_ptr<const Predictor> Learner::republish(std::uint64_t version) { return impl_->publish(version, true); }
 std::span<const StoredColumn> Learner::stored_columns() const { return impl_->stored_columns(); }
-std::size_t Learner::replay_rows_for(std::size_t fresh_rows) const { return impl_->replay_rows_for(fresh_rows); }
+std::size_t Learner::replay_rows_for(std::size_t fresh_rows, std::size_t memory_rows) const {
+  return impl_->replay_rows_for(fresh_rows, memory_rows);
+}
+bool Learner::reads_memory_in_pieces() const { return impl_->reads_memory_in_pieces(); }
 Result<std::vector<float>> Learner::losses(const EncodedBatch& batch) { return impl_->losses(batch); }
 Status Learner::evaluate(const EncodedBatch& batch, Predictions& out) { return impl_->evaluate(batch, out); }
 Status Learner::save(ByteWriter& out) const { return impl_->save(out); }

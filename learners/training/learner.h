@@ -52,6 +52,7 @@ struct LearnerOptions {
 };
 
 struct StoredColumn;  // learners/training/strategy.h
+class ReplayReader;   // learners/training/round_plan.h
 
 struct RoundInput {
   const EncodedBatch* fresh = nullptr;   // rows [0, size) in order, held-out ones left out already
@@ -60,11 +61,13 @@ struct RoundInput {
   // Room for the loss of each replayed row before the step that trained on it; what is not reached stays as it is.
   std::span<float> replay_losses = {};
   // For a strategy that stores (Learner::stored_columns), a matrix for each column: what is stored with the replayed
-  // rows, [replay->size(), width], where train_round() fills in rows that it has trained on as fresh ones by then (their
-  // seqs say so); and room for what is to be stored with the fresh rows, [fresh->size(), width]. Without the first
-  // nothing counts as stored, without the second nothing is written.
+  // rows, [replay->size(), width], where train_round() fills in rows that it has trained on as fresh ones by then
+  // (their seqs say so); and room for what is to be stored with the fresh rows, [fresh->size(), width]. Without the
+  // first nothing counts as stored, without the second nothing is written.
   std::span<const std::span<float>> stored = {};
   std::span<const std::span<float>> to_store = {};
+  // The whole memory, where the round passes over it (Learner::reads_memory_in_pieces); null: `replay` is all of it.
+  ReplayReader* memory = nullptr;
 };
 
 struct RoundReport {
@@ -90,7 +93,8 @@ class Learner {
   Learner& operator=(const Learner&) = delete;
 
   // Steps through the fresh rows in order, each trained on once, batch_size * (1 - replay_ratio) at a time; the
-  // replayed rows are spread evenly over the steps, at most batch_size * replay_ratio each.
+  // replayed rows are spread evenly over the steps, at most batch_size * replay_ratio each. Or as the strategy plans
+  // the round (learners/training/round_plan.h).
   Result<RoundReport> train_round(const RoundInput& input);
 
   // A copy of the weights as they are now (raw, moving average or average of rounds, as configured).
@@ -102,8 +106,11 @@ class Learner {
   // What the strategy stores with each event of the memory; of the model and the options alone.
   std::span<const StoredColumn> stored_columns() const;
 
-  // How many replayed rows train_round() uses at most for this many fresh ones.
-  std::size_t replay_rows_for(std::size_t fresh_rows) const;
+  // How many replayed rows the next train_round() uses at most for this many fresh ones: a share of each step's rows,
+  // or, where the strategy passes over the whole memory, as many as that holds.
+  std::size_t replay_rows_for(std::size_t fresh_rows, std::size_t memory_rows = 0) const;
+  // Whether the next round passes over the whole memory and wants it as RoundInput::memory.
+  bool reads_memory_in_pieces() const;
 
   // Loss of each row (unweighted), and predictions, under the training weights.
   Result<std::vector<float>> losses(const EncodedBatch& batch);

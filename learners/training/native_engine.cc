@@ -2,6 +2,8 @@
 
 #include "learners/models/tabular_net.h"
 #include "learners/training/averaging.h"
+#include "learners/training/native_copies.h"
+#include "learners/training/publisher.h"
 #include "learners/training/training_engine.h"
 
 namespace freshet {
@@ -11,13 +13,19 @@ namespace {
 class NativeEngine final : public TrainingEngine {
  public:
   NativeEngine(const LearnerOptions& options, std::unique_ptr<TabularNet> net, std::unique_ptr<Optimizer> optimizer)
-      : published_(options.published), net_(std::move(net)), optimizer_(std::move(optimizer)) {
+      : published_(options.published),
+        seed_(options.model.seed),
+        embedding_scale_(options.model.embedding_scale),
+        net_(std::move(net)),
+        optimizer_(std::move(optimizer)),
+        copies_(*net_),
+        publisher_(net_->shape(), net_->weights()) {
     if (published_ == PublishedWeights::kEma) ema_.emplace(options.ema_decay, net_->parameters());
     if (published_ == PublishedWeights::kAverage) average_.emplace(options.average_rounds, net_->parameters());
   }
 
-  const std::shared_ptr<const TabularShape>& shape() const override { return net_->shape(); }
   Model& model() override { return *net_; }
+  std::uint64_t parameter_count() const override { return net_->shape()->parameter_count(); }
 
   void clear_gradients() override { net_->parameters().clear_gradients(); }
   Result<double> squared_gradient_norm() override { return net_->parameters().squared_gradient_norm(); }
@@ -27,6 +35,7 @@ class NativeEngine final : public TrainingEngine {
   }
   Status step(float learning_rate) override {
     Parameters& parameters = net_->parameters();
+    copies_.before_move(parameters.table.touched());
     if (ema_) ema_->before_step(parameters);
     optimizer_->step(parameters, learning_rate);
     parameters.table.mark_changed();
@@ -38,21 +47,30 @@ class NativeEngine final : public TrainingEngine {
     return Status::ok();
   }
 
-  Result<Publication> publication(bool again) override {
-    const Parameters& parameters = net_->parameters();
-    if (!ema_ && !average_) return Publication{net_->weights(), parameters.table.changed()};
+  Result<std::shared_ptr<const Predictor>> publish(std::uint64_t version, bool again) override {
+    Parameters& parameters = net_->parameters();
     if (ema_ && !again) {
       moved_.clear();
       ema_->catch_up(parameters, Ema::kCaughtUpRows, moved_);
     }
-    const AveragedWeights& weights = ema_ ? ema_->weights() : average_->weights();
-    return Publication{{weights.dense.data(), weights.rows.data(), parameters.table.stride()}, moved_};
-  }
-  void published() override {
+    std::shared_ptr<const Predictor> published;
+    if (ema_ || average_) {
+      const AveragedWeights& weights = ema_ ? ema_->weights() : average_->weights();
+      published =
+          publisher_.publish({weights.dense.data(), weights.rows.data(), parameters.table.stride()}, moved_, version);
+    } else {
+      published = publisher_.publish(net_->weights(), parameters.table.changed(), version);
+    }
     moved_.clear();
-    net_->parameters().table.forget_changed();
+    parameters.table.forget_changed();
+    return published;
   }
-  Result<TabularWeights> weights() override { return net_->weights(); }
+  std::shared_ptr<const Predictor> publish_last(std::uint64_t version) override {
+    return publisher_.publish_last(version);
+  }
+  Status evaluate(const EncodedBatch& batch, Predictions& out) override {
+    return tabular_predict(*net_->shape(), net_->weights(), batch, 0, batch.size(), out);
+  }
 
   Status save(ByteWriter& out) override {
     const Parameters& parameters = net_->parameters();
@@ -62,22 +80,59 @@ class NativeEngine final : public TrainingEngine {
     return Status::ok();
   }
   Status load(ByteReader& in, std::uint64_t seed, float embedding_scale) override {
+    seed_ = seed;
+    embedding_scale_ = embedding_scale;
     net_->initialise(seed, embedding_scale);
     Parameters& parameters = net_->parameters();
     TRY(parameters.load(in));
     TRY(optimizer_->load(in, parameters));
     TRY(load_averages(in, published_, ema_, average_, parameters));
     moved_.clear();
+    publisher_.forget();
+    return Status::ok();
+  }
+
+  Result<std::unique_ptr<WeightsCopy>> copy() override { return copies_.copy(); }
+  Result<std::unique_ptr<QuadraticPenalty>> penalty() override { return copies_.penalty(); }
+  Status restore(WeightsCopy& copy) override {
+    before_move(NativeCopies::rows_of(copy));
+    NativeCopies::restore(copy);
+    return Status::ok();
+  }
+  Status begin_anew() override {
+    copies_.before_move(net_->parameters().table.used());
+    freshet::begin_anew(*net_, seed_, embedding_scale_);
+    if (ema_) ema_->reset(net_->parameters());
+    if (average_) average_->reset(net_->parameters());
+    return Status::ok();
+  }
+  Status reset_optimizer() override {
+    optimizer_->reset();
+    return Status::ok();
+  }
+  Status shrink_and_perturb(float factor, float deviation, Rng& rng) override {
+    Parameters& parameters = net_->parameters();
+    before_move(parameters.table.used());
+    freshet::shrink_and_perturb(parameters, factor, deviation, rng);
     return Status::ok();
   }
 
  private:
+  void before_move(std::span<const std::uint32_t> rows) {
+    copies_.before_move(rows);
+    if (ema_) ema_->before_move(net_->parameters(), rows);
+  }
+
   PublishedWeights published_;
+  std::uint64_t seed_;  // of the initial weights
+  float embedding_scale_;
   std::unique_ptr<TabularNet> net_;
   std::unique_ptr<Optimizer> optimizer_;
+  NativeCopies copies_;
   std::optional<Ema> ema_;
   std::optional<SnapshotAverage> average_;
-  std::vector<std::uint32_t> moved_;  // rows of the published average that moved since published()
+  std::vector<std::uint32_t> moved_;  // rows of the published average that moved since publish()
+  SnapshotPublisher publisher_;
 };
 
 }  // namespace

@@ -128,6 +128,7 @@ std::shared_ptr<TabularSnapshot> SnapshotPublisher::idle_snapshot() {
 std::shared_ptr<const Predictor> SnapshotPublisher::publish(const TabularWeights& source,
                                                             std::span<const std::uint32_t> moved,
                                                             std::uint64_t version) {
+  latest_ = source;
   ++publications_;
   std::vector<std::uint32_t> list;
   if (moved_.size() == kRemembered) {

@@ -4,7 +4,8 @@
 //
 // Threads: publish() on the trainer; what it returns may be read and dropped on any thread, which never frees weights
 // there while the publisher lives.
-// Owns: the copies; the dense weights and the table's rows are taken over from the source at each publish().
+// Owns: the copies; the dense weights and the table's rows are taken over from the source at each publish(), which must
+// outlive the publisher.
 // Failure: none; when readers hold every copy, another is made.
 #pragma once
 
@@ -28,13 +29,17 @@ Status tabular_predict(const TabularShape& shape, const TabularWeights& weights,
 
 class SnapshotPublisher {
  public:
-  explicit SnapshotPublisher(std::shared_ptr<const TabularShape> shape) : shape_(std::move(shape)) {}
+  // initial: where the weights lie before the first publish().
+  SnapshotPublisher(std::shared_ptr<const TabularShape> shape, const TabularWeights& initial)
+      : shape_(std::move(shape)), latest_(initial) {}
   ~SnapshotPublisher();
 
   // `source` as it stands now; `moved`: rows of its table that differ from what the last publish() saw (each at least
   // once).
   std::shared_ptr<const Predictor> publish(const TabularWeights& source, std::span<const std::uint32_t> moved,
                                            std::uint64_t version);
+  // The source of the last publish(), as it stands now.
+  std::shared_ptr<const Predictor> publish_last(std::uint64_t version) { return publish(latest_, {}, version); }
   // The next publish() copies everything.
   void forget();
 
@@ -44,6 +49,7 @@ class SnapshotPublisher {
   std::shared_ptr<TabularSnapshot> idle_snapshot();
 
   std::shared_ptr<const TabularShape> shape_;
+  TabularWeights latest_;
   std::vector<std::shared_ptr<TabularSnapshot>> snapshots_;
   std::uint64_t publications_ = 0;
   std::deque<std::vector<std::uint32_t>> moved_;  // of the latest publications, newest last

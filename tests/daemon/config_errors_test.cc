@@ -245,6 +245,37 @@ TEST(ConfigErrors, OptionsMustAgree) {
   EXPECT_SAYS(errors_of("serving: {listen: 8080}"), "serving.listen: expected host:port");
 }
 
+TEST(ConfigErrors, AStrategySaysWhatItNeedsOfTheOtherOptions) {
+  const auto with = [](const std::string& strategy, const std::string& rest = "") {
+    return errors_of("learning: {strategy: " + strategy + "}\n" + rest);
+  };
+  for (const std::string strategy : {"lwf", "ewc", "cls_er", "mir", "super_er", "joint", "offline_er"}) {
+    EXPECT_EQ(with(strategy), "") << strategy;
+  }
+  EXPECT_SAYS(with("gdumb"), "memory.policy: gdumb trains on a memory balanced by class; say `policy: class_balanced`");
+  EXPECT_EQ(with("gdumb", "memory: {policy: class_balanced}"), "");
+  EXPECT_SAYS(with("gdumb", "model: {task: regression}"),
+              "learning.strategy: gdumb keeps as many events of each class");
+  for (const std::string strategy : {"joint", "offline_er", "repeated_distillation"}) {
+    EXPECT_SAYS(with(strategy, "memory: {capacity_events: 0}"),
+                "is 0, but strategy " + strategy + " trains on the whole memory");
+  }
+  EXPECT_EQ(with("lwf", "memory: {capacity_events: 0}"), "");
+  EXPECT_SAYS(with("mir", "memory: {capacity_events: 0}"), "is 0, but strategy mir with replay_ratio 0.5 replays");
+  EXPECT_SAYS(errors_of("learning: {strategy: mir, replay_ratio: 0}"),
+              "learning.replay_ratio: is 0, but strategy mir is about replayed events");
+  EXPECT_SAYS(with("joint", "memory: {sampling: recency}"), "memory.sampling: nothing is replayed in samples");
+  EXPECT_SAYS(with("repeated_distillation", "serving: {weights: ema}"),
+              "serving.weights: ema would average the experts");
+  EXPECT_EQ(with("repeated_distillation", "serving: {weights: average}"), "");
+  EXPECT_SAYS(errors_of("learning: {strategy: er, ewc: {lambda: 2}}"),
+              "learning.ewc.lambda: belongs to `strategy: ewc`");
+  EXPECT_SAYS(errors_of("learning: {strategy: der, der_pp: {two_draws: true}}"),
+              "learning.der_pp.two_draws: belongs to `strategy: der_pp`");
+  EXPECT_SAYS(errors_of("learning: {strategy: mir, mir: {candidates: 0}}"),
+              "learning.mir.candidates: must be at least 1");
+}
+
 TEST(ConfigErrors, FeaturesMustAgreeAndEachErrorStandsAtItsFeature) {
   const std::string said = errors_of(
       "stream:\n"
