@@ -2,7 +2,7 @@
 // seeds each, which give all runs the same streams and initial weights. One thread.
 //
 //   continual_bench [--protocol split|permuted|rotated|all] [--only LABEL[,LABEL...]] [--buffer EVENTS] [--seeds 5]
-//                   [--data FOLDER] [--scratch FOLDER] [--json OUT] [--quick]
+//                   [--first-seed 1] [--data FOLDER] [--scratch FOLDER] [--json OUT] [--quick]
 //                   [--run STRATEGY] [--set KEY=VALUE]...
 //
 // --run replaces the table by one run of the strategy, from what the protocol gives and --set changes. --quick: a few
@@ -35,6 +35,7 @@ struct Arguments {
   std::vector<std::string> only;
   std::uint64_t buffer = 0;  // 0: all
   std::uint64_t seeds = 5;
+  std::uint64_t first_seed = 1;
   std::string data;
   std::string scratch;
   std::string json;
@@ -146,13 +147,13 @@ std::string to_json(const std::vector<Outcome>& outcomes) {
 Result<Outcome> go_through(const RunSpec& spec, const Mnist& mnist, const Arguments& arguments) {
   Outcome outcome{spec, {}};
   const std::uint64_t seeds = arguments.quick ? 1 : arguments.seeds;
-  for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
+  for (std::uint64_t seed = arguments.first_seed; seed < arguments.first_seed + seeds; ++seed) {
     std::string scratch =
         (arguments.scratch.empty() ? std::filesystem::temp_directory_path().string() : arguments.scratch) +
         "/continual_XXXXXX";
     if (spec.on_disk && mkdtemp(scratch.data()) == nullptr) return unavailable("no folder at " + scratch);
     auto result = run_seed(spec, mnist, seed, arguments.quick ? kQuickEvents : 0, scratch, [&](double done) {
-      fmt::print(stderr, "\r{} {}, memory {}, seed {} of {}: {:3.0f} %  ", spec.protocol, spec.label, spec.buffer, seed,
+      fmt::print(stderr, "\r{} {}, memory {}, seed {} ({} of them): {:3.0f} %  ", spec.protocol, spec.label, spec.buffer, seed,
                  seeds, done * 100);
     });
     if (spec.on_disk) std::filesystem::remove_all(scratch);
@@ -232,6 +233,8 @@ Result<Arguments> parse(int count, char** words) {
       arguments.buffer = std::strtoull(value.c_str(), nullptr, 10);
     } else if (word == "--seeds") {
       arguments.seeds = std::max(1ULL, std::strtoull(value.c_str(), nullptr, 10));
+    } else if (word == "--first-seed") {
+      arguments.first_seed = std::strtoull(value.c_str(), nullptr, 10);
     } else if (word == "--data") {
       arguments.data = value;
     } else if (word == "--scratch") {

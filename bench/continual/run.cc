@@ -44,7 +44,7 @@ Status read_published(std::string_view text, PublishedWeights& published) {
 class SeedRun {
  public:
   SeedRun(const RunSpec& spec, const Mnist& mnist, std::uint64_t seed, const Progress& progress)
-      : spec_(spec), mnist_(mnist), progress_(progress), rng_(seed ^ kSampleSalt), chunk_(kPixels, 0, kChunk) {
+      : spec_(spec), mnist_(mnist), progress_(progress), rng_(seed ^ kSampleSalt) {
     result_.seed = seed;
   }
 
@@ -55,6 +55,11 @@ class SeedRun {
       task.train.resize(std::min(task.train.size(), events_max));
       task.test.resize(std::min(task.test.size(), events_max));
     }
+    round_rows_ = spec_.fresh;
+    for (const auto& task : tasks_) {
+      if (spec_.rounds_of_tasks) round_rows_ = std::max(round_rows_, task.train.size());
+    }
+    chunk_ = EncodedBatch(kPixels, 0, std::max(kChunk, round_rows_));
     LearnerOptions options = spec_.learner;
     options.batch_size = spec_.fresh + spec_.replayed;
     options.replay_ratio = static_cast<float>(spec_.replayed) / static_cast<float>(options.batch_size);
@@ -69,14 +74,15 @@ class SeedRun {
 
  private:
   Status make_memory(const std::string& scratch) {
-    fresh_ = EncodedBatch(kPixels, 0, spec_.fresh);
-    replay_ = EncodedBatch(kPixels, 0, std::max<std::size_t>(learner_->replay_rows_for(spec_.fresh), 1));
+    fresh_ = EncodedBatch(kPixels, 0, round_rows_);
+    const std::size_t replayed = spec_.rounds_of_tasks ? spec_.buffer : learner_->replay_rows_for(spec_.fresh);
+    replay_ = EncodedBatch(kPixels, 0, std::max<std::size_t>(replayed, 1));
     losses_.resize(replay_.capacity());
     std::vector<std::uint32_t> widths;
     for (const auto& column : learner_->stored_columns()) {
       widths.push_back(column.width);
       stored_values_.emplace_back(replay_.capacity() * column.width);
-      to_store_values_.emplace_back(static_cast<std::size_t>(spec_.fresh) * column.width);
+      to_store_values_.emplace_back(round_rows_ * column.width);
     }
     stored_.assign(stored_values_.begin(), stored_values_.end());
     to_store_.assign(to_store_values_.begin(), to_store_values_.end());
@@ -86,7 +92,7 @@ class SeedRun {
     options.sampling = spec_.sampling;
     options.capacity_events = spec_.buffer;
     options.seed = result_.seed ^ kMemorySalt;
-    memory_ = TRY(EventMemory::create(options, pixel_layout(), spec_.fresh, spec_.on_disk ? scratch : "", widths));
+    memory_ = TRY(EventMemory::create(options, pixel_layout(), round_rows_, spec_.on_disk ? scratch : "", widths));
     return Status::ok();
   }
 
@@ -97,7 +103,7 @@ class SeedRun {
     for (std::size_t t = 0; t < tasks_.size(); ++t) {
       const std::size_t end = spec_.joined ? stream.size() : at + tasks_[t].train.size();
       while (at < end) {
-        chunk_.resize(std::min(kChunk / spec_.fresh * spec_.fresh, end - at));
+        chunk_.resize(std::min(chunk_.capacity() / round_rows_ * round_rows_, end - at));
         for (std::size_t i = 0; i < chunk_.size(); ++i) {
           const auto [task, image] = stream[at + i];
           encode_digit(mnist_.train, image, tasks_[task].pixels, chunk_, i);
@@ -118,8 +124,8 @@ class SeedRun {
 
   Status train_chunk() {
     const auto begin = std::chrono::steady_clock::now();
-    for (std::size_t from = 0; from < chunk_.size(); from += spec_.fresh) {
-      fresh_.resize(std::min<std::size_t>(spec_.fresh, chunk_.size() - from));
+    for (std::size_t from = 0; from < chunk_.size(); from += round_rows_) {
+      fresh_.resize(std::min(round_rows_, chunk_.size() - from));
       std::copy_n(chunk_.dense_row(from).data(), fresh_.size() * kPixels, fresh_.dense());
       for (std::size_t i = 0; i < fresh_.size(); ++i) {
         fresh_.labels[i] = chunk_.labels[from + i];
@@ -134,18 +140,21 @@ class SeedRun {
 
   Status train_round() {
     replay_.clear();
-    if (memory_) TRY(memory_->sample(learner_->replay_rows_for(fresh_.size()), rng_, replay_, stored_));
+    if (memory_ && spec_.rounds_of_tasks) TRY(memory_->insert(fresh_, to_store_));
+    if (memory_) {
+      TRY(memory_->sample(learner_->replay_rows_for(fresh_.size(), memory_->size()), rng_, replay_, stored_));
+    }
     RoundInput input;
     input.fresh = &fresh_;
     input.replay = &replay_;
-    input.round = ++round_;
+    input.round = round_++;
     input.replay_losses = {losses_.data(), replay_.size()};
     if (memory_) input.stored = stored_;
     if (memory_) input.to_store = to_store_;
     TRY(learner_->train_round(input).status());
     if (!memory_) return Status::ok();
     memory_->note_replayed(input.replay_losses, round_);
-    return memory_->insert(fresh_, to_store_);
+    return spec_.rounds_of_tasks ? Status::ok() : memory_->insert(fresh_, to_store_);
   }
 
   Status score(std::size_t seen) {
@@ -202,6 +211,7 @@ class SeedRun {
   std::vector<std::span<float>> stored_;
   std::vector<std::span<float>> to_store_;
   Predictions predictions_;
+  std::size_t round_rows_ = 0;  // fresh events of a round
   std::uint64_t round_ = 0;
 };
 
@@ -218,6 +228,7 @@ Status change(std::string_view setting, RunSpec& spec) {
   if (key == "strategy") return learner.strategy = value, Status::ok();
   if (key == "policy") return spec.policy = value, Status::ok();
   if (key == "sampling") return spec.sampling = value, Status::ok();
+  if (key == "rounds_of_tasks") return spec.rounds_of_tasks = value == "true", Status::ok();
   if (key == "joined") return spec.joined = value == "true", Status::ok();
   if (key == "on_disk") return spec.on_disk = value == "true", Status::ok();
   if (key == "buffer") return read_number(value, spec.buffer);
@@ -235,6 +246,18 @@ Status change(std::string_view setting, RunSpec& spec) {
   if (key == "der_pp.alpha") return read_number(value, strategies.der_pp.alpha);
   if (key == "der_pp.beta") return read_number(value, strategies.der_pp.beta);
   if (key == "der_pp.two_draws") return strategies.der_pp.two_draws = value == "true", Status::ok();
+  if (key == "cls_er.alpha") return read_number(value, strategies.cls_er.alpha);
+  if (key == "cls_er.beta") return read_number(value, strategies.cls_er.beta);
+  if (key == "cls_er.stable_decay") return read_number(value, strategies.cls_er.stable_decay);
+  if (key == "cls_er.plastic_decay") return read_number(value, strategies.cls_er.plastic_decay);
+  if (key == "super_er.alpha") return read_number(value, strategies.super_er.alpha);
+  if (key == "super_er.beta") return read_number(value, strategies.super_er.beta);
+  if (key == "super_er.shrink_every_rounds") return read_number(value, strategies.super_er.shrink_every_rounds);
+  if (key == "lwf.every_rounds") return read_number(value, strategies.lwf.every_rounds);
+  if (key == "ewc.lambda") return read_number(value, strategies.ewc.lambda);
+  if (key == "ewc.every_rounds") return read_number(value, strategies.ewc.every_rounds);
+  if (key == "gdumb.passes") return read_number(value, strategies.gdumb.passes);
+  if (key == "offline_er.passes") return read_number(value, strategies.offline_er.passes);
   if (key == "pod_er.alpha") return read_number(value, strategies.pod_er.alpha);
   return invalid_argument(fmt::format("a run has no \"{}\"", key));
 }

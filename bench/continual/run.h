@@ -30,6 +30,7 @@ struct RunSpec {
   std::string sampling = "uniform";
   std::uint32_t fresh = 10;  // of a mini-batch
   std::uint32_t replayed = 0;
+  bool rounds_of_tasks = false;  // for strategies that pass over the memory: a round is a task, inserted first
   LearnerOptions learner;
   // What others reached with the same: FINDINGS' Python loop, the paper's table.
   double python = kNone;
