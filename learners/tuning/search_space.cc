@@ -78,7 +78,8 @@ std::vector<SearchSpace> optimizer_search_spaces() {
 
 std::vector<SearchSpace> strategy_search_spaces() {
   return {
-      SearchSpace::linear("learning.replay_ratio", 0.1, 0.9).when(kStrategy, {"er", "der", "der_pp", "er_ace", "pod_er"}),
+      SearchSpace::linear("learning.replay_ratio", 0.1, 0.9)
+          .when(kStrategy, {"er", "der", "der_pp", "er_ace", "pod_er"}),
       SearchSpace::logarithmic("learning.der.alpha", 0.1, 2).when(kStrategy, {"der"}),
       SearchSpace::logarithmic("learning.der_pp.alpha", 0.1, 2).when(kStrategy, {"der_pp"}),
       SearchSpace::logarithmic("learning.der_pp.beta", 0.1, 2).when(kStrategy, {"der_pp"}),

@@ -146,7 +146,8 @@ std::string bytes_of(const EncodedBatch& batch) {
 
 // A learner with its memory, round after round.
 struct Stream {
-  Stream(std::string_view strategy, Task task, EngineKind engine, std::uint64_t seed = kSeed, std::uint32_t batch_size = 16)
+  Stream(std::string_view strategy, Task task, EngineKind engine, std::uint64_t seed = kSeed,
+         std::uint32_t batch_size = 16)
       : options(options_for(strategy, task, engine)), draws(seed) {
     options.model.seed = seed;
     options.batch_size = batch_size;
@@ -402,7 +403,8 @@ std::vector<Case> all_cases() {
   std::vector<Case> cases;
   for (const std::string_view strategy : Strategy::names()) {
     for (const Task task : {Task::kBinary, Task::kMulticlass, Task::kRegression}) {
-      for (const EngineKind engine : {EngineKind::kNative, EngineKind::kTorch}) cases.emplace_back(strategy, task, engine);
+      for (const EngineKind engine : {EngineKind::kNative, EngineKind::kTorch})
+        cases.emplace_back(strategy, task, engine);
     }
   }
   return cases;

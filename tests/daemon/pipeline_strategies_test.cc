@@ -123,8 +123,8 @@ INSTANTIATE_TEST_SUITE_P(
                       Choice{"er_ace_reservoir", setting::Strategy::kErAce}),
     [](const auto& tested) { return tested.param.name; });
 
-// A model that goes live as soon as it is ready does so at places that depend on speed; what its round stored is written
-// there. The recorded places give the same state.
+// A model that goes live as soon as it is ready does so at places that depend on speed; what its round stored is
+// written there. The recorded places give the same state.
 TEST_F(PipelineStrategies, StoredValuesAreRedoneWhereTheyWereWritten) {
   config_.learning.strategy = setting::Strategy::kDerPp;
   config_.learning.round.go_live = setting::GoLive::kWhenReady;
@@ -146,8 +146,8 @@ TEST_F(PipelineStrategies, StoredValuesAreRedoneWhereTheyWereWritten) {
   ModelSlot slot(clock_);
   PipelineOptions options;
   options.redo_only.emplace();
-  auto pipeline = Pipeline::open(config, Schema(test::synthetic_spec()), options,
-                                 {**store, source, slot, clock_, log, metrics});
+  auto pipeline =
+      Pipeline::open(config, Schema(test::synthetic_spec()), options, {**store, source, slot, clock_, log, metrics});
   ASSERT_TRUE(pipeline.is_ok()) << pipeline.status().to_string();
   ASSERT_TRUE((*pipeline)->redo_log(stop).is_ok());
   const auto again = (*pipeline)->state_hash();

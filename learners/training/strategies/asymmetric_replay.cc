@@ -42,8 +42,7 @@ class AsymmetricReplay final : public Strategy {
     const auto gradients = room(gradients_, outputs.size());
     StepLoss sums;
     sums.fresh = fresh_loss(model.task(), loss, batch.fresh, outputs.first(fresh), gradients.first(fresh));
-    sums.replay =
-        part_loss(loss, batch.replay, outputs.subspan(fresh), share_of(replayed), gradients.subspan(fresh));
+    sums.replay = part_loss(loss, batch.replay, outputs.subspan(fresh), share_of(replayed), gradients.subspan(fresh));
     TRY(model.backward(gradients));
     return sums;
   }

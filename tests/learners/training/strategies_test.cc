@@ -44,9 +44,9 @@ class ScriptedModel final : public Model {
     return internal_error("not scripted");
   }
 
-  std::vector<float> says;                    // outputs, [rows, width]
-  std::vector<std::vector<float>> hides;      // activations
-  std::vector<float> at_outputs;              // what came back
+  std::vector<float> says;                // outputs, [rows, width]
+  std::vector<std::vector<float>> hides;  // activations
+  std::vector<float> at_outputs;          // what came back
   std::vector<std::vector<float>> at_hidden;
 
  private:
@@ -94,8 +94,8 @@ struct Step {
     std::vector<std::span<float>> to_store_views(to_store.begin(), to_store.end());
     replay_losses.assign(kReplayed, -1.0F);
     // The replayed rows stand within their batch.
-    const MiniBatch batch{{&fresh, 0, kFresh}, {&replay, 1, 1 + kReplayed, replay_losses.data()}, stored_views,
-                          to_store_views};
+    const MiniBatch batch{
+        {&fresh, 0, kFresh}, {&replay, 1, 1 + kReplayed, replay_losses.data()}, stored_views, to_store_views};
     auto sums = strategy->compute_gradients(model, loss, batch);
     EXPECT_TRUE(sums.is_ok()) << sums.status().to_string();
     return sums.is_ok() ? *sums : StepLoss{};
@@ -119,7 +119,8 @@ struct Step {
     return (rows(weights(), begin, end) * each).mean();
   }
   // Gradients of `formula` at the model's outputs, and at its hidden layers.
-  void expect(const std::function<torch::Tensor(const torch::Tensor&, const std::vector<torch::Tensor>&)>& formula) const {
+  void expect(
+      const std::function<torch::Tensor(const torch::Tensor&, const std::vector<torch::Tensor>&)>& formula) const {
     auto outputs = matrix(model.says, width_).requires_grad_();
     std::vector<torch::Tensor> hidden;
     for (std::size_t l = 0; l < model.hides.size(); ++l) {
@@ -205,8 +206,7 @@ TEST_P(DarkExperience, WithLabelsTakesBothTermsFromAllOrFromHalves) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, DarkExperience,
-                         testing::Values(Task::kBinary, Task::kMulticlass, Task::kRegression),
+INSTANTIATE_TEST_SUITE_P(All, DarkExperience, testing::Values(Task::kBinary, Task::kMulticlass, Task::kRegression),
                          [](const auto& tested) { return std::string(task_name(tested.param)); });
 
 // Restricted to classes by hand: their columns of the logits alone.
@@ -230,7 +230,8 @@ TEST(AsymmetricReplay, KeepsFreshEventsFromClassesThatOnlyTheMemoryHolds) {
     step.expect([&](const torch::Tensor& outputs, const auto&) {
       return restricted(step, outputs, classes) + step.label_loss(outputs, kFresh, kRows);
     });
-    EXPECT_NEAR(sums.fresh.weighted / kFresh, restricted(step, matrix(step.model.says, 4), classes).item<double>(), 1e-5);
+    EXPECT_NEAR(sums.fresh.weighted / kFresh, restricted(step, matrix(step.model.says, 4), classes).item<double>(),
+                1e-5);
   };
   expect({0, 1, 1, 0, 0}, {0, 1, 2, 3});  // none was seen before
   expect({1, 1, 1, 1, 1}, {1, 2, 3});     // 0 was: it is the memory's
@@ -306,8 +307,8 @@ TEST(PooledDistillation, HoldsHiddenLayersToTheirStoredDirection) {
     return step.label_loss(outputs, 0, kRows) + 0.8 * distance / double{2 * kReplayed};
   });
   for (std::size_t l = 0; l < 2; ++l) {
-    EXPECT_EQ(step.to_store[l], std::vector<float>(step.model.hides[l].begin(),
-                                                   step.model.hides[l].begin() + kFresh * layers[l].width));
+    EXPECT_EQ(step.to_store[l],
+              std::vector<float>(step.model.hides[l].begin(), step.model.hides[l].begin() + kFresh * layers[l].width));
   }
 }
 
