@@ -190,8 +190,8 @@ class Pipeline {
   std::unique_ptr<TrainerThread> trainer_;    // the destructor ends it before anything else goes
 
   EventBatch batch_;
-  EncodedBatch gathering_;  // the round being gathered
-  EncodedBatch training_;   // the round in training
+  EncodedBatch gathering_;    // the round being gathered
+  EncodedBatch training_;     // the round in training
   RoundValues round_values_;  // of the round before; kept for what it has allocated
   Predictions predictions_;
   std::vector<std::uint8_t> held_out_;  // of the batch at hand, a row each: its Purpose; 0 is training
