@@ -41,6 +41,7 @@ std::vector<Row> split_rows() {
       {"", "cls_er", 200, kNone, kNone, {}},
       {"", "er", 500, 0.862, 0.861, {}},
       {"er at rate 0.1", "er", 500, kNone, 0.861, {"learning_rate=0.1"}},
+      {"er with moving average", "er", 500, kNone, kNone, {"learning_rate=0.1", "published=ema", "ema_decay=0.999"}},
       {"", "mir", 500, kNone, kNone, {}},
       {"", "er_ace", 500, kNone, kNone, {}},
       {"", "pod_er", 500, kNone, kNone, {}},
