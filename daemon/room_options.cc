@@ -78,6 +78,20 @@ Result<ScheduleOptions> schedule_options(const Config& config) {
   return options;
 }
 
+Result<SiftingOptions> sifting_options(const Config& config) {
+  const SiftingConfig& sifting = config.learning.sifting;
+  SiftingOptions options;
+  options.kind = TRY(parse_sifting(option_text(config, "learning.sifting.kind")));
+  options.beta = sifting.beta;
+  options.replay_beta = sifting.replay_beta;
+  options.loss_history = sifting.loss_history;
+  options.delay_steps = sifting.delay_steps;
+  options.reweigh = sifting.reweigh;
+  options.only_where_it_pays = sifting.only_where_it_pays;
+  options.seed = config.model.seed;
+  return options;
+}
+
 LostOffsets lost_offsets(setting::LostOffsets choice) {
   switch (choice) {
     case setting::LostOffsets::kFail:
@@ -129,6 +143,10 @@ Result<LearnerOptions> learner_options(const Config& config, const EventSpec& sp
   options.model.hidden.assign(config.model.hidden.begin(), config.model.hidden.end());
   options.model.embedding_dim = config.model.embedding_dim;
   options.model.embedding_rows = config.model.embedding_rows;
+  options.model.cross_layers = config.model.cross_layers;
+  options.model.cross_rank = config.model.cross_rank;
+  options.model.cross = TRY(parse_cross_place(option_text(config, "model.cross")));
+  options.model.recompute = config.model.recompute == setting::Recompute::kLayers;
   options.model.seed = config.model.seed;
   options.loss = loss_options(config);
   options.optimizer.kind = TRY(parse_optimizer(option_text(config, "learning.optimizer")));
@@ -140,11 +158,14 @@ Result<LearnerOptions> learner_options(const Config& config, const EventSpec& sp
   options.optimizer.epsilon = static_cast<float>(config.learning.epsilon);
   options.optimizer.initial_accumulator = static_cast<float>(config.learning.initial_accumulator);
   options.schedule = TRY(schedule_options(config));
+  options.autocast = TRY(parse_autocast(option_text(config, "learning.autocast")));
   options.strategy = option_text(config, "learning.strategy");
   options.strategies = strategy_settings(config.learning);
   options.replay_ratio = static_cast<float>(config.learning.replay_ratio);
   options.batch_size = config.learning.batch_size;
   options.clip_norm = static_cast<float>(config.learning.clip_norm);
+  options.sifting = TRY(sifting_options(config));
+  options.restore_after = config.learning.guard.restore_after;
   options.ema_decay = config.learning.ema_decay;
   options.average_rounds = config.learning.average_last;
   options.published = TRY(parse_published_weights(option_text(config, "serving.weights")));

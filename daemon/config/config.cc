@@ -103,6 +103,18 @@ void check_stream(const Config& config, Faults& faults) {
   }
 }
 
+void check_layers(const Config& config, Faults& faults) {
+  const ModelConfig& model = config.model;
+  const bool dcn = model.architecture == setting::Architecture::kDcn;
+  check_belongs(config, dcn, "model.cross_layers", "`architecture: dcn`", faults);
+  check_belongs(config, dcn, "model.cross_rank", "`architecture: dcn`", faults);
+  check_belongs(config, dcn, "model.cross", "`architecture: dcn`", faults);
+  const std::size_t hidden = model.architecture == setting::Architecture::kLinear ? 0 : model.hidden.size();
+  if (model.recompute == setting::Recompute::kLayers && hidden < 4) {
+    faults.add("model.recompute", "saves nothing of {} hidden layers; it takes 4 or more", hidden);
+  }
+}
+
 void check_optimizer(const Config& config, Faults& faults) {
   const auto& learning = config.learning;
   const bool sgd = learning.optimizer == setting::Optimizer::kSgd;
@@ -190,12 +202,36 @@ void check_loss(const Config& config, Faults& faults) {
   }
 }
 
+void check_sifting(const Config& config, Faults& faults) {
+  const auto kind = config.learning.sifting.kind;
+  const bool sifts = kind != setting::Sifting::kNone;
+  for (const std::string_view option : {"beta", "replay_beta", "loss_history", "delay_steps", "loss_age_rounds_max",
+                                        "reweigh", "only_where_it_pays"}) {
+    check_belongs(config, sifts, fmt::format("learning.sifting.{}", option), "a kind of sifting; `kind` is none",
+                  faults);
+  }
+  const auto strategy = config.learning.strategy;
+  using setting::Strategy;
+  for (const auto chooses : {Strategy::kMir, Strategy::kGdumb, Strategy::kJoint, Strategy::kOfflineEr,
+                             Strategy::kRepeatedDistillation}) {
+    if (sifts && strategy == chooses) {
+      faults.add("learning.sifting.kind", "strategy {} chooses what it trains on itself",
+                 option_text(config, "learning.strategy"));
+    }
+  }
+  if (kind == setting::Sifting::kRho && config.serving.weights == setting::Weights::kEma) {
+    faults.add("learning.sifting.kind",
+               "rho compares what is served with a moving average, which is what `serving.weights: ema` serves; say raw");
+  }
+}
+
 void check_learning(const Config& config, Faults& faults) {
   const auto& learning = config.learning;
   check_strategy(config, faults);
   check_optimizer(config, faults);
   check_schedule(config, faults);
   check_loss(config, faults);
+  check_sifting(config, faults);
   const auto& device = learning.device;
   const bool numbered = device.rfind("cuda:", 0) == 0 && device.size() > 5 && device.size() <= 8 &&
                         device.find_first_not_of("0123456789", 5) == std::string::npos;
@@ -312,6 +348,7 @@ Result<HostPort> parse_host_port(const std::string& text) {
 std::vector<ConfigFault> check_together(const Config& config) {
   Faults faults;
   check_model(config.model, faults);
+  check_layers(config, faults);
   check_stream(config, faults);
   check_learning(config, faults);
   check_memory(config, faults);

@@ -21,7 +21,9 @@ namespace freshet {
 // The choices of options. Each room has its own types; daemon/ maps one to the other, by name where the room can parse
 // one (option_text in option_table.h gives it). The order here is the order of the choices in option_table.cc.
 namespace setting {
-enum class Architecture : std::uint8_t { kLinear, kMlp, kWideDeep };
+enum class Architecture : std::uint8_t { kLinear, kMlp, kWideDeep, kDcn };
+enum class Cross : std::uint8_t { kStacked, kParallel };
+enum class Recompute : std::uint8_t { kNone, kLayers };
 enum class Format : std::uint8_t { kJson };
 enum class Start : std::uint8_t { kEarliest, kLatest };
 enum class LostOffsets : std::uint8_t { kFail, kEarliest, kLatest };
@@ -55,7 +57,9 @@ enum class Strategy : std::uint8_t {
 };
 enum class Optimizer : std::uint8_t { kSgd, kAdam, kAdamw, kAdagrad };
 enum class Schedule : std::uint8_t { kConstant, kNoam, kInverseSqrt, kCosineRestarts, kExponential };
+enum class Autocast : std::uint8_t { kAuto, kOff, kBf16 };
 enum class Loss : std::uint8_t { kAuto, kCrossEntropy, kMse, kMae, kHuber, kQuantile, kPoisson };
+enum class Sifting : std::uint8_t { kNone, kRelativeProbabilistic, kRho };
 enum class GoLive : std::uint8_t { kNextCut, kWhenReady };
 enum class SliceBy : std::uint8_t { kNone, kClass, kMonth, kField };
 enum class Weights : std::uint8_t { kRaw, kEma, kAverage };
@@ -83,6 +87,10 @@ struct ModelConfig {
   std::vector<std::int64_t> hidden = {64, 32};
   std::uint32_t embedding_dim = 8;
   std::uint32_t embedding_rows = 65536;
+  std::uint32_t cross_layers = 2;
+  std::uint32_t cross_rank = 0;  // 0: full
+  setting::Cross cross = setting::Cross::kStacked;
+  setting::Recompute recompute = setting::Recompute::kNone;
   std::uint64_t seed = 1;
 };
 
@@ -141,6 +149,21 @@ struct ScheduleConfig {
   double minimum_rate = 0;
 };
 
+struct SiftingConfig {
+  setting::Sifting kind = setting::Sifting::kNone;
+  double beta = 0.5;
+  double replay_beta = 0;  // 0: none, as beta
+  std::uint32_t loss_history = 500;
+  std::uint64_t delay_steps = 10;
+  std::uint64_t loss_age_rounds_max = 0;  // 0: none
+  bool reweigh = false;
+  bool only_where_it_pays = true;
+};
+
+struct GuardConfig {
+  std::uint32_t restore_after = 10;
+};
+
 struct LearningConfig {
   setting::Strategy strategy = setting::Strategy::kEr;
   double replay_ratio = 0.5;  // share of a batch that is replayed
@@ -174,10 +197,13 @@ struct LearningConfig {
   double huber_delta = 1;
   double quantile = 0.5;
   RoundConfig round;
+  SiftingConfig sifting;
+  GuardConfig guard;
   double ema_decay = 0.9999;
   std::uint32_t average_last = 8;
   std::string device = "auto";  // auto, cpu, cuda or cuda:N
   std::uint32_t threads = 1;
+  setting::Autocast autocast = setting::Autocast::kOff;
 };
 
 struct EvaluationConfig {

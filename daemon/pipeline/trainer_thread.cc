@@ -1,5 +1,7 @@
 #include "daemon/pipeline/trainer_thread.h"
 
+#include <time.h>
+
 #include <algorithm>
 #include <chrono>
 #include <numeric>
@@ -12,6 +14,12 @@ namespace {
 
 constexpr std::chrono::milliseconds kReadRetry{100};
 constexpr int kReadTriesMax = 100;
+
+std::int64_t thread_cpu_ns() {
+  timespec used{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  return static_cast<std::int64_t>(used.tv_sec) * 1'000'000'000 + used.tv_nsec;
+}
 
 }  // namespace
 
@@ -110,6 +118,27 @@ Status TrainerThread::read_rows_patiently(std::span<const std::uint64_t> seqs, E
   }
 }
 
+// Chooses among the rows of the round, before those that are left out are read.
+Result<const KeptRows*> TrainerThread::sift(RoundJob& job) {
+  if (!learner_.sifts()) return nullptr;
+  const KeptRows* kept = TRY(learner_.sift(*job.fresh, job.replay_losses));
+  if (kept == nullptr) return nullptr;
+  std::size_t row = 0;
+  for (const auto from : kept->replay) {
+    job.replay.seqs[row] = job.replay.seqs[from];
+    job.replay.slots[row++] = job.replay.slots[from];
+  }
+  const std::size_t drawn = job.replay.seqs.size();
+  for (auto& matrix : job.values.stored) {
+    const std::size_t width = drawn == 0 ? 0 : matrix.size() / drawn;
+    for (std::size_t i = 0; i < row; ++i) {
+      std::copy_n(matrix.data() + kept->replay[i] * width, width, matrix.data() + i * width);
+    }
+  }
+  job.replay.seqs.resize(row);
+  job.replay.slots.resize(row);
+  return kept;
+}
 // The whole memory as a round passes over it: pieces of it are read when their turn comes.
 class TrainerThread::PieceReader final : public ReplayReader {
  public:
@@ -137,20 +166,29 @@ RoundResult TrainerThread::run(RoundJob& job) {
   RoundResult result;
   result.round = job.round;
   const std::int64_t begin = clock_.monotonic_ns();
+  const std::int64_t cpu_begin = thread_cpu_ns();
+  const auto kept = sift(job);
+  const std::int64_t read_begin = clock_.monotonic_ns();
   const std::size_t count = job.replay.seqs.size();
   const std::size_t read_at_once = job.in_pieces ? 0 : count;
   if (replay_.capacity() < read_at_once) replay_ = EncodedBatch(layout_.dense(), layout_.categorical(), read_at_once);
   replay_.resize(read_at_once);
   PieceReader pieces(*this, job.replay.seqs);
-  if (!job.in_pieces)
+  result.status = kept.status();
+  if (result.status.is_ok() && !job.in_pieces)
     result.status = read_rows_patiently(job.replay.seqs, replay_).with_context("reading the replay sample");
-  result.replay_read_ns = clock_.monotonic_ns() - begin;
+  result.replay_read_ns = clock_.monotonic_ns() - read_begin;
   if (result.status.is_ok()) {
+    if (*kept != nullptr) {
+      const auto& factors = (*kept)->replay_factors;
+      for (std::size_t i = 0; i < factors.size(); ++i) replay_.weights[i] *= factors[i];
+    }
     result.replay_losses.assign(count, kUnknownLoss);
     view_matrices(job.values.stored, stored_);
     view_matrices(job.values.to_store, to_store_);
     RoundInput input{job.fresh, &replay_, job.round, result.replay_losses, stored_, to_store_};
     if (job.in_pieces) input.memory = &pieces;
+    input.kept = *kept;
     auto report = learner_.train_round(input);
     result.replay_read_ns += pieces.read_ns();
     if (report.is_ok()) {
@@ -163,6 +201,7 @@ RoundResult TrainerThread::run(RoundJob& job) {
   result.replay = std::move(job.replay);
   result.values = std::move(job.values);
   result.duration_ns = clock_.monotonic_ns() - begin;
+  result.cpu_ns = thread_cpu_ns() - cpu_begin;
   return result;
 }
 

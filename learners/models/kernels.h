@@ -78,6 +78,11 @@ struct Kernels {
   // sums[j] (+)= sum over i of matrix[i * row + j], j < columns.
   void (*column_sums)(const float* matrix, std::size_t row, std::size_t rows, std::size_t columns, float* sums,
                       bool accumulate);
+  // Of a cross layer: to = input * factor + x, where input is that of the first layer.
+  void (*cross)(const float* input, const float* factor, const float* x, float* to, std::size_t size);
+  // The way back, from the gradient of `to`: factor_gradient = gradient * input, input_gradient += gradient * factor.
+  void (*cross_backward)(const float* gradient, const float* input, const float* factor, float* factor_gradient,
+                         float* input_gradient, std::size_t size);
   float (*squared_sum)(const float* values, std::size_t size);
   // values = target + keep * (values - target)
   void (*blend)(float* values, const float* target, float keep, std::size_t size);

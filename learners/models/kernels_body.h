@@ -246,6 +246,19 @@ void column_sums(const float* __restrict matrix, std::size_t row, std::size_t ro
   }
 }
 
+void cross(const float* __restrict input, const float* __restrict factor, const float* __restrict x,
+           float* __restrict to, std::size_t size) {
+  for (std::size_t i = 0; i < size; ++i) to[i] = input[i] * factor[i] + x[i];
+}
+
+void cross_backward(const float* __restrict gradient, const float* __restrict input, const float* __restrict factor,
+                    float* __restrict factor_gradient, float* __restrict input_gradient, std::size_t size) {
+  for (std::size_t i = 0; i < size; ++i) {
+    factor_gradient[i] = gradient[i] * input[i];
+    input_gradient[i] += gradient[i] * factor[i];
+  }
+}
+
 // Sixteen partial sums whatever the vector width, so that every instruction set adds in the same order.
 float squared_sum(const float* values, std::size_t size) {
   float parts[kLanes] = {};
@@ -320,7 +333,7 @@ void adagrad(const AdagradStep& step, float* __restrict weights, const float* __
 }  // namespace
 
 extern const Kernels FRESHET_KERNELS = {
-    FRESHET_KERNELS_NAME, gemm,  nonzero,   sparse_row,  gemm_nonzero, transpose, add, scale,
-    relu_mask,            column_sums, squared_sum, blend, sgd,          adam,      adamw, adagrad};
+    FRESHET_KERNELS_NAME, gemm,  nonzero,   sparse_row,  gemm_nonzero, transpose,      add,         scale,
+    relu_mask,            column_sums, cross, cross_backward, squared_sum, blend, sgd, adam, adamw, adagrad};
 
 }  // namespace freshet

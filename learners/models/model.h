@@ -19,9 +19,13 @@
 
 namespace freshet {
 
-enum class Architecture : std::uint8_t { kLinear, kMlp, kWideDeep };
+enum class Architecture : std::uint8_t { kLinear, kMlp, kWideDeep, kDcn };
 std::string_view architecture_name(Architecture architecture);
 Result<Architecture> parse_architecture(std::string_view name);
+
+// Where the cross layers of a kDcn stand: below the hidden layers, or beside them.
+enum class CrossPlace : std::uint8_t { kStacked, kParallel };
+Result<CrossPlace> parse_cross_place(std::string_view name);
 
 struct ModelOptions {
   Architecture architecture = Architecture::kWideDeep;
@@ -30,6 +34,10 @@ struct ModelOptions {
   std::vector<std::uint32_t> hidden = {64, 32};
   std::uint32_t embedding_dim = 8;
   std::uint32_t embedding_rows = 65536;     // a power of two
+  std::uint32_t cross_layers = 2;           // of kDcn
+  std::uint32_t cross_rank = 0;             // of their weights; 0: full
+  CrossPlace cross = CrossPlace::kStacked;
+  bool recompute = false;                   // activations of hidden layers on the way back, instead of keeping all
   float embedding_scale = 0.01F;            // standard deviation of a new embedding
   OutputLink link = OutputLink::kIdentity;  // of a regression; Learner takes it from the loss
   std::uint64_t seed = 1;

@@ -3,6 +3,8 @@
 #include <optional>
 
 #include <ATen/ATen.h>
+#include <ATen/DeviceAccelerator.h>
+#include <c10/core/GradMode.h>
 
 #include "learners/models/tabular_net.h"
 #include "learners/torch/device_tensors.h"
@@ -11,6 +13,7 @@
 #include "learners/torch/torch_net.h"
 #include "learners/torch/torch_optimizer.h"
 #include "learners/training/averaging.h"
+#include "learners/training/good_state.h"
 #include "learners/training/native_copies.h"
 #include "learners/training/publisher.h"
 
@@ -21,14 +24,14 @@ namespace {
 class TorchEngine final : public TrainingEngine {
  public:
   TorchEngine(const LearnerOptions& options, std::unique_ptr<TabularNet> image, std::unique_ptr<Optimizer> optimizer,
-              const at::Device& device)
+              const at::Device& device, const TorchNetOptions& net_options)
       : published_(options.published),
         seed_(options.model.seed),
         embedding_scale_(options.model.embedding_scale),
         device_(device),
         image_(std::move(image)),
         image_optimizer_(std::move(optimizer)),
-        net_(*image_, device),
+        net_(*image_, device, net_options),
         optimizer_(*image_optimizer_, net_),
         copies_(net_, *image_),
         publisher_(image_->shape(), image_->weights()) {
@@ -69,6 +72,45 @@ class TorchEngine final : public TrainingEngine {
     return on_device(device_, "average of rounds", [&] {
       net_.download_weights(image_->parameters().table.changed());
       average_->end_round(image_->parameters(), moved_);
+      return Status::ok();
+    });
+  }
+
+  Status mark_good() override {
+    return on_device(device_, "mark of the good state", [&] {
+      const c10::NoGradGuard no_grad;
+      const auto live = state_tensors();
+      if (good_tensors_.empty()) {
+        for (const auto& tensor : live) good_tensors_.push_back(at::empty_like(tensor));
+      }
+      for (std::size_t i = 0; i < live.size(); ++i) good_tensors_[i].copy_(live[i]);
+      good_optimizer_steps_ = optimizer_.steps();
+      if (ema_) good_ema_ = ema_->progress();
+      return Status::ok();
+    });
+  }
+  Result<bool> sane() override {
+    return on_device(device_, "check of the weights", [&]() -> Result<bool> {
+      const c10::NoGradGuard no_grad;
+      std::vector<at::Tensor> values = {net_.dense()};
+      if (net_.table().defined()) values.push_back(net_.table());
+      if (ema_) {
+        for (const auto& tensor : ema_->state_tensors()) values.push_back(tensor);
+      }
+      for (const auto& tensor : values) {
+        if (!(tensor.abs().max().item<double>() <= static_cast<double>(kSaneWeightMax))) return false;
+      }
+      return true;
+    });
+  }
+  Status restore_good() override {
+    return on_device(device_, "going back to the good state", [&] {
+      const c10::NoGradGuard no_grad;
+      copies_.before_move(image_->parameters().table.used());
+      auto live = state_tensors();
+      for (std::size_t i = 0; i < live.size(); ++i) live[i].copy_(good_tensors_[i]);
+      optimizer_.set_steps(good_optimizer_steps_);
+      if (ema_) ema_->set_progress(good_ema_);
       return Status::ok();
     });
   }
@@ -185,6 +227,17 @@ class TorchEngine final : public TrainingEngine {
   }
 
  private:
+  // All that a step changes on the device.
+  std::vector<at::Tensor> state_tensors() const {
+    std::vector<at::Tensor> tensors = {net_.dense()};
+    if (net_.table().defined()) tensors.push_back(net_.table());
+    for (const auto& tensor : optimizer_.state_tensors()) tensors.push_back(tensor);
+    if (ema_) {
+      for (const auto& tensor : ema_->state_tensors()) tensors.push_back(tensor);
+    }
+    return tensors;
+  }
+
   void before_move(std::span<const std::uint32_t> rows) {
     copies_.before_move(rows);
     if (ema_) ema_->before_step(net_, send_indices(rows, device_));
@@ -203,9 +256,25 @@ class TorchEngine final : public TrainingEngine {
   TorchOptimizer optimizer_;
   TorchCopies copies_;
   std::optional<TorchEma> ema_;
+  std::vector<at::Tensor> good_tensors_;  // of mark_good(), as state_tensors()
+  std::int64_t good_optimizer_steps_ = 0;
+  TorchEma::Progress good_ema_;
   std::vector<std::uint32_t> moved_;  // rows of the published average that moved since publish()
   SnapshotPublisher publisher_;
 };
+
+// Whether products are to be taken in bfloat16. A CPU computes so where it is asked to: LibTorch can on any, but is
+// faster so on few, so that `auto` leaves it.
+Result<bool> takes_bfloat16(Autocast wanted, const at::Device& device) {
+  if (wanted == Autocast::kOff || (wanted == Autocast::kAuto && device.is_cpu())) return false;
+  if (device.is_cpu()) return true;
+  const auto capability = at::accelerator::getDeviceCapability(device.index());
+  const bool has = capability.capability_data.supported_scalar_types.has_BFloat16;
+  if (!has && wanted == Autocast::kBf16) {
+    return invalid_argument("learning.autocast is bf16, which this GPU does not have");
+  }
+  return has;
+}
 
 }  // namespace
 
@@ -217,8 +286,9 @@ Result<std::unique_ptr<TrainingEngine>> make_torch_engine(const LearnerOptions& 
                                ? at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(device.index))
                                : at::Device(at::kCPU);
   return on_device(where, "setting up", [&]() -> Result<std::unique_ptr<TrainingEngine>> {
+    const TorchNetOptions net{options.model.recompute, TRY(takes_bfloat16(options.autocast, where))};
     return std::unique_ptr<TrainingEngine>(
-        std::make_unique<TorchEngine>(options, std::move(image), std::move(optimizer), where));
+        std::make_unique<TorchEngine>(options, std::move(image), std::move(optimizer), where, net));
   });
 }
 

@@ -6,6 +6,7 @@
 #include <fmt/core.h>
 
 #include "learners/torch/torch_engine.h"
+#include "learners/training/round_sifting.h"
 #include "learners/training/row_feed.h"
 #include "learners/training/stored_values.h"
 #include "learners/training/strategy.h"
@@ -18,8 +19,9 @@ namespace {
 constexpr std::uint32_t kMagic = 0x524C5246;  // "FRLR"
 constexpr std::uint32_t kFormat = 1;
 constexpr std::uint32_t kFormatLinked = 2;  // followed by the link of the outputs, which is not the identity
-
-// After the strategy's own state, by name.
+// Parts after the strategy's, each a name and bytes.
+constexpr std::string_view kSiftingPart = "sifting";
+constexpr std::string_view kGuardPart = "guard";
 constexpr std::string_view kPlanPart = "plan";
 
 Status check(const LearnerOptions& options) {
@@ -31,6 +33,7 @@ Status check(const LearnerOptions& options) {
   if (!(options.ema_decay >= 0.0 && options.ema_decay < 1.0)) {
     return invalid_argument(fmt::format("learning.ema.decay is {}; it must be in [0, 1)", options.ema_decay));
   }
+  if (options.restore_after == 0) return invalid_argument("learning.guard.restore_after must be 1 or more");
   if (options.average_rounds == 0 || options.average_rounds > 1024) {
     return invalid_argument(
         fmt::format("learning.average_rounds is {}; it must be between 1 and 1024", options.average_rounds));
@@ -55,16 +58,25 @@ Result<PublishedWeights> parse_published_weights(std::string_view name) {
   return invalid_argument(fmt::format("no weights \"{}\"; there are raw, ema and average", name));
 }
 
+Result<Autocast> parse_autocast(std::string_view name) {
+  if (name == "auto") return Autocast::kAuto;
+  if (name == "off") return Autocast::kOff;
+  if (name == "bf16") return Autocast::kBf16;
+  return invalid_argument(fmt::format("no autocast \"{}\"; there are auto, off and bf16", name));
+}
+
 class Learner::Impl {
  public:
   Impl(const LearnerOptions& options, std::unique_ptr<TrainingEngine> engine, Loss loss,
-       std::unique_ptr<const Schedule> schedule, std::unique_ptr<Strategy> strategy)
+       std::unique_ptr<const Schedule> schedule, std::unique_ptr<Strategy> strategy,
+       std::unique_ptr<RoundSifting> sifting)
       : options_(options),
         engine_(std::move(engine)),
         loss_(std::move(loss)),
         schedule_(std::move(schedule)),
         strategy_(std::move(strategy)),
-        values_(strategy_->columns()) {
+        values_(strategy_->columns()),
+        sifting_(std::move(sifting)) {
     plan_rng_ = Rng(options.model.seed ^ kPlanSeedMix);
     replay_rows_ =
         static_cast<std::size_t>(std::lround(strategy_->replay_ratio() * static_cast<float>(options.batch_size)));
@@ -86,25 +98,25 @@ class Learner::Impl {
     return std::ranges::any_of(phases, [](const RoundPhase& phase) { return phase.uses_memory(); });
   }
 
+  Result<const KeptRows*> sift(const EncodedBatch& fresh, std::span<const float> replay_losses) {
+    if (!sifting_) return nullptr;
+    const std::size_t steps = stream_steps(fresh.size());
+    const auto replay = replay_losses.first(std::min(replay_losses.size(), steps * replay_rows_));
+    return sifting_->sift(fresh, replay, steps, steps_, loss_);
+  }
+
   Result<RoundReport> train_round(const RoundInput& input) {
     if (input.fresh == nullptr) return invalid_argument("a round without fresh rows");
     TRY(failure_);
-    TRY(values_.begin_round(input));
+    TRY(engine_->mark_good());
     RoundReport report;
-    const auto phases = strategy_->plan(rounds_);
-    for (std::size_t p = 0; p < phases.size(); ++p) {
-      if (phases[p].anew) TRY(engine_->begin_anew());
-      if (phases[p].fresh_optimizer) {
-        TRY(engine_->reset_optimizer());
-        schedule_origin_ = steps_;
-      }
-      TRY(strategy_->begin_phase(rounds_, p));
-      if (phases[p].rows == RoundPhase::Rows::kStream) {
-        TRY(stream(input, report));
-      } else {
-        TRY(pass_over(input, phases[p], report));
-      }
-    }
+    const std::uint64_t first_step = steps_;
+    Status trained = train_phases(input, report);
+    // Also after a step that failed: an earlier one may have spoilt the weights, which others go on with.
+    const bool sane = TRY(engine_->sane());
+    if (!sane) TRY(restore(report));
+    TRY(std::move(trained));
+    if (sifting_) TRY(sifting_->end_round(first_step, steps_));
     TRY(strategy_->end_round(engine_->model(), loss_, {rounds_, {input.fresh, 0, input.fresh->size()}}));
     TRY(engine_->end_round());
     if (report.samples_fresh > 0) report.mean_loss /= static_cast<double>(report.samples_fresh);
@@ -148,12 +160,26 @@ class Learner::Impl {
     out.put_text(strategy_->name());
     TRY(engine_->save(out));
     TRY(strategy_->save(out));
+    // Parts by their names, where they are anything else than new.
+    const auto put_part = [&](std::string_view name, const ByteWriter& part) {
+      out.put_text(name);
+      out.put_text(part.buffer());
+    };
     if (plans()) {
       ByteWriter part;
       part.put(schedule_origin_);
       for (const auto word : plan_rng_.state()) part.put(word);
-      out.put_text(kPlanPart);
-      out.put_text(part.buffer());
+      put_part(kPlanPart, part);
+    }
+    if (sifting_) {
+      ByteWriter part;
+      TRY(sifting_->save(part));
+      put_part(kSiftingPart, part);
+    }
+    if (bad_steps_ > 0) {
+      ByteWriter part;
+      part.put(bad_steps_);
+      put_part(kGuardPart, part);
     }
     return Status::ok();
   }
@@ -189,14 +215,17 @@ class Learner::Impl {
     options_.model.embedding_scale = scale;
     TRY(engine_->load(in, seed, scale));
     TRY(strategy_->load(in));
-    if (plans()) TRY(load_plan(in));
     if (!in.ok()) return data_loss("the state of the learner is cut short");
+    TRY(load_parts(in));
     steps_ = steps;
     rounds_ = rounds;
     failure_ = Status::ok();
     return Status::ok();
   }
 
+  bool sifts() const { return sifting_ != nullptr; }
+  SiftingTotals sifting_totals() const { return sifting_ ? sifting_->totals() : SiftingTotals{}; }
+  bool sifting_rests() const { return sifting_ && sifting_->resting(); }
   std::span<const StoredColumn> stored_columns() const { return strategy_->columns(); }
   std::uint64_t steps() const { return steps_; }
   const LearnerOptions& options() const { return options_; }
@@ -213,16 +242,57 @@ class Learner::Impl {
     return phases.size() != 1 || phases.front().rows != RoundPhase::Rows::kStream;
   }
 
-  Status load_plan(ByteReader& in) {
-    const std::string name = in.get_text();
-    const std::string bytes = in.get_text();
-    ByteReader part(bytes);
-    schedule_origin_ = part.get<std::uint64_t>();
+  Status load_parts(ByteReader& in) {
+    if (sifting_) TRY(sifting_->restart());
+    bad_steps_ = 0;
+    bool planned = false;
+    while (!in.at_end()) {
+      const std::string name = in.get_text();
+      const std::string bytes = in.get_text();
+      if (!in.ok()) return data_loss("the state of the learner is cut short");
+      ByteReader part(bytes);
+      if (name == kPlanPart) {
+        planned = true;
+        load_plan(part);
+      } else if (name == kGuardPart) {
+        bad_steps_ = part.get<std::uint64_t>();
+      } else if (name != kSiftingPart) {
+        return failed_precondition(
+            fmt::format("the state of the learner has a part \"{}\" that this program does not know", name));
+      } else if (sifting_) {
+        TRY(sifting_->load(part));
+      }
+      if (!part.ok()) return data_loss("the state of the learner is cut short");
+    }
+    return plans() && !planned ? data_loss("the state of the learner has no plan of its rounds") : Status::ok();
+  }
+
+  void load_plan(ByteReader& in) {
+    schedule_origin_ = in.get<std::uint64_t>();
     Rng::State state;
-    for (auto& word : state) word = part.get<std::uint64_t>();
+    for (auto& word : state) word = in.get<std::uint64_t>();
     plan_rng_.set_state(state);
-    if (in.ok() && name == kPlanPart && part.at_end()) return Status::ok();
-    return data_loss("the state of the learner has no plan of its rounds");
+  }
+
+  Status train_phases(const RoundInput& input, RoundReport& report) {
+    const auto phases = strategy_->plan(rounds_);
+    if (input.kept == nullptr) TRY(values_.begin_round(input));
+    for (std::size_t p = 0; p < phases.size(); ++p) {
+      if (phases[p].anew) TRY(engine_->begin_anew());
+      if (phases[p].fresh_optimizer) {
+        TRY(engine_->reset_optimizer());
+        schedule_origin_ = steps_;
+      }
+      TRY(strategy_->begin_phase(rounds_, p));
+      if (phases[p].rows != RoundPhase::Rows::kStream) {
+        TRY(pass_over(input, phases[p], report));
+      } else if (input.kept == nullptr) {
+        TRY(stream(input, report));
+      } else {
+        TRY(stream_kept(input, report));
+      }
+    }
+    return Status::ok();
   }
 
   Status stream(const RoundInput& input, RoundReport& report) {
@@ -242,6 +312,27 @@ class Learner::Impl {
     return Status::ok();
   }
 
+  // What was kept fills whole batches, shared evenly among them; each has fresh rows.
+  Status stream_kept(const RoundInput& input, RoundReport& report) {
+    const RoundInput rows = sifting_->gather(input);
+    TRY(values_.begin_round(rows));
+    const std::size_t fresh = rows.fresh->size();
+    const std::size_t replay = rows.replay == nullptr ? 0 : rows.replay->size();
+    const std::size_t full = (fresh + replay + options_.batch_size - 1) / options_.batch_size;
+    const std::size_t steps = std::min(fresh, full);
+    const bool each_loss = rows.replay_losses.size() >= replay;
+    for (std::size_t s = 0; s < steps; ++s) {
+      MiniBatch batch{{rows.fresh, s * fresh / steps, (s + 1) * fresh / steps},
+                      {rows.replay, s * replay / steps, (s + 1) * replay / steps}};
+      batch.replay_rows_max = batch.replay.size();
+      if (each_loss && batch.replay.size() > 0) batch.replay.losses = rows.replay_losses.data() + batch.replay.begin;
+      values_.show(batch);
+      TRY(step(batch, report).with_context("training step"));
+    }
+    sifting_->finish(input, steps, report);
+    return Status::ok();
+  }
+
   Status pass_over(const RoundInput& input, const RoundPhase& phase, RoundReport& report) {
     feed_.begin(input, phase, options_.batch_size, plan_rng_);
     MiniBatch batch;
@@ -250,6 +341,13 @@ class Learner::Impl {
       TRY(step(batch, report).with_context("training step"));
     }
     return Status::ok();
+  }
+
+  Status restore(RoundReport& report) {
+    ++report.restored;
+    bad_steps_ = 0;
+    TRY(engine_->restore_good());
+    return strategy_->went_back();
   }
 
   Status step(MiniBatch& batch, RoundReport& report) {
@@ -262,8 +360,9 @@ class Learner::Impl {
     const double norm_squared = TRY(engine_->squared_gradient_norm());
     if (!std::isfinite(loss.fresh.weighted) || !std::isfinite(loss.replay.weighted) || !std::isfinite(norm_squared)) {
       ++report.skipped_non_finite;
-      return Status::ok();
+      return ++bad_steps_ < options_.restore_after ? Status::ok() : restore(report);
     }
+    bad_steps_ = 0;
     if (const double norm = std::sqrt(norm_squared); options_.clip_norm > 0.0F && norm > options_.clip_norm) {
       TRY(engine_->scale_gradients(static_cast<float>(static_cast<double>(options_.clip_norm) / norm)));
       ++report.clipped;
@@ -286,6 +385,8 @@ class Learner::Impl {
   std::unique_ptr<const Schedule> schedule_;
   std::unique_ptr<Strategy> strategy_;
   StoredValues values_;
+  std::unique_ptr<RoundSifting> sifting_;  // null: no sifting
+  std::uint64_t bad_steps_ = 0;  // skipped ones in a row
   Status failure_ = Status::ok();  // why the last publication was none
   std::size_t fresh_rows_ = 0;     // of a full mini-batch
   std::size_t replay_rows_ = 0;
@@ -306,6 +407,10 @@ Result<std::unique_ptr<Learner>> Learner::create(const LearnerOptions& given, co
     return invalid_argument("the native engine runs on the CPU alone");
   }
   const bool through_torch = on_gpu || options.engine == EngineKind::kTorch;
+  if (!through_torch && options.autocast == Autocast::kBf16) {
+    return invalid_argument(
+        "learning.autocast is bf16, but on a CPU this model computes in float32; say auto, which takes bf16 on a GPU");
+  }
   auto engine = TRY(through_torch ? make_torch_engine(options, layout, device) : make_native_engine(options, layout));
   auto loss = TRY(Loss::create(options.loss, options.model.task, engine->model().outputs()));
   auto schedule = TRY(Schedule::create(options.schedule));
@@ -313,14 +418,28 @@ Result<std::unique_ptr<Learner>> Learner::create(const LearnerOptions& given, co
       TRY(Strategy::create({options.strategy, options.replay_ratio, options.strategies, options.model.seed}));
   TRY(strategy->prepare(engine->model()).with_context("learning.strategy"));
   TRY(strategy->attach(*engine).with_context("learning.strategy"));
-  auto impl =
-      std::make_unique<Impl>(options, std::move(engine), std::move(loss), std::move(schedule), std::move(strategy));
+  std::unique_ptr<RoundSifting> sifting;
+  if (options.sifting.kind != SiftingKind::kNone) {
+    const auto phases = strategy->plan(0);
+    if (strategy->candidates() > 1 || phases.size() != 1 || phases.front().rows != RoundPhase::Rows::kStream) {
+      return invalid_argument(fmt::format("learning.sifting: the strategy {} chooses its own rows", options.strategy));
+    }
+    sifting = TRY(RoundSifting::create(options, layout, *engine, strategy->columns()));
+  }
+  auto impl = std::make_unique<Impl>(options, std::move(engine), std::move(loss), std::move(schedule),
+                                     std::move(strategy), std::move(sifting));
   return std::unique_ptr<Learner>(new Learner(std::move(impl)));
 }
 
 Learner::Learner(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Learner::~Learner() = default;
 
+Result<const KeptRows*> Learner::sift(const EncodedBatch& fresh, std::span<const float> replay_losses) {
+  return impl_->sift(fresh, replay_losses);
+}
+bool Learner::sifts() const { return impl_->sifts(); }
+SiftingTotals Learner::sifting_totals() const { return impl_->sifting_totals(); }
+bool Learner::sifting_rests() const { return impl_->sifting_rests(); }
 Result<RoundReport> Learner::train_round(const RoundInput& input) { return impl_->train_round(input); }
 std::shared_ptr<const Predictor> Learner::publish(std::uint64_t version) { return impl_->publish(version, false); }
 std::shared_ptr<const Predictor> Learner::republish(std::uint64_t version) { return impl_->publish(version, true); }

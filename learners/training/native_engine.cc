@@ -2,6 +2,7 @@
 
 #include "learners/models/tabular_net.h"
 #include "learners/training/averaging.h"
+#include "learners/training/good_state.h"
 #include "learners/training/native_copies.h"
 #include "learners/training/publisher.h"
 #include "learners/training/training_engine.h"
@@ -22,6 +23,7 @@ class NativeEngine final : public TrainingEngine {
         publisher_(net_->shape(), net_->weights()) {
     if (published_ == PublishedWeights::kEma) ema_.emplace(options.ema_decay, net_->parameters());
     if (published_ == PublishedWeights::kAverage) average_.emplace(options.average_rounds, net_->parameters());
+    good_.emplace(net_->parameters(), *optimizer_, ema_ ? &*ema_ : nullptr);
   }
 
   Model& model() override { return *net_; }
@@ -35,8 +37,7 @@ class NativeEngine final : public TrainingEngine {
   }
   Status step(float learning_rate) override {
     Parameters& parameters = net_->parameters();
-    copies_.before_move(parameters.table.touched());
-    if (ema_) ema_->before_step(parameters);
+    before_move(parameters.table.touched());
     optimizer_->step(parameters, learning_rate);
     parameters.table.mark_changed();
     if (ema_) ema_->after_step(parameters);
@@ -44,6 +45,17 @@ class NativeEngine final : public TrainingEngine {
   }
   Status end_round() override {
     if (average_) average_->end_round(net_->parameters(), moved_);
+    return Status::ok();
+  }
+
+  Status mark_good() override {
+    good_->mark();
+    return Status::ok();
+  }
+  Result<bool> sane() override { return good_->sane(); }
+  Status restore_good() override {
+    copies_.before_move(good_->moved());
+    good_->restore();
     return Status::ok();
   }
 
@@ -100,6 +112,7 @@ class NativeEngine final : public TrainingEngine {
     return Status::ok();
   }
   Status begin_anew() override {
+    good_->before_move(net_->parameters().table.used());
     copies_.before_move(net_->parameters().table.used());
     freshet::begin_anew(*net_, seed_, embedding_scale_);
     if (ema_) ema_->reset(net_->parameters());
@@ -107,6 +120,7 @@ class NativeEngine final : public TrainingEngine {
     return Status::ok();
   }
   Status reset_optimizer() override {
+    good_->before_move(net_->parameters().table.used());
     optimizer_->reset();
     return Status::ok();
   }
@@ -119,6 +133,7 @@ class NativeEngine final : public TrainingEngine {
 
  private:
   void before_move(std::span<const std::uint32_t> rows) {
+    good_->before_move(rows);
     copies_.before_move(rows);
     if (ema_) ema_->before_move(net_->parameters(), rows);
   }
@@ -131,6 +146,7 @@ class NativeEngine final : public TrainingEngine {
   NativeCopies copies_;
   std::optional<Ema> ema_;
   std::optional<SnapshotAverage> average_;
+  std::optional<GoodState> good_;
   std::vector<std::uint32_t> moved_;  // rows of the published average that moved since publish()
   SnapshotPublisher publisher_;
 };

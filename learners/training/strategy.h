@@ -83,6 +83,8 @@ class Strategy {
   virtual Result<StepLoss> compute_gradients(Model& model, const Loss& loss, const MiniBatch& batch) = 0;
   // After the optimizer moved the weights (not where the step was skipped); after the last step of a round.
   virtual Status after_step(Model& /*model*/) { return Status::ok(); }
+  // The weights went back to the round's beginning, after steps that had spoilt them.
+  virtual Status went_back() { return Status::ok(); }
   virtual Status end_round(Model& /*model*/, const Loss& /*loss*/, const RoundEnd& /*end*/) { return Status::ok(); }
 
   // Everything of its own that the next step depends on.

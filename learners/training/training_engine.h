@@ -32,6 +32,12 @@ class TrainingEngine : public TrainedWeights {
   virtual Status step(float learning_rate) = 0;
   virtual Status end_round() = 0;
 
+  // The way back: weights, optimizer state and moving average as they are now; whether weights and moving average are
+  // finite and of a sane size, if they were at the mark; back to it.
+  virtual Status mark_good() = 0;
+  virtual Result<bool> sane() = 0;
+  virtual Status restore_good() = 0;
+
   // An immutable copy of the weights that LearnerOptions::published names. `again`: as the state stands, without
   // bringing averages up to date, which is part of the state.
   virtual Result<std::shared_ptr<const Predictor>> publish(std::uint64_t version, bool again) = 0;

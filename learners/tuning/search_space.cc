@@ -119,6 +119,17 @@ std::vector<SearchSpace> optimizer_search_spaces() {
   };
 }
 
+std::vector<SearchSpace> model_search_spaces() {
+  constexpr const char* kArchitecture = "model.architecture";
+  return {
+      SearchSpace::choice(kArchitecture, {"linear", "mlp", "wide_deep", "dcn"}),
+      SearchSpace::integer("model.cross_layers", 1, 4).when(kArchitecture, {"dcn"}),
+      SearchSpace::choice("model.cross", {"stacked", "parallel"}).when(kArchitecture, {"dcn"}),
+      SearchSpace::choice("model.cross_rank", {"0", "8", "16"}).when(kArchitecture, {"dcn"}),
+      SearchSpace::choice("model.embedding_dim", {"4", "8", "16"}).when(kArchitecture, {"mlp", "wide_deep", "dcn"}),
+  };
+}
+
 std::vector<SearchSpace> strategy_search_spaces() {
   std::vector<SearchSpace> spaces = {
       SearchSpace::linear("learning.replay_ratio", 0.1, 0.9)

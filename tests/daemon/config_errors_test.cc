@@ -160,6 +160,21 @@ TEST(ConfigErrors, SecretsMustNotStandInTheOpenAndAreNotRepeated) {
   EXPECT_EQ(said.find("KEY}"), std::string::npos);
 }
 
+TEST(ConfigErrors, SiftingMustMakeSense) {
+  const auto said = [](const std::string& sifting, const std::string& more = "") {
+    return errors_of("learning: {sifting: {" + sifting + "}}" + more);
+  };
+  EXPECT_EQ(said("kind: relative_probabilistic, beta: 1, replay_beta: 4, loss_age_rounds_max: 500, reweigh: true"), "");
+  EXPECT_EQ(said("kind: rho"), "");
+  EXPECT_SAYS(errors_of("learning: {strategy: mir, sifting: {kind: rho}}"), "strategy mir chooses what it trains on");
+  EXPECT_SAYS(said("kind: smart"), "expected one of none, relative_probabilistic, rho");
+  EXPECT_SAYS(said("beta: 1"), "learning.sifting.beta: belongs to a kind of sifting; `kind` is none");
+  EXPECT_SAYS(said("reweigh: true"), "learning.sifting.reweigh: belongs to a kind of sifting");
+  EXPECT_SAYS(said("kind: rho, beta: 0"), "learning.sifting.beta: must be above 0");
+  EXPECT_SAYS(said("kind: rho, loss_history: 100k"), "learning.sifting.loss_history: must be 1 to 65536");
+  EXPECT_SAYS(said("kind: rho", "\nserving: {weights: ema}"), "learning.sifting.kind: rho compares what is served");
+}
+
 TEST(ConfigErrors, SchedulesMustMakeSense) {
   const auto said = [](const std::string& schedule, const std::string& more = "") {
     return errors_of("learning: {" + more + "schedule: {" + schedule + "}}");
@@ -195,6 +210,13 @@ TEST(ConfigErrors, OptionsMustAgree) {
   EXPECT_SAYS(errors_of("model: {task: multiclass, classes: [a, b, a]}"), "names a class twice");
   EXPECT_SAYS(errors_of("model: {embedding_rows: 1000}"), "must be a power of two, such as 512 or 1024; got 1000");
   EXPECT_SAYS(errors_of("model: {architecture: mlp, hidden: []}"), "an mlp needs one hidden layer or more");
+  EXPECT_SAYS(errors_of("model: {cross_layers: 3}"), "model.cross_layers: belongs to `architecture: dcn`");
+  EXPECT_SAYS(errors_of("model: {cross: parallel, architecture: mlp}"), "model.cross: belongs to `architecture: dcn`");
+  EXPECT_SAYS(errors_of("model: {architecture: dcn, cross_layers: 0}"), "model.cross_layers: must be 1 to 16");
+  EXPECT_EQ(errors_of("model: {architecture: dcn, cross_layers: 3, cross_rank: 8, cross: parallel, hidden: []}"), "");
+  EXPECT_SAYS(errors_of("model: {recompute: layers}"), "model.recompute: saves nothing of 2 hidden layers");
+  EXPECT_EQ(errors_of("model: {recompute: layers, hidden: [8, 8, 8, 8]}"), "");
+  EXPECT_SAYS(errors_of("learning: {autocast: fp16}"), "expected one of auto, off, bf16");
   EXPECT_SAYS(errors_of("learning: {batch_size: 1}"), "a batch of 1 at replay_ratio 0.5 leaves");
   EXPECT_SAYS(errors_of("memory: {capacity_events: 0}"), "memory.capacity_events: is 0, but strategy er");
   EXPECT_EQ(errors_of("memory: {capacity_events: 0}\nlearning: {strategy: finetune}"), "");

@@ -48,6 +48,11 @@ Status AveragedPair::add_consistency(const Loss& loss, const RowRange& part, std
   return Status::ok();
 }
 
+Status AveragedPair::went_back() {
+  TRY(stable_->take());
+  return plastic_->take();
+}
+
 Status AveragedPair::after_step() {
   ++steps_;
   const float ramp = 1.0F - 1.0F / (static_cast<float>(steps_) + 1.0F);

@@ -28,6 +28,7 @@ class AveragedPair {
   Status add_consistency(const Loss& loss, const RowRange& part, std::span<const float> outputs, float factor,
                          std::span<float> gradients);
   Status after_step();
+  Status went_back();  // both begin anew at the weights
 
   Status save(ByteWriter& out) const;
   Status load(ByteReader& in);

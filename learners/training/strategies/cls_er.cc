@@ -37,6 +37,7 @@ class ClsEr final : public Strategy {
     return sums;
   }
   Status after_step(Model& /*model*/) override { return averages_.after_step(); }
+  Status went_back() override { return averages_.went_back(); }
   Status save(ByteWriter& out) const override { return averages_.save(out); }
   Status load(ByteReader& in) override { return averages_.load(in); }
 

@@ -58,6 +58,7 @@ class SuperEr final : public Strategy {
     return sums;
   }
   Status after_step(Model& /*model*/) override { return averages_.after_step(); }
+  Status went_back() override { return averages_.went_back(); }
 
   Status save(ByteWriter& out) const override {
     for (const auto word : rng_.state()) out.put(word);

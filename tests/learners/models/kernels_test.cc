@@ -198,6 +198,9 @@ TEST(Kernels, GiveTheSameBitsWithAvx2AndAvx512) {
       kernels->blend(weights.data(), first.data(), 0.7F, size);
       kernels->add(weights.data(), second.data(), size);
       kernels->scale(weights.data(), 0.3F, size);
+      const auto input = random_floats(size, 8);
+      kernels->cross(input.data(), gradients.data(), second.data(), weights.data(), size);
+      kernels->cross_backward(gradients.data(), input.data(), second.data(), first.data(), sums.data(), size);
       std::vector<float> all;
       for (const auto* buffer : {&weights, &first, &second, &sums}) {
         all.insert(all.end(), buffer->data(), buffer->data() + size);

@@ -73,6 +73,11 @@ class AutogradTwin {
       if (shape_.categories > 0) {
         x = torch::cat({table_.slice(1, 0, embedding).index({lookups}).reshape({count, -1}), numbers}, 1);
       }
+      const auto input = x;
+      for (std::size_t l = 0; l < shape_.cross.layers.size(); ++l) {
+        const std::string name = fmt::format("cross{}", l);
+        x = input * (torch::matmul(x, leaves_.at(name + ".weight")) + leaves_.at(name + ".bias")) + x;
+      }
       for (std::size_t l = 0; l < shape_.layers.size(); ++l) {
         const bool last = l + 1 == shape_.layers.size();
         const std::string name = last ? "output" : fmt::format("hidden{}", l);
@@ -190,7 +195,7 @@ std::string case_name(const testing::TestParamInfo<Case>& tested) {
 
 INSTANTIATE_TEST_SUITE_P(All, TabularNetGradients,
                          testing::Combine(testing::Values(Architecture::kLinear, Architecture::kMlp,
-                                                          Architecture::kWideDeep),
+                                                          Architecture::kWideDeep, Architecture::kDcn),
                                           testing::Values(Task::kBinary, Task::kMulticlass, Task::kRegression),
                                           testing::Values(std::pair{7U, 4U}, std::pair{6U, 0U}, std::pair{0U, 3U},
                                                           std::pair{150U, 2U})),
