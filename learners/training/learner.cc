@@ -223,6 +223,9 @@ class Learner::Impl {
     return Status::ok();
   }
 
+  Status copy_weights(std::vector<float>& to) { return engine_->copy_weights(to); }
+  Status take_weights(std::span<const float> weights) { return engine_->take_weights(weights); }
+
   bool sifts() const { return sifting_ != nullptr; }
   SiftingTotals sifting_totals() const { return sifting_ ? sifting_->totals() : SiftingTotals{}; }
   bool sifting_rests() const { return sifting_ && sifting_->resting(); }
@@ -386,9 +389,9 @@ class Learner::Impl {
   std::unique_ptr<Strategy> strategy_;
   StoredValues values_;
   std::unique_ptr<RoundSifting> sifting_;  // null: no sifting
-  std::uint64_t bad_steps_ = 0;  // skipped ones in a row
-  Status failure_ = Status::ok();  // why the last publication was none
-  std::size_t fresh_rows_ = 0;     // of a full mini-batch
+  std::uint64_t bad_steps_ = 0;            // skipped ones in a row
+  Status failure_ = Status::ok();          // why the last publication was none
+  std::size_t fresh_rows_ = 0;             // of a full mini-batch
   std::size_t replay_rows_ = 0;
   std::uint64_t steps_ = 0;
   std::uint64_t rounds_ = 0;
@@ -452,6 +455,8 @@ Result<std::vector<float>> Learner::losses(const EncodedBatch& batch) { return i
 Status Learner::evaluate(const EncodedBatch& batch, Predictions& out) { return impl_->evaluate(batch, out); }
 Status Learner::save(ByteWriter& out) const { return impl_->save(out); }
 Status Learner::load(ByteReader& in) { return impl_->load(in); }
+Status Learner::copy_weights(std::vector<float>& to) const { return impl_->copy_weights(to); }
+Status Learner::take_weights(std::span<const float> weights) { return impl_->take_weights(weights); }
 std::uint64_t Learner::steps() const { return impl_->steps(); }
 std::uint64_t Learner::parameter_count() const { return impl_->parameter_count(); }
 const LearnerOptions& Learner::options() const { return impl_->options(); }

@@ -11,6 +11,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
+#include <vector>
 
 #include "core/bytes.h"
 #include "core/encoded_batch.h"
@@ -46,6 +48,12 @@ class TrainingEngine : public TrainedWeights {
 
   // Predictions for all rows under the training weights.
   virtual Status evaluate(const EncodedBatch& batch, Predictions& out) = 0;
+
+  // See Learner::copy_weights() and take_weights().
+  virtual Status copy_weights(std::vector<float>&) { return unsupported("this engine's weights cannot be averaged"); }
+  virtual Status take_weights(std::span<const float>) {
+    return unsupported("this engine's weights cannot be averaged");
+  }
 
   virtual Status save(ByteWriter& out) = 0;
   // seed, embedding_scale: of the initial weights, which rows that never moved still have.
