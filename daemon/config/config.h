@@ -20,7 +20,7 @@ namespace freshet {
 // The choices of options. Each room has its own types; daemon/ maps one to the other, by name where the room can parse
 // one (option_text in option_table.h gives it). The order here is the order of the choices in option_table.cc.
 namespace setting {
-enum class Architecture : std::uint8_t { kLinear, kMlp, kWideDeep };
+enum class Architecture : std::uint8_t { kLinear, kMlp, kWideDeep, kConvnet, kTorchscript };
 enum class Format : std::uint8_t { kJson };
 enum class Start : std::uint8_t { kEarliest, kLatest };
 enum class LostOffsets : std::uint8_t { kFail, kEarliest, kLatest };
@@ -58,6 +58,14 @@ struct FeatureList {
   std::vector<FeatureSpec> specs;
 };
 
+// Of `architecture: convnet`.
+struct ImageConfig {
+  std::uint32_t channels = 1;
+  std::uint32_t height = 0;  // 0: not given
+  std::uint32_t width = 0;
+  std::string field;  // empty: all numbers
+};
+
 struct ModelConfig {
   std::string name = "freshet";
   setting::Architecture architecture = setting::Architecture::kWideDeep;
@@ -66,6 +74,10 @@ struct ModelConfig {
   std::vector<std::int64_t> hidden = {64, 32};
   std::uint32_t embedding_dim = 8;
   std::uint32_t embedding_rows = 65536;
+  std::string path;  // of `architecture: torchscript`
+  ImageConfig image;
+  std::vector<std::int64_t> filters = {16, 32};
+  std::uint32_t kernel = 3;
   std::uint64_t seed = 1;
 };
 

@@ -60,9 +60,9 @@ struct RoundInput {
   // Room for the loss of each replayed row before the step that trained on it; what is not reached stays as it is.
   std::span<float> replay_losses = {};
   // For a strategy that stores (Learner::stored_columns), a matrix for each column: what is stored with the replayed
-  // rows, [replay->size(), width], where train_round() fills in rows that it has trained on as fresh ones by then (their
-  // seqs say so); and room for what is to be stored with the fresh rows, [fresh->size(), width]. Without the first
-  // nothing counts as stored, without the second nothing is written.
+  // rows, [replay->size(), width], where train_round() fills in rows that it has trained on as fresh ones by then
+  // (their seqs say so); and room for what is to be stored with the fresh rows, [fresh->size(), width]. Without the
+  // first nothing counts as stored, without the second nothing is written.
   std::span<const std::span<float>> stored = {};
   std::span<const std::span<float>> to_store = {};
 };
@@ -113,6 +113,10 @@ class Learner {
   // (same kernels; see cpu_capability()). To be called between rounds.
   Status save(ByteWriter& out) const;
   Status load(ByteReader& in);
+
+  // Writes the weights that publish() gives as a TorchScript module, which Python loads: models of the architectures
+  // convnet and torchscript. `about` is told in the file.
+  Status export_model(const std::string& path, std::string_view about);
 
   std::uint64_t steps() const;
   std::uint64_t parameter_count() const;

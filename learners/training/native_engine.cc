@@ -12,7 +12,10 @@ namespace {
 class NativeEngine final : public TrainingEngine {
  public:
   NativeEngine(const LearnerOptions& options, std::unique_ptr<TabularNet> net, std::unique_ptr<Optimizer> optimizer)
-      : published_(options.published), net_(std::move(net)), optimizer_(std::move(optimizer)), publisher_(net_->shape(), net_->weights()) {
+      : published_(options.published),
+        net_(std::move(net)),
+        optimizer_(std::move(optimizer)),
+        publisher_(net_->shape(), net_->weights()) {
     if (published_ == PublishedWeights::kEma) ema_.emplace(options.ema_decay, net_->parameters());
     if (published_ == PublishedWeights::kAverage) average_.emplace(options.average_rounds, net_->parameters());
   }
@@ -93,6 +96,10 @@ class NativeEngine final : public TrainingEngine {
 };
 
 }  // namespace
+
+Status TrainingEngine::export_model(const std::string& /*path*/, std::string_view /*about*/) {
+  return unsupported("models of numbers and categories are not written as TorchScript; convnet and torchscript are");
+}
 
 Result<std::unique_ptr<TrainingEngine>> make_native_engine(const LearnerOptions& options, const EncodedLayout& layout) {
   auto net = TRY(make_tabular_net(options.model, layout));

@@ -11,6 +11,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
+#include <string_view>
 
 #include "core/bytes.h"
 #include "core/encoded_batch.h"
@@ -43,6 +45,9 @@ class TrainingEngine {
 
   // Predictions for all rows under the training weights.
   virtual Status evaluate(const EncodedBatch& batch, Predictions& out) = 0;
+
+  // Writes what publish() gives as a TorchScript file; `about` goes into it.
+  virtual Status export_model(const std::string& path, std::string_view about);
 
   virtual Status save(ByteWriter& out) = 0;
   // seed, embedding_scale: of the initial weights, which rows that never moved still have.
