@@ -31,6 +31,23 @@ void write_baseline(JsonWriter& json, const PipelineSnapshot& snapshot) {
   json.end_object();
 }
 
+void write_sifting(JsonWriter& json, const PipelineSnapshot& snapshot) {
+  if (!snapshot.sifts) return;
+  const SiftingTotals& totals = snapshot.sifting;
+  json.key("sifting");
+  json.begin_object();
+  json.field("considered", totals.considered);
+  json.field("left_out", totals.left_out);
+  if (totals.considered > 0) {
+    json.field("accepted_share",
+               1.0 - static_cast<double>(totals.left_out) / static_cast<double>(totals.considered));
+  }
+  json.field("forwards_saved", totals.left_out);
+  json.field("backwards_saved", totals.left_out);
+  json.field("forwards_spent", totals.looked_at);
+  json.end_object();
+}
+
 void write_forgetting(JsonWriter& json, const PipelineSnapshot& snapshot) {
   const ForgettingReport& report = snapshot.forgetting;
   if (report.slices.empty()) return;
@@ -71,9 +88,11 @@ std::string to_status_json(std::string_view model, const PipelineSnapshot& snaps
   json.field("swaps", snapshot.swaps);
   json.field("replay_events", snapshot.memory_events);
   json.field("event_time_ms", snapshot.event_time_ms);
+  json.field("weights_restored", snapshot.restored);
   write_metrics(json, "live", snapshot.evaluation.stream);
   write_metrics(json, "live_recent", snapshot.evaluation.window);
   write_baseline(json, snapshot);
+  write_sifting(json, snapshot);
   write_forgetting(json, snapshot);
   json.end_object();
   return json.take();

@@ -18,6 +18,7 @@ std::string to_status_json(std::string_view model, const PipelineSnapshot& snaps
 // Parts that the backtest's JSON has too; each writes one member of the open object, or none.
 void write_metrics(JsonWriter& json, std::string_view name, std::span<const MetricValue> metrics);
 void write_baseline(JsonWriter& json, const PipelineSnapshot& snapshot);
+void write_sifting(JsonWriter& json, const PipelineSnapshot& snapshot);
 void write_forgetting(JsonWriter& json, const PipelineSnapshot& snapshot);
 
 }  // namespace freshet

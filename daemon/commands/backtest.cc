@@ -127,13 +127,16 @@ std::string to_json(const BacktestRun& run) {
   json.begin_object();
   json.field("events", run.snapshot.events);
   json.field("seconds", run.seconds);
+  json.field("trainer_cpu_seconds", run.snapshot.trainer_cpu_seconds);
   json.field("events_per_second", static_cast<double>(run.snapshot.events) / run.seconds);
   for (const auto& metric : run.snapshot.evaluation.stream) json.field(metric.name, metric.value);
   json.field("rounds", run.snapshot.rounds);
   json.field("swaps", run.snapshot.swaps);
   json.field("dead_letters", run.snapshot.skipped);
+  json.field("weights_restored", run.snapshot.restored);
   json.field("memory_events", run.snapshot.memory_events);
   write_baseline(json, run.snapshot);
+  write_sifting(json, run.snapshot);
   write_forgetting(json, run.snapshot);
   json.field("model_hash", hash_text_of(run.model_hash));
   json.field("state_hash", hash_text_of(run.state_hash));

@@ -14,9 +14,10 @@ void add_model(List& list) {
                 .example("flights"));
   add(list, Declare("model.architecture", Type::kChoice, FIELD(model.architecture),
                     "`linear`: one weight for each feature. `mlp`: embeddings and hidden layers. `wide_deep`: both, "
-                    "side by side. `convnet`: convolutions over an image, then hidden layers. `torchscript`: your own, "
+                    "side by side. `dcn`: cross layers, which multiply features with each other, and hidden layers "
+                    "(DCN V2). `convnet`: convolutions over an image, then hidden layers. `torchscript`: your own, "
                     "from `model.path`.")
-                .choices({"linear", "mlp", "wide_deep", "convnet", "torchscript"})
+                .choices({"linear", "mlp", "wide_deep", "dcn", "convnet", "torchscript"})
                 .new_state());
   add(list, Declare("model.task", Type::kChoice, FIELD(model.task),
                     "What the label is: one of two classes, one of many, or a number.")
@@ -77,6 +78,24 @@ void add_model(List& list) {
                     "Rows that all categories share, a power of two; more rows, fewer categories that collide.")
                 .between(1, 268'435'456)
                 .new_state());
+  add(list, Declare("model.cross_layers", Type::kWhole, FIELD(model.cross_layers),
+                    "With `dcn`: cross layers; each multiplies one degree more of features.")
+                .between(1, 16)
+                .new_state());
+  add(list, Declare("model.cross_rank", Type::kWhole, FIELD(model.cross_rank),
+                    "With `dcn`: rank of the cross layers' weights, below the number of values that are crossed "
+                    "(numbers, and embedding_dim for each category). 0: full.")
+                .between(0, 65536)
+                .new_state());
+  add(list, Declare("model.cross", Type::kChoice, FIELD(model.cross),
+                    "With `dcn`: `stacked` puts the hidden layers on top of the cross layers, `parallel` beside them.")
+                .choices({"stacked", "parallel"})
+                .new_state());
+  add(list, Declare("model.recompute", Type::kChoice, FIELD(model.recompute),
+                    "`layers`: training keeps the activations of few hidden layers and computes the others again on "
+                    "the way back, which saves memory where layers are many and changes no result. Of 16 layers it "
+                    "keeps 7; it takes 4 or more.")
+                .choices({"none", "layers"}));
   add(list,
       Declare(
           "model.seed", Type::kWhole, FIELD(model.seed),

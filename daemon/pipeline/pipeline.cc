@@ -6,6 +6,7 @@
 #include <thread>
 #include <utility>
 
+#include "daemon/pipeline/stored_losses.h"
 #include "learners/evaluation/losses.h"
 
 namespace freshet {
@@ -246,7 +247,15 @@ void Pipeline::start_round() {
   job.round = state_->counters.next_round - 1;
   job.version = job.round + 1;
   job.fresh = &training_;
-  state_->memory->sample(learner_->replay_rows_for(training_.size()), state_->replay_rng, job.replay);
+  state_->memory->sample(learner_->replay_rows_for(training_.size(), state_->memory->size()), state_->replay_rng,
+                         job.replay);
+  job.in_pieces = learner_->reads_memory_in_pieces();
+  if (learner_->sifts()) {
+    stored_losses(*state_->memory, job.replay,
+                  {job.round, state_->counters.cut_seq, config_.learning.round.every_events,
+                   config_.learning.sifting.loss_age_rounds_max},
+                  job.replay_losses);
+  }
   job.values = std::move(round_values_);
   read_stored(*state_->memory, job.replay, training_.size(), job.values);
   state_->counters.round_waits = false;
@@ -255,6 +264,7 @@ void Pipeline::start_round() {
 
 Status Pipeline::collect(bool record) {
   RoundResult result = trainer_->wait();
+  trainer_cpu_ns_ += result.cpu_ns;
   if (!result.status.is_ok()) {
     ++state_->counters.rounds_failed;
     metrics_.rounds_failed.increment();
@@ -264,13 +274,15 @@ Status Pipeline::collect(bool record) {
     const bool ends = result.status.code() == Code::kDataLoss || result.status.code() == Code::kUnavailable;
     return ends ? result.status : Status::ok();
   }
-  metrics_.rounds.increment();
-  metrics_.steps.add(static_cast<double>(result.report.steps));
-  metrics_.samples_fresh.add(static_cast<double>(result.report.samples_fresh));
-  metrics_.samples_replayed.add(static_cast<double>(result.report.samples_replayed));
-  metrics_.samples_unusable.add(static_cast<double>(result.report.samples_unusable));
-  metrics_.steps_skipped.add(static_cast<double>(result.report.skipped_non_finite));
-  if (result.report.steps > 0) metrics_.learning_rate.set(result.report.learning_rate);
+  sifting_ = learner_->sifting_totals();
+  restored_ += result.report.restored;
+  metrics_.count_round(result.report, learner_->sifting_rests());
+  if (result.report.restored > 0) {
+    parts_.log.warning("weights_restored",
+                       fmt::format("round {}: {} steps gave no finite loss or gradient; weights and optimizer went "
+                                   "back to the round's beginning {} times",
+                                   result.round, result.report.skipped_non_finite, result.report.restored));
+  }
   metrics_.round_seconds.observe(static_cast<double>(result.duration_ns) * 1e-9);
   metrics_.replay_read_seconds.observe(static_cast<double>(result.replay_read_ns) * 1e-9);
 
@@ -358,6 +370,10 @@ void Pipeline::update_snapshot() {
   now.rounds = state_->counters.next_round - 1;
   now.swaps = state_->counters.swaps;
   now.served_version = state_->counters.served_version;
+  now.trainer_cpu_seconds = static_cast<double>(trainer_cpu_ns_) * 1e-9;
+  now.restored = restored_;
+  now.sifts = learner_->sifts();
+  now.sifting = sifting_;
   now.memory_events = state_->memory->size();
   now.event_time_ms = event_time_ms_;
   now.redoing = redoing_;

@@ -84,6 +84,10 @@ struct PipelineSnapshot {
   std::uint64_t swaps = 0;
   std::uint64_t served_version = 1;
   std::uint64_t memory_events = 0;
+  double trainer_cpu_seconds = 0;  // since the start, of the trainer's thread
+  std::uint64_t restored = 0;      // times that training went back to a good state, since the start
+  bool sifts = false;
+  SiftingTotals sifting;  // of the whole run
   std::int64_t event_time_ms = 0;  // of the newest event
   bool redoing = false;            // still redoing the log after a restart
   EvaluationReport evaluation;     // served model
@@ -202,6 +206,9 @@ class Pipeline {
   std::int64_t last_checkpoint_ns_ = 0;
   std::uint64_t last_checkpoint_seq_ = 0;
   std::uint64_t skipped_ = 0;
+  std::int64_t trainer_cpu_ns_ = 0;
+  std::uint64_t restored_ = 0;
+  SiftingTotals sifting_;
   std::int64_t event_time_ms_ = 0;
   std::vector<HistoryPoint> history_;
   const std::atomic<bool>* stop_ = nullptr;  // of the current run

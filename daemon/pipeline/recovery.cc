@@ -47,6 +47,7 @@ Status Pipeline::restore() {
     parts_.log.info("checkpoint_loaded", fmt::format("resuming after event {} with model version {}",
                                                      state_->counters.next_seq - 1, state_->counters.served_version));
   }
+  sifting_ = learner_->sifting_totals();
   if (!learner_->stored_columns().empty()) state_->memory->follow_from(state_->counters.round_begin_seq);
   parts_.slot.publish(learner_->republish(state_->counters.served_version));
   metrics_.model_version.set(static_cast<double>(state_->counters.served_version));

@@ -19,7 +19,7 @@
 
 namespace freshet {
 
-enum class Architecture : std::uint8_t { kLinear, kMlp, kWideDeep, kConvnet, kTorchScript };
+enum class Architecture : std::uint8_t { kLinear, kMlp, kWideDeep, kDcn, kConvnet, kTorchScript };
 // Made of LibTorch's operations, a TorchScript module: not a model of numbers and categories with kernels of its own.
 inline bool is_module(Architecture architecture) {
   return architecture == Architecture::kConvnet || architecture == Architecture::kTorchScript;
@@ -37,6 +37,10 @@ struct ConvnetOptions {
   std::uint32_t kernel = 3;  // odd
 };
 
+// Where the cross layers of a kDcn stand: below the hidden layers, or beside them.
+enum class CrossPlace : std::uint8_t { kStacked, kParallel };
+Result<CrossPlace> parse_cross_place(std::string_view name);
+
 struct ModelOptions {
   Architecture architecture = Architecture::kWideDeep;
   Task task = Task::kBinary;
@@ -44,6 +48,10 @@ struct ModelOptions {
   std::vector<std::uint32_t> hidden = {64, 32};
   std::uint32_t embedding_dim = 8;
   std::uint32_t embedding_rows = 65536;     // a power of two
+  std::uint32_t cross_layers = 2;           // of kDcn
+  std::uint32_t cross_rank = 0;             // of their weights; 0: full
+  CrossPlace cross = CrossPlace::kStacked;
+  bool recompute = false;                   // activations of hidden layers on the way back, instead of keeping all
   float embedding_scale = 0.01F;            // standard deviation of a new embedding
   OutputLink link = OutputLink::kIdentity;  // of a regression; Learner takes it from the loss
   std::string path;                         // torchscript: the file

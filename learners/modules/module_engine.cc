@@ -7,6 +7,7 @@
 
 #include "core/json_writer.h"
 #include "learners/modules/convnet.h"
+#include "learners/modules/module_copies.h"
 #include "learners/modules/module_net.h"
 #include "learners/modules/module_publisher.h"
 #include "learners/modules/stored_buffers.h"
@@ -14,6 +15,7 @@
 #include "learners/torch/torch_ema.h"
 #include "learners/torch/torch_optimizer.h"
 #include "learners/training/averaging.h"
+#include "learners/training/native_copies.h"
 
 namespace freshet {
 
@@ -105,6 +107,52 @@ class ModuleEngine final : public TrainingEngine {
     });
   }
 
+  Result<std::unique_ptr<WeightsCopy>> copy() override {
+    return on_device(device_, "copy of the weights",
+                     [&]() -> Result<std::unique_ptr<WeightsCopy>> { return copy_weights(net_); });
+  }
+  Result<std::unique_ptr<QuadraticPenalty>> penalty() override {
+    return on_device(device_, "quadratic penalty",
+                     [&]() -> Result<std::unique_ptr<QuadraticPenalty>> { return penalty_of(net_); });
+  }
+  Status restore(WeightsCopy& copy) override {
+    return on_device(device_, "restoring the weights", [&] {
+      restore_weights(net_, copy);
+      return Status::ok();
+    });
+  }
+  // Those of the file, or of the seed.
+  Status begin_anew() override {
+    return on_device(device_, "initial weights", [&]() -> Status {
+      if (options_.model.architecture == Architecture::kConvnet) {
+        const auto anew = TRY(make_convnet(options_.model, layout_));
+        net_.read_weights(*anew);
+      } else {
+        net_.read_weights(*original_);
+      }
+      if (image_ema_) image_ema_->reset(net_.image());
+      if (ema_) ema_->upload_state();
+      if (average_) average_->reset(net_.image());
+      return Status::ok();
+    });
+  }
+  Status reset_optimizer() override {
+    return on_device(device_, "state of the optimizer", [&] {
+      image_optimizer_->reset();
+      optimizer_->upload_state();
+      return Status::ok();
+    });
+  }
+  // In host memory: once in a round or more seldom.
+  Status shrink_and_perturb(float factor, float deviation, Rng& rng) override {
+    return on_device(device_, "shrinking the weights", [&] {
+      net_.download_weights();
+      freshet::shrink_and_perturb(net_.image(), factor, deviation, rng);
+      net_.upload_weights();
+      return Status::ok();
+    });
+  }
+
   Status save(ByteWriter& out) override {
     return on_device(device_, "checkpoint", [&] {
       net_.settle();
@@ -136,6 +184,7 @@ class ModuleEngine final : public TrainingEngine {
       TRY(load_averages(in, options_.published, image_ema_, average_, net_.image()));
       net_.set_passes(passes);
       net_.set_seed(seed);
+      options_.model.seed = seed;
       net_.upload_weights();
       optimizer_->upload_state();
       if (ema_) ema_->upload_state();

@@ -82,10 +82,7 @@ ModuleNet::ModuleNet(std::shared_ptr<ScriptModule> module, const ModuleContract&
     size += stride;
   }
   image_.dense.reset(size);
-  for (std::size_t i = 0; i < image_.tensors.size(); ++i) {
-    const DenseTensor& place = image_.tensors[i];
-    download(module_->parameter(i).detach().contiguous(), image_.dense.span().subspan(place.offset, place.columns));
-  }
+  read_parameters(*module_);
   module_->to(device);
   dense_ = at::zeros({signed_size(size)}, at::TensorOptions().dtype(at::kFloat).device(device));
   dense_gradients_ = at::zeros_like(dense_);
@@ -105,6 +102,21 @@ ModuleNet::ModuleNet(std::shared_ptr<ScriptModule> module, const ModuleContract&
   upload_weights();
   kept_buffers_ = copy_buffers();
   host_buffers_.resize(kept_buffers_.size());
+}
+
+void ModuleNet::read_parameters(const ScriptModule& from) {
+  for (std::size_t i = 0; i < image_.tensors.size(); ++i) {
+    const DenseTensor& place = image_.tensors[i];
+    download(from.parameter(i).detach().contiguous(), image_.dense.span().subspan(place.offset, place.columns));
+  }
+}
+
+void ModuleNet::read_weights(const ScriptModule& from) {
+  const c10::NoGradGuard no_grad;
+  read_parameters(from);
+  upload_weights();
+  for (std::size_t i = 0; i < module_->buffers(); ++i) module_->set_buffer(i, from.buffer(i));
+  open_step_ = false;
 }
 
 void ModuleNet::upload_weights() {

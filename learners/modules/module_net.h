@@ -45,6 +45,8 @@ class ModuleNet final : public Model, public DeviceWeights {
   // The image in host memory; its tensors are the parameters, in the order of the module's numbers.
   Parameters& image() { return image_; }
   const Parameters& image() const { return image_; }
+  // Parameters and buffers of a module like this one, on the CPU.
+  void read_weights(const ScriptModule& from);
   void upload_weights();
   void download_weights();
   const std::vector<at::Tensor>& download_buffers();                             // copies in host memory
@@ -65,6 +67,7 @@ class ModuleNet final : public Model, public DeviceWeights {
   const at::Tensor& row_gradients() const override { return none_; }
 
  private:
+  void read_parameters(const ScriptModule& from);
   void set_mode(bool training);
   at::Tensor training_pass(std::span<const RowRange> rows);  // what forward returned
   void adopt_gradients();

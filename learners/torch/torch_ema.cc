@@ -18,6 +18,11 @@ TorchEma::TorchEma(Ema& image, double decay, const DeviceWeights& net)
   upload_state();
 }
 
+std::vector<at::Tensor> TorchEma::state_tensors() const {
+  if (!rows_.defined()) return {dense_};
+  return {dense_, rows_, row_log_product_};
+}
+
 void TorchEma::upload_state() {
   const EmaState state = image_.state();
   steps_ = *state.steps;

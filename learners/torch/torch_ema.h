@@ -25,6 +25,18 @@ class TorchEma {
   // Like Ema::catch_up(); then copies the dense average and the rows of `moved` to the image.
   void catch_up(const DeviceWeights& net, const RowTable& table, std::size_t most, std::vector<std::uint32_t>& moved);
 
+  // What a step changes: tensors, and how far the average is.
+  struct Progress {
+    std::uint64_t steps = 0;
+    double log_product = 0.0;
+  };
+  std::vector<at::Tensor> state_tensors() const;
+  Progress progress() const { return {steps_, log_product_}; }
+  void set_progress(const Progress& progress) {
+    steps_ = progress.steps;
+    log_product_ = progress.log_product;
+  }
+
   void upload_state();
   void download_state(std::span<const std::uint32_t> rows);
 

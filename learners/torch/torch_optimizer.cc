@@ -22,6 +22,16 @@ TorchOptimizer::TorchOptimizer(Optimizer& image, const DeviceWeights& net)
   upload_state();
 }
 
+std::vector<at::Tensor> TorchOptimizer::state_tensors() const {
+  std::vector<at::Tensor> tensors;
+  for (const auto& plane : planes_) {
+    tensors.push_back(plane.dense);
+    if (plane.rows.defined()) tensors.push_back(plane.rows);
+  }
+  if (row_steps_.defined()) tensors.push_back(row_steps_);
+  return tensors;
+}
+
 void TorchOptimizer::upload_state() {
   const OptimizerState state = image_.state();
   for (std::size_t p = 0; p < planes_.size(); ++p) {

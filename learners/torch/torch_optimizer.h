@@ -21,6 +21,11 @@ class TorchOptimizer {
   // touched: the rows whose gradients net.row_gradients() holds, [touched] int64.
   void step(const DeviceWeights& net, const at::Tensor& touched, float learning_rate);
 
+  // What a step changes, beside the number of steps (Adam, AdamW).
+  std::vector<at::Tensor> state_tensors() const;
+  std::int64_t steps() const { return steps_; }
+  void set_steps(std::int64_t steps) { steps_ = steps; }
+
   void upload_state();
   void download_state(std::span<const std::uint32_t> rows);
 

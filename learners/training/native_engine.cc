@@ -2,6 +2,8 @@
 
 #include "learners/models/tabular_net.h"
 #include "learners/training/averaging.h"
+#include "learners/training/good_state.h"
+#include "learners/training/native_copies.h"
 #include "learners/training/publisher.h"
 #include "learners/training/training_engine.h"
 
@@ -13,11 +15,15 @@ class NativeEngine final : public TrainingEngine {
  public:
   NativeEngine(const LearnerOptions& options, std::unique_ptr<TabularNet> net, std::unique_ptr<Optimizer> optimizer)
       : published_(options.published),
+        seed_(options.model.seed),
+        embedding_scale_(options.model.embedding_scale),
         net_(std::move(net)),
         optimizer_(std::move(optimizer)),
+        copies_(*net_),
         publisher_(net_->shape(), net_->weights()) {
     if (published_ == PublishedWeights::kEma) ema_.emplace(options.ema_decay, net_->parameters());
     if (published_ == PublishedWeights::kAverage) average_.emplace(options.average_rounds, net_->parameters());
+    good_.emplace(net_->parameters(), *optimizer_, ema_ ? &*ema_ : nullptr);
   }
 
   Model& model() override { return *net_; }
@@ -31,7 +37,7 @@ class NativeEngine final : public TrainingEngine {
   }
   Status step(float learning_rate) override {
     Parameters& parameters = net_->parameters();
-    if (ema_) ema_->before_step(parameters);
+    before_move(parameters.table.touched());
     optimizer_->step(parameters, learning_rate);
     parameters.table.mark_changed();
     if (ema_) ema_->after_step(parameters);
@@ -39,6 +45,17 @@ class NativeEngine final : public TrainingEngine {
   }
   Status end_round() override {
     if (average_) average_->end_round(net_->parameters(), moved_);
+    return Status::ok();
+  }
+
+  Status mark_good() override {
+    good_->mark();
+    return Status::ok();
+  }
+  Result<bool> sane() override { return good_->sane(); }
+  Status restore_good() override {
+    copies_.before_move(good_->moved());
+    good_->restore();
     return Status::ok();
   }
 
@@ -75,6 +92,8 @@ class NativeEngine final : public TrainingEngine {
     return Status::ok();
   }
   Status load(ByteReader& in, std::uint64_t seed, float embedding_scale) override {
+    seed_ = seed;
+    embedding_scale_ = embedding_scale;
     net_->initialise(seed, embedding_scale);
     Parameters& parameters = net_->parameters();
     TRY(parameters.load(in));
@@ -85,12 +104,49 @@ class NativeEngine final : public TrainingEngine {
     return Status::ok();
   }
 
+  Result<std::unique_ptr<WeightsCopy>> copy() override { return copies_.copy(); }
+  Result<std::unique_ptr<QuadraticPenalty>> penalty() override { return copies_.penalty(); }
+  Status restore(WeightsCopy& copy) override {
+    before_move(NativeCopies::rows_of(copy));
+    NativeCopies::restore(copy);
+    return Status::ok();
+  }
+  Status begin_anew() override {
+    good_->before_move(net_->parameters().table.used());
+    copies_.before_move(net_->parameters().table.used());
+    freshet::begin_anew(*net_, seed_, embedding_scale_);
+    if (ema_) ema_->reset(net_->parameters());
+    if (average_) average_->reset(net_->parameters());
+    return Status::ok();
+  }
+  Status reset_optimizer() override {
+    good_->before_move(net_->parameters().table.used());
+    optimizer_->reset();
+    return Status::ok();
+  }
+  Status shrink_and_perturb(float factor, float deviation, Rng& rng) override {
+    Parameters& parameters = net_->parameters();
+    before_move(parameters.table.used());
+    freshet::shrink_and_perturb(parameters, factor, deviation, rng);
+    return Status::ok();
+  }
+
  private:
+  void before_move(std::span<const std::uint32_t> rows) {
+    good_->before_move(rows);
+    copies_.before_move(rows);
+    if (ema_) ema_->before_move(net_->parameters(), rows);
+  }
+
   PublishedWeights published_;
+  std::uint64_t seed_;  // of the initial weights
+  float embedding_scale_;
   std::unique_ptr<TabularNet> net_;
   std::unique_ptr<Optimizer> optimizer_;
+  NativeCopies copies_;
   std::optional<Ema> ema_;
   std::optional<SnapshotAverage> average_;
+  std::optional<GoodState> good_;
   std::vector<std::uint32_t> moved_;  // rows of the published average that moved since publish()
   SnapshotPublisher publisher_;
 };

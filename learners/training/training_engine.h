@@ -20,22 +20,25 @@
 #include "core/status.h"
 #include "learners/models/model.h"
 #include "learners/training/learner.h"
+#include "learners/training/trained_weights.h"
 
 namespace freshet {
 
-class TrainingEngine {
+class TrainingEngine : public TrainedWeights {
  public:
-  virtual ~TrainingEngine() = default;
-
   virtual Model& model() = 0;
   virtual std::uint64_t parameter_count() const = 0;
 
-  // One training step: clear, let a strategy add gradients through model(), look at their size, step.
-  virtual void clear_gradients() = 0;
+  // One training step: clear the gradients, let a strategy add gradients through model(), look at their size, step.
   virtual Result<double> squared_gradient_norm() = 0;  // not finite where any gradient is not
-  virtual Status scale_gradients(float factor) = 0;
   virtual Status step(float learning_rate) = 0;
   virtual Status end_round() = 0;
+
+  // The way back: weights, optimizer state and moving average as they are now; whether weights and moving average are
+  // finite and of a sane size, if they were at the mark; back to it.
+  virtual Status mark_good() = 0;
+  virtual Result<bool> sane() = 0;
+  virtual Status restore_good() = 0;
 
   // An immutable copy of the weights that LearnerOptions::published names. `again`: as the state stands, without
   // bringing averages up to date, which is part of the state.

@@ -26,7 +26,7 @@ TEST_P(Engines, LearnTheSameOver200Steps) {
 
 INSTANTIATE_TEST_SUITE_P(All, Engines,
                          testing::Combine(testing::Values(Architecture::kLinear, Architecture::kMlp,
-                                                          Architecture::kWideDeep),
+                                                          Architecture::kWideDeep, Architecture::kDcn),
                                           testing::Values(Task::kBinary, Task::kMulticlass, Task::kRegression),
                                           testing::Range<std::size_t>(0, kOptimizerCases)),
                          [](const auto& tested) {

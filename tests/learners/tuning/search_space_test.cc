@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "learners/models/model.h"
 #include "learners/optim/optimizer.h"
 #include "learners/optim/schedule.h"
 #include "learners/training/strategy.h"
@@ -26,6 +27,8 @@ TEST(SearchSpace, RefusesWhatCannotBeDrawnFrom) {
 
 // A study draws in order, so what a space depends on stands before it.
 TEST(SearchSpace, DependsOnlyOnWhatStandsBefore) {
+  std::set<std::string> drawn = {"learning.schedule.kind"};  // the optimizers' rates; a study draws schedules first
+  for (const auto& spaces : {schedule_search_spaces(), optimizer_search_spaces(), model_search_spaces()}) {
   std::set<std::string> drawn = {"learning.strategy"};  // not searched: it decides what is stored
   for (const auto& spaces : {strategy_search_spaces(), schedule_search_spaces(), optimizer_search_spaces()}) {
     for (const auto& space : spaces) {
@@ -36,6 +39,7 @@ TEST(SearchSpace, DependsOnlyOnWhatStandsBefore) {
   }
 }
 
+TEST(SearchSpace, NamesOptimizersSchedulesAndModelsThatThereAre) {
 TEST(SearchSpace, NamesStrategiesThatThereAre) {
   const auto names = Strategy::names();
   for (const auto& space : strategy_search_spaces()) {
@@ -51,6 +55,8 @@ TEST(SearchSpace, NamesStrategiesThatThereAre) {
 TEST(SearchSpace, NamesOptimizersAndSchedulesThatThereAre) {
   const SearchSpace optimizers = optimizer_search_spaces().front();
   const SearchSpace schedules = schedule_search_spaces().front();
+  const SearchSpace models = model_search_spaces().front();
+  for (const auto& name : models.choices) EXPECT_TRUE(parse_architecture(name).is_ok()) << name;
   for (const auto& name : optimizers.choices) EXPECT_TRUE(parse_optimizer(name).is_ok()) << name;
   for (const auto& name : schedules.choices) EXPECT_TRUE(parse_schedule(name).is_ok()) << name;
 }
