@@ -229,23 +229,24 @@ void check_loss(const Config& config, Faults& faults) {
 void check_sifting(const Config& config, Faults& faults) {
   const auto kind = config.learning.sifting.kind;
   const bool sifts = kind != setting::Sifting::kNone;
-  for (const std::string_view option : {"beta", "replay_beta", "loss_history", "delay_steps", "loss_age_rounds_max",
-                                        "reweigh", "only_where_it_pays"}) {
+  for (const std::string_view option :
+       {"beta", "replay_beta", "loss_history", "delay_steps", "loss_age_rounds_max", "reweigh", "only_where_it_pays"}) {
     check_belongs(config, sifts, fmt::format("learning.sifting.{}", option), "a kind of sifting; `kind` is none",
                   faults);
   }
   const auto strategy = config.learning.strategy;
   using setting::Strategy;
-  for (const auto chooses : {Strategy::kMir, Strategy::kGdumb, Strategy::kJoint, Strategy::kOfflineEr,
-                             Strategy::kRepeatedDistillation}) {
+  for (const auto chooses :
+       {Strategy::kMir, Strategy::kGdumb, Strategy::kJoint, Strategy::kOfflineEr, Strategy::kRepeatedDistillation}) {
     if (sifts && strategy == chooses) {
       faults.add("learning.sifting.kind", "strategy {} chooses what it trains on itself",
                  option_text(config, "learning.strategy"));
     }
   }
   if (kind == setting::Sifting::kRho && config.serving.weights == setting::Weights::kEma) {
-    faults.add("learning.sifting.kind",
-               "rho compares what is served with a moving average, which is what `serving.weights: ema` serves; say raw");
+    faults.add(
+        "learning.sifting.kind",
+        "rho compares what is served with a moving average, which is what `serving.weights: ema` serves; say raw");
   }
 }
 

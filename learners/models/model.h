@@ -47,9 +47,9 @@ struct ModelOptions {
   std::uint32_t classes = 2;  // of a multiclass task
   std::vector<std::uint32_t> hidden = {64, 32};
   std::uint32_t embedding_dim = 8;
-  std::uint32_t embedding_rows = 65536;     // a power of two
-  std::uint32_t cross_layers = 2;           // of kDcn
-  std::uint32_t cross_rank = 0;             // of their weights; 0: full
+  std::uint32_t embedding_rows = 65536;  // a power of two
+  std::uint32_t cross_layers = 2;        // of kDcn
+  std::uint32_t cross_rank = 0;          // of their weights; 0: full
   CrossPlace cross = CrossPlace::kStacked;
   bool recompute = false;                   // activations of hidden layers on the way back, instead of keeping all
   float embedding_scale = 0.01F;            // standard deviation of a new embedding

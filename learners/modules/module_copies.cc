@@ -57,7 +57,8 @@ class ModuleCopy final : public WeightsCopy {
       const c10::NoGradGuard no_grad;
       for (std::size_t i = 0; i < buffers_.size(); ++i) module_->set_buffer(i, buffers_[i]);
       const ModuleInputs inputs = gather_inputs(net_.contract(), rows, count);
-      const at::Tensor outputs = module_->forward(inputs.numbers.to(net_.device()), inputs.categories.to(net_.device()));
+      const at::Tensor outputs =
+          module_->forward(inputs.numbers.to(net_.device()), inputs.categories.to(net_.device()));
       download(checked_outputs(net_.contract(), outputs, count).contiguous(), outputs_);
       return std::span<const float>(outputs_);
     });

@@ -1,5 +1,5 @@
-// Copies of a module's weights and buffers at other times, and the pull towards one: flat tensors on the module's device.
-// A copy computes in evaluation mode, as a teacher that serves.
+// Copies of a module's weights and buffers at other times, and the pull towards one: flat tensors on the module's
+// device. A copy computes in evaluation mode, as a teacher that serves.
 //
 // Threads: the trainer.  Owns: a copy its tensors and a module to compute with.
 // Failure: see TrainedWeights; what the script throws becomes an error.

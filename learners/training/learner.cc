@@ -390,9 +390,9 @@ class Learner::Impl {
   std::unique_ptr<Strategy> strategy_;
   StoredValues values_;
   std::unique_ptr<RoundSifting> sifting_;  // null: no sifting
-  std::uint64_t bad_steps_ = 0;  // skipped ones in a row
-  Status failure_ = Status::ok();  // why the last publication was none
-  std::size_t fresh_rows_ = 0;     // of a full mini-batch
+  std::uint64_t bad_steps_ = 0;            // skipped ones in a row
+  Status failure_ = Status::ok();          // why the last publication was none
+  std::size_t fresh_rows_ = 0;             // of a full mini-batch
   std::size_t replay_rows_ = 0;
   std::uint64_t steps_ = 0;
   std::uint64_t rounds_ = 0;
