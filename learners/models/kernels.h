@@ -44,9 +44,30 @@ struct AdagradStep {
   float learning_rate, epsilon, weight_decay;
 };
 
+// One row of a product whose left side has many zeros: c[j] = start + sum over e < count, in order, of
+// a[places[e]] * b[places[e], j], j < n. With the places of all that is not zero, in order, these are gemm's bits: a
+// factor of zero adds nothing (but for weights that are not finite, and where a sum begins at -0). n, bias and relu as
+// in Gemm.
+struct SparseRow {
+  std::size_t n, count;
+  const float* a;
+  const unsigned* places;
+  const float* b;  // element (p, j) at b[p * b_row + j]
+  std::size_t b_row;
+  float* c;
+  const float* bias;
+  bool relu;
+};
+
 struct Kernels {
   const char* name;
   void (*gemm)(const Gemm& gemm);
+  // The places of what is not zero (a NaN is not), ascending; returns how many there are.
+  std::size_t (*nonzero)(const float* values, std::size_t size, unsigned* places);
+  void (*sparse_row)(const SparseRow& row);
+  // gemm() without its products with a factor of zero, for the gradients of weights below which many activations are
+  // zero: a_row is 1, `accumulate` is true, neither bias nor relu. `masks` is room for m numbers.
+  void (*gemm_nonzero)(const Gemm& gemm, unsigned* masks);
   // target[j, i] = source[i, j] for i < rows, j < columns.
   void (*transpose)(const float* source, std::size_t source_row, std::size_t rows, std::size_t columns, float* target,
                     std::size_t target_row);

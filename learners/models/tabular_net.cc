@@ -7,21 +7,13 @@
 
 #include "core/rng.h"
 #include "learners/models/kernels.h"
+#include "learners/models/nearly_normal.h"
 
 namespace freshet {
 
 namespace {
 
 float uniform(Rng& rng, float bound) { return bound * static_cast<float>(2.0 * rng.uniform() - 1.0); }
-
-// Nearly normal: the sum of four uniform numbers (Irwin and Hall), from arithmetic that is exact on every platform.
-float nearly_normal(Rng& rng, float deviation) {
-  const std::uint64_t word = rng.next();
-  std::int64_t sum = 0;
-  for (unsigned piece = 0; piece < 4; ++piece) sum += static_cast<std::int64_t>((word >> (16 * piece)) & 0xFFFF);
-  constexpr double kRootThree = 1.7320508075688772;  // makes the variance 1
-  return deviation * static_cast<float>(kRootThree * (static_cast<double>(sum) - 131070.0) / 65536.0);
-}
 
 void initialise_matrix(Rng& rng, std::size_t rows, std::size_t columns, float* weight) {
   const float bound = 1.0F / std::sqrt(static_cast<float>(rows));
@@ -161,8 +153,13 @@ void TabularNet::backward_layers(std::span<const std::span<const float>> hidden_
     const bool first = l == 0;
     if (!first) recompute_hidden(l - 1);
     const auto [below, below_stride] = layer_input(*shape_, l, scratch_);
-    kernels.gemm({layer.in, layer.stride, rows, below, 1, below_stride, above, layer.stride, gradients + layer.weight,
-                  layer.stride, nullptr, true, false});
+    const Gemm weights{layer.in, layer.stride, rows, below, 1, below_stride, above, layer.stride,
+                       gradients + layer.weight, layer.stride, nullptr, true, false};
+    if (first && shape_->looks_for_zeros() && 2 * scratch_.sparse_rows >= rows) {
+      kernels.gemm_nonzero(weights, scratch_.places.data());
+    } else {
+      kernels.gemm(weights);
+    }
     kernels.column_sums(above, layer.stride, rows, layer.stride, gradients + layer.bias, true);
     // Of the input, only the embeddings need a gradient, and what was crossed.
     const bool crossed = first && shape_->cross.any();

@@ -131,6 +131,7 @@ void TabularScratch::prepare(const TabularShape& shape, std::size_t row_count) {
   cross.prepare(shape.cross, row_count);
   hidden.prepare(shape, row_count);
   outputs.reserve(row_count * shape.output_stride);
+  if (shape.looks_for_zeros() && places.size() < shape.input) places.resize(shape.input);
 }
 
 std::size_t TabularScratch::bytes() const {
@@ -190,11 +191,54 @@ LayerInput layer_input(const TabularShape& shape, std::size_t layer, const Tabul
   return {crossed ? scratch.cross.output(shape.cross) : scratch.input.data(), shape.input_stride};
 }
 
-void hidden_forward(const TabularShape& shape, const float* dense, std::size_t l, TabularScratch& scratch) {
+namespace {
+
+// The first layer, without the products with zeros where a row has many. Each row decides for itself: its result does
+// not depend on the rows beside it.
+void first_layer(const Gemm& gemm, TabularScratch& scratch) {
+  const Kernels& kernels = cpu_kernels();
+  scratch.sparse_rows = 0;
+  std::size_t waiting = 0;  // dense rows before row i that were not multiplied yet
+  const auto multiply_waiting = [&](std::size_t i) {
+    Gemm part = gemm;
+    part.m = waiting;
+    part.a += (i - waiting) * gemm.a_row;
+    part.c += (i - waiting) * gemm.c_row;
+    if (waiting > 0) kernels.gemm(part);
+    waiting = 0;
+  };
+  for (std::size_t i = 0; i < gemm.m; ++i) {
+    const float* a = gemm.a + i * gemm.a_row;
+    const std::size_t count = kernels.nonzero(a, gemm.k, scratch.places.data());
+    if (2 * count > gemm.k) {
+      ++waiting;
+      continue;
+    }
+    multiply_waiting(i);
+    kernels.sparse_row({gemm.n, count, a, scratch.places.data(), gemm.b, gemm.b_row, gemm.c + i * gemm.c_row, gemm.bias,
+                        gemm.relu});
+    ++scratch.sparse_rows;
+  }
+  multiply_waiting(gemm.m);
+}
+
+void layer_forward(const TabularShape& shape, const float* dense, std::size_t l, float* to, TabularScratch& scratch) {
   const TabularLayer& layer = shape.layers[l];
   const LayerInput from = layer_input(shape, l, scratch);
-  cpu_kernels().gemm({scratch.rows, layer.stride, layer.in, from.values, from.stride, 1, dense + layer.weight,
-                      layer.stride, scratch.hidden.layer(l), layer.stride, dense + layer.bias, false, true});
+  const bool relu = l + 1 < shape.layers.size();
+  const Gemm gemm{scratch.rows, layer.stride, layer.in, from.values, from.stride, 1, dense + layer.weight,
+                  layer.stride, to, layer.stride, dense + layer.bias, false, relu};
+  if (l == 0 && shape.looks_for_zeros()) {
+    first_layer(gemm, scratch);
+  } else {
+    cpu_kernels().gemm(gemm);
+  }
+}
+
+}  // namespace
+
+void hidden_forward(const TabularShape& shape, const float* dense, std::size_t l, TabularScratch& scratch) {
+  layer_forward(shape, dense, l, scratch.hidden.layer(l), scratch);
   scratch.hidden.computed(l);
 }
 
@@ -205,10 +249,7 @@ void dense_forward(const TabularShape& shape, const float* dense, TabularScratch
   if (!shape.layers.empty()) {
     const std::size_t last = shape.layers.size() - 1;
     for (std::size_t l = 0; l < last; ++l) hidden_forward(shape, dense, l, scratch);
-    const TabularLayer& layer = shape.layers[last];
-    const LayerInput from = layer_input(shape, last, scratch);
-    kernels.gemm({scratch.rows, layer.stride, layer.in, from.values, from.stride, 1, dense + layer.weight, layer.stride,
-                  outputs, layer.stride, dense + layer.bias, false, false});
+    layer_forward(shape, dense, last, outputs, scratch);
   }
   if (shape.cross.parallel) {
     kernels.gemm({scratch.rows, shape.output_stride, shape.cross.width, scratch.cross.output(shape.cross),

@@ -32,6 +32,8 @@ struct TabularLayer {
   std::size_t bias = 0;
 };
 
+inline constexpr std::size_t kSparseNumbers = 128;
+
 struct TabularShape {
   static Result<TabularShape> make(const ModelOptions& options, const EncodedLayout& layout);
 
@@ -56,6 +58,12 @@ struct TabularShape {
 
   std::uint64_t parameter_count() const;
   std::size_t embedded() const { return categories * embedding; }
+  // Whether the input may have so many zeros that looking for them can pay: it does from about half of a row on, where
+  // the row is not short. Embeddings are never zero, nor is what cross layers make of the input.
+  bool looks_for_zeros() const {
+    const bool plain = !cross.any() || cross.parallel;
+    return !layers.empty() && plain && numbers >= kSparseNumbers && numbers >= embedded();
+  }
   std::uint32_t row_of(std::uint32_t hash) const { return hash & static_cast<std::uint32_t>(table_rows - 1); }
 };
 
@@ -65,7 +73,9 @@ struct TabularScratch {
   AlignedBuffer input;  // [rows, input_stride]
   CrossScratch cross;
   HiddenActivations hidden;
-  AlignedBuffer outputs;  // [rows, output_stride]
+  AlignedBuffer outputs;         // [rows, output_stride]
+  std::vector<unsigned> places;  // [input], of what is not zero in a row; empty where nobody looks
+  std::size_t sparse_rows = 0;   // of the last forward pass: rows whose input was mostly zeros
   std::size_t bytes() const;
   void prepare(const TabularShape& shape, std::size_t row_count);
 };

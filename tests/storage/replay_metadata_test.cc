@@ -1,6 +1,8 @@
 #include "storage/replay_metadata.h"
 
+#include <cmath>
 #include <filesystem>
+#include <map>
 
 #include "tests/storage/replay_fixture.h"
 #include "tests/storage/store_fixture.h"
@@ -126,6 +128,65 @@ TEST(ReplayMetadata, AReplayTouchesOnePage) {
   memory->dirty_pages(
       [&](std::uint32_t space, std::uint64_t page, std::string_view) { touched.emplace_back(space, page); });
   EXPECT_EQ(touched, (std::vector<std::pair<std::uint32_t, std::uint64_t>>{{kReplayMetadataSpace, 1}}));
+}
+
+TEST(ReplayMetadata, AColumnIsNotANumberUntilItIsSet) {
+  StoppableMemory memory(with_columns());
+  std::vector<std::uint64_t> released;
+  for (std::uint64_t seq = 1; seq <= 2000; ++seq) memory->insert({.seq = seq}, released);
+  set_columns(*memory, 5);
+  memory.checkpoint();
+  memory.restart();
+  for (std::uint64_t slot = 0; slot < memory->size(); ++slot) {
+    ASSERT_EQ(std::isnan(memory->metadata().values(0, slot)[0]), slot != 5);
+    ASSERT_EQ(std::isnan(memory->metadata().values(1, slot)[0]), slot != 5);
+  }
+  const std::uint64_t seq = memory->slots().seq(5);
+  for (std::uint64_t next = 2001; memory->slots().seq(5) == seq; ++next) memory->insert({.seq = next}, released);
+  EXPECT_TRUE(std::isnan(memory->metadata().values(0, 5)[0])) << "another event stands there";
+}
+
+// Against a look at every slot, while events come, are replaced, age, are erased, and the memory is stopped.
+TEST(ReplayMemory, FindsTheEventsItFollowsWhereverTheyStand) {
+  const struct {
+    const char* policy;
+    std::int64_t ttl_ms;
+  } choices[] = {{"reservoir", 0}, {"sliding_window", 0}, {"class_balanced", 0}, {"time_stratified", 400'000}};
+  for (const auto& choice : choices) {
+    SCOPED_TRACE(choice.policy);
+    StoppableMemory memory(ReplayOptions{.policy = choice.policy, .capacity_events = 300, .ttl_ms = choice.ttl_ms});
+    std::vector<std::uint64_t> released;
+    Rng rng(7);
+    std::uint64_t first = 1;
+    std::size_t found = 0;
+    memory->follow_from(first);
+    for (std::uint64_t seq = 1; seq <= 4000; ++seq) {
+      const auto group = static_cast<std::uint16_t>(rng.below(3));
+      memory->insert({.seq = seq, .time_ms = static_cast<std::int64_t>(seq) * 1000, .group = group}, released);
+      if (seq % 50 != 0) continue;
+      const std::uint64_t erased[] = {seq - 40, seq - 7, seq - 1};
+      memory->erase(erased, released);
+      if (choice.ttl_ms > 0) memory->expire(static_cast<std::int64_t>(seq) * 1000 - choice.ttl_ms, released);
+      std::map<std::uint64_t, std::uint64_t> places;
+      for (std::uint64_t slot = 0; slot < memory->size(); ++slot) places[memory->slots().seq(slot)] = slot;
+      for (std::uint64_t any = 1; any <= seq + 3; ++any) {
+        const auto place = places.find(any);
+        const auto slot = memory->slot_of(any);
+        ASSERT_EQ(slot.has_value(), any >= first && place != places.end()) << any << " of " << seq;
+        if (slot.has_value()) ASSERT_EQ(*slot, place->second);
+        found += slot.has_value() ? 1 : 0;
+      }
+      if (seq % 200 == 0) {
+        memory.checkpoint();
+        memory.restart();
+        EXPECT_FALSE(memory->slot_of(seq - 2).has_value()) << "nothing is followed after a load";
+      }
+      first = seq - 120 + std::min<std::uint64_t>(rng.below(119), 119);
+      if (seq <= 120) first = 1;
+      memory->follow_from(first);
+    }
+    EXPECT_GT(found, 500U);
+  }
 }
 
 TEST(MappedBytes, GoesToAFileWhenItIsLargeAndLeavesNothingBehind) {

@@ -42,15 +42,15 @@ class AsymmetricReplay final : public Strategy {
     const auto gradients = room(gradients_, outputs.size());
     StepLoss sums;
     sums.fresh = fresh_loss(model.task(), loss, batch.fresh, outputs.first(fresh), gradients.first(fresh));
-    sums.replay =
-        part_loss(loss, batch.replay, outputs.subspan(fresh), share_of(replayed), gradients.subspan(fresh));
+    sums.replay = part_loss(loss, batch.replay, outputs.subspan(fresh), share_of(replayed), gradients.subspan(fresh));
     TRY(model.backward(gradients));
     return sums;
   }
 
-  void save(ByteWriter& out) const override {
+  Status save(ByteWriter& out) const override {
     out.put<std::uint64_t>(seen_.size());
     for (const std::uint8_t seen : seen_) out.put(seen);
+    return Status::ok();
   }
   Status load(ByteReader& in) override {
     if (in.get<std::uint64_t>() != seen_.size()) return data_loss("the stored state of er_ace has other classes");

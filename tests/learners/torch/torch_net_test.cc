@@ -51,6 +51,60 @@ TEST_P(TorchNetPasses, EqualTheNativeModels) {
               1e-5 * parameters.squared_gradient_norm());
 }
 
+// Gradients that come in at hidden layers, beside those of the outputs: autograd's against those written out by hand.
+TEST_P(TorchNetPasses, ShowHiddenLayersAndTakeGradientsThereAlike) {
+  const auto& [architecture, task] = GetParam();
+  const auto options = engine_options(architecture, task).model;
+  auto native = make_tabular_net(options, engine_layout()).value();
+  auto image = make_tabular_net(options, engine_layout()).value();
+  TorchNet torch(*image, at::Device(at::kCPU));
+  const auto events = synthetic_events(engine_layout(), 19, kEngineSeed, task);
+  const RowRange rows{&events, 0, 19};
+  const auto layers = native->hidden_layers();
+  ASSERT_EQ(layers.size(), architecture == Architecture::kLinear ? 0U : 2U);
+  ASSERT_EQ(torch.hidden_layers().size(), layers.size());
+  native->parameters().clear_gradients();
+  torch.clear_gradients();
+  const std::size_t outputs = native->forward({&rows, 1}).value().size();
+  ASSERT_TRUE(torch.forward({&rows, 1}).is_ok());
+  Rng rng(kEngineSeed);
+  const auto noise = [&rng](std::size_t size) {
+    std::vector<float> values(size);
+    for (auto& value : values) value = static_cast<float>(rng.uniform() - 0.5);
+    return values;
+  };
+  std::vector<std::vector<float>> gradients;
+  std::vector<std::span<const float>> views;
+  for (std::size_t l = 0; l < layers.size(); ++l) {
+    EXPECT_EQ(layers[l].name, fmt::format("hidden{}", l));
+    EXPECT_EQ(layers[l].width, options.hidden[l]);
+    const auto want = native->hidden(l).value();
+    const auto got = torch.hidden(l).value();
+    ASSERT_EQ(want.size(), 19 * layers[l].width);
+    EXPECT_GT(*std::max_element(want.begin(), want.end()), 0.0F);
+    expect_near_all({got.begin(), got.end()}, {want.begin(), want.end()}, 1e-5);
+    gradients.push_back(l == 0 ? noise(want.size()) : std::vector<float>{});  // nothing comes in at the second
+  }
+  for (const auto& gradient : gradients) views.emplace_back(gradient);
+  const auto at_outputs = noise(outputs);
+  ASSERT_TRUE(native->backward_from_hidden(at_outputs, views).is_ok());
+  ASSERT_TRUE(torch.backward_from_hidden(at_outputs, views).is_ok());
+  const auto want = native->parameters().dense_gradients.span();
+  const float* got = torch.dense_gradients().const_data_ptr<float>();
+  for (std::size_t i = 0; i < want.size(); ++i) ASSERT_NEAR(got[i], want[i], 1e-5 * std::max(1.0F, std::abs(want[i])));
+  EXPECT_NEAR(torch.squared_gradient_norm(), native->parameters().squared_gradient_norm(),
+              1e-5 * native->parameters().squared_gradient_norm());
+  if (layers.empty()) return;
+  // They do count.
+  const double with = native->parameters().squared_gradient_norm();
+  native->parameters().clear_gradients();
+  ASSERT_TRUE(native->backward(at_outputs).is_ok());
+  EXPECT_GT(std::abs(with - native->parameters().squared_gradient_norm()), 0.01 * with);
+  views.pop_back();
+  EXPECT_EQ(native->backward_from_hidden(at_outputs, views).code(), Code::kInvalidArgument);
+  EXPECT_EQ(torch.backward_from_hidden(at_outputs, views).code(), Code::kInvalidArgument);
+}
+
 INSTANTIATE_TEST_SUITE_P(All, TorchNetPasses,
                          testing::Combine(testing::Values(Architecture::kLinear, Architecture::kMlp,
                                                           Architecture::kWideDeep, Architecture::kDcn),
