@@ -6,7 +6,8 @@
 
 A turn is one seed through bench/peers/continual_torch.py, bench/peers/continual_avalanche.py and continual_bench, the
 same protocol: MLP 784-100-100-10, SGD 0.03, mini-batches of 10 fresh and 10 replayed events, each event fresh once.
-Events per second are those of training alone. The ratio counts, turn by turn: machines are noisy, turns drift together.
+Events per second are those of training alone, by the clock and of the training thread's processor time. The ratio
+counts, turn by turn: machines are noisy, turns drift together.
 """
 import argparse
 import json
@@ -60,11 +61,13 @@ def main():
     for name in ("freshet", *PEERS):
         runs = [turn[name] for turn in turns]
         result[name] = {"events_per_second": round(statistics.median(run["events_per_second"] for run in runs)),
+                        "events_per_cpu_second": round(statistics.median(run["events_per_cpu_second"] for run in runs)),
                         "accuracy": round(statistics.mean(run["accuracy"] for run in runs), 4),
                         "forgetting": round(statistics.mean(run["forgetting"] for run in runs), 4)}
     for name in PEERS:
-        result[f"ratio_to_{name}"] = spread([turn["freshet"]["events_per_second"] / turn[name]["events_per_second"]
-                                             for turn in turns])
+        for unit in ("second", "cpu_second"):
+            result[f"ratio_to_{name}_by_{unit}"] = spread(
+                [turn["freshet"][f"events_per_{unit}"] / turn[name][f"events_per_{unit}"] for turn in turns])
     text = json.dumps(result, indent=2)
     print(text)
     if args.json:

@@ -199,6 +199,10 @@ std::optional<SliceSpec> slice_spec(const Config& config) {
     case setting::SliceBy::kField:
       spec.kind = SliceKind::kFieldValue;
       break;
+    case setting::SliceBy::kTime:
+      spec.kind = SliceKind::kTimeWindow;
+      spec.window_ms = config.evaluation.slices_window_ms;
+      break;
   }
   spec.field = config.evaluation.slices_field;
   spec.values = config.evaluation.slices_values;

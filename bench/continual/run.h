@@ -45,6 +45,7 @@ struct SeedResult {
   double accuracy = 0;    // mean over tasks, after the last one
   double forgetting = 0;  // mean over all tasks but the last: best so far minus now
   double seconds = 0;     // sampling, training and inserting; neither encoding nor evaluation
+  double cpu_seconds = 0;  // the same, of this thread's processor time: what other work on the machine does not change
   std::uint64_t events = 0;
   std::uint64_t memory_bytes = 0;
   std::vector<std::vector<double>> matrix;  // after each task, the accuracy on each one seen

@@ -17,14 +17,43 @@ struct Row {
   std::vector<std::string_view> settings;
 };
 
-// Split: SGD 0.03, batch 10 and 10 replayed. Permuted and rotated: SGD 0.2, batch 128 and 128 replayed. Both and the
-// alphas and betas of DER++ are what the paper's authors chose.
+// What was best of what was tried on Split-MNIST with 500 events (docs/benchmarks.md): DER++ that draws two events for
+// each fresh one, at twice the rate, and serves the moving average of its weights.
+std::vector<std::string_view> best_with(std::vector<std::string_view> more) {
+  more.insert(more.end(), {"replayed=20", "learning_rate=0.06", "published=ema", "ema_decay=0.999"});
+  return more;
+}
+
+// Split: SGD 0.03, batch 10 and 10 replayed. Permuted and rotated: SGD 0.2, batch 128 and 128 replayed. These, and what
+// differs from them for a strategy and a memory, are what the paper's authors chose, where they say; `LwF` and `EWC`
+// know no tasks, so they take one in every 1,000 rounds.
 std::vector<Row> split_rows() {
   return {
       {"all tasks at once", "finetune", 0, 0.966, kNone, {"joined=true", "learning_rate=0.1"}},
       {"", "finetune", 0, 0.195, 0.1990, {}},
+      {"", "lwf", 0, kNone, kNone, {"lwf.every_rounds=1000"}},
+      {"", "ewc", 0, kNone, kNone, {"ewc.every_rounds=1000"}},
       {"", "er", 200, 0.795, 0.8043, {}},
+      {"", "mir", 200, kNone, kNone, {}},
+      {"", "er_ace", 200, kNone, kNone, {}},
+      {"", "der", 200, kNone, 0.8455, {"der.alpha=0.2"}},
+      {"", "der_pp", 200, 0.834, 0.8561, {"der_pp.beta=0.5"}},
+      {"", "cls_er", 200, kNone, kNone, {}},
       {"", "er", 500, 0.862, 0.861, {}},
+      {"er at rate 0.1", "er", 500, kNone, 0.861, {"learning_rate=0.1"}},
+      {"er with moving average", "er", 500, kNone, kNone, {"learning_rate=0.1", "published=ema", "ema_decay=0.999"}},
+      {"", "mir", 500, kNone, kNone, {}},
+      {"", "er_ace", 500, kNone, kNone, {}},
+      {"", "pod_er", 500, kNone, kNone, {}},
+      {"", "der", 500, kNone, 0.9054, {}},
+      {"", "der_pp", 500, 0.913, 0.910, {"der_pp.beta=0.5"}},
+      {"", "cls_er", 500, kNone, kNone, {}},
+      {"", "super_er", 500, kNone, kNone, {}},
+      {"", "gdumb", 500, kNone, kNone, {"policy=class_balanced", "rounds_of_tasks=true"}},
+      {"", "offline_er", 500, kNone, kNone, {"rounds_of_tasks=true"}},
+      {"", "repeated_distillation", 500, kNone, kNone, {"rounds_of_tasks=true"}},
+      {"best preset", "der_pp", 500, kNone, kNone, best_with({})},
+      {"best preset on disk", "der_pp", 20'000, kNone, kNone, best_with({"on_disk=true"})},
   };
 }
 
@@ -32,7 +61,13 @@ std::vector<Row> permuted_rows() {
   return {
       {"", "finetune", 0, kNone, 0.4070, {}},
       {"", "er", 200, kNone, 0.7237, {}},
+      {"", "der", 200, kNone, 0.8174, {}},
+      {"", "der_pp", 200, kNone, 0.8358, {"learning_rate=0.1"}},
       {"", "er", 500, kNone, 0.8060, {}},
+      {"", "er_ace", 500, kNone, kNone, {}},
+      {"", "der", 500, kNone, 0.8729, {}},
+      {"", "der_pp", 500, kNone, 0.8821, {"der_pp.beta=0.5"}},
+      {"", "cls_er", 500, kNone, kNone, {}},
   };
 }
 
@@ -40,7 +75,13 @@ std::vector<Row> rotated_rows() {
   return {
       {"", "finetune", 0, kNone, 0.6766, {}},
       {"", "er", 200, kNone, 0.8501, {}},
+      {"", "der", 200, kNone, 0.9004, {}},
+      {"", "der_pp", 200, kNone, 0.9043, {"learning_rate=0.1", "der_pp.beta=0.5"}},
       {"", "er", 500, kNone, 0.8891, {}},
+      {"", "er_ace", 500, kNone, kNone, {}},
+      {"", "der", 500, kNone, 0.9224, {"der.alpha=0.5"}},
+      {"", "der_pp", 500, kNone, 0.9277, {"der_pp.alpha=0.5"}},
+      {"", "cls_er", 500, kNone, kNone, {}},
   };
 }
 

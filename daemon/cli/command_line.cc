@@ -169,6 +169,27 @@ void add_rollback(CLI::App& state, std::function<int()>& chosen) {
   command->callback([&chosen, arguments] { chosen = [arguments] { return run_rollback(*arguments); }; });
 }
 
+void add_average(CLI::App& state, std::function<int()>& chosen) {
+  auto* command = state.add_subcommand(
+      "average",
+      "serve the average of the weights of kept checkpoints, until the next round's model goes live (of a stopped "
+      "daemon). Exit code 1 where it is worse on held-out events: then nothing is changed");
+  auto arguments = std::make_shared<AverageArguments>();
+  add_config(*command, arguments->config, false);
+  command->add_option("--path", arguments->path, "folder of the store (default: memory.path of --config)");
+  auto* last =
+      command
+          ->add_option("--last", arguments->last, "how many states: the end of the log and the checkpoints before it")
+          ->check(CLI::Range(2, 64))
+          ->capture_default_str();
+  command->add_option("--checkpoints", arguments->checkpoints, "these, by number, instead of the last ones")
+      ->delimiter(',')
+      ->excludes(last);
+  command->add_flag("--force", arguments->force, "serve it also where it is worse on held-out events");
+  command->add_flag("--json", arguments->json, "as JSON");
+  command->callback([&chosen, arguments] { chosen = [arguments] { return run_average(*arguments); }; });
+}
+
 void add_export(CLI::App& app, std::function<int()>& chosen) {
   auto* command = app.add_subcommand("export", "write the model of the newest checkpoint as TorchScript");
   auto arguments = std::make_shared<ExportArguments>();
@@ -186,6 +207,7 @@ void add_state(CLI::App& app, std::function<int()>& chosen) {
   add_copying(*state, chosen);
   add_erase(*state, chosen);
   add_rollback(*state, chosen);
+  add_average(*state, chosen);
 }
 
 }  // namespace

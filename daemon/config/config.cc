@@ -313,6 +313,13 @@ void check_evaluation(const Config& config, Faults& faults) {
   if (by_field && evaluation.slices_values.empty()) {
     faults.add("evaluation.slices.values", "`slices.by: field` needs the values that make a slice each");
   }
+  const bool by_time = evaluation.slices_by == setting::SliceBy::kTime;
+  if (by_time && evaluation.slices_window_ms <= 0) {
+    faults.add("evaluation.slices.window", "`slices.by: time` needs the length of the windows, such as 30d");
+  }
+  if (!by_time && evaluation.slices_window_ms > 0) {
+    faults.add("evaluation.slices.window", "is given, but slices.by is not `time`");
+  }
   if (evaluation.slices_by == setting::SliceBy::kClass && config.model.task == Task::kRegression) {
     faults.add("evaluation.slices.by", "a regression has no classes to slice by");
   }

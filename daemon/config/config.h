@@ -61,7 +61,7 @@ enum class Autocast : std::uint8_t { kAuto, kOff, kBf16 };
 enum class Loss : std::uint8_t { kAuto, kCrossEntropy, kMse, kMae, kHuber, kQuantile, kPoisson };
 enum class Sifting : std::uint8_t { kNone, kRelativeProbabilistic, kRho };
 enum class GoLive : std::uint8_t { kNextCut, kWhenReady };
-enum class SliceBy : std::uint8_t { kNone, kClass, kMonth, kField };
+enum class SliceBy : std::uint8_t { kNone, kClass, kMonth, kField, kTime };
 enum class Weights : std::uint8_t { kRaw, kEma, kAverage };
 enum class LogFormat : std::uint8_t { kText, kJson };
 }  // namespace setting
@@ -227,6 +227,7 @@ struct EvaluationConfig {
   std::uint32_t held_out_per_set = 2048;
   setting::SliceBy slices_by = setting::SliceBy::kNone;
   std::string slices_field;
+  std::int64_t slices_window_ms = 0;  // 0: none given
   std::vector<std::string> slices_values;
   std::uint32_t forgetting_every_rounds = 10;
 };

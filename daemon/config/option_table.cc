@@ -251,9 +251,17 @@ void add_evaluation(List& list) {
                     "Held-out events kept for gating, and as many for tuning: half the newest, half a sample of all.")
                 .between(2, 1'000'000)
                 .new_state());
-  add(list, Declare("evaluation.slices.by", Type::kChoice, FIELD(evaluation.slices_by),
-                    "What makes a slice: a class, a month of event time, or a value of a field.")
-                .choices({"none", "class", "month", "field"})
+  add(list,
+      Declare("evaluation.slices.by", Type::kChoice, FIELD(evaluation.slices_by),
+              "What makes a slice: a class, a month of event time, a value of a field, or a window of event time. "
+              "63 slices have a name; what comes after them counts as `other`.")
+          .choices({"none", "class", "month", "field", "time"})
+          .new_state());
+  add(list, Declare("evaluation.slices.window", Type::kDuration, FIELD(evaluation.slices_window_ms),
+                    "Length of the windows, for `by: time`; counted from the first event.")
+                .between(1000, 3650 * kDay)
+                .or_none()
+                .example("30d")
                 .new_state());
   add(list,
       Declare("evaluation.slices.field", Type::kText, FIELD(evaluation.slices_field), "The field, for `by: field`.")

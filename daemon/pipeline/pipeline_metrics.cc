@@ -1,5 +1,7 @@
 #include "daemon/pipeline/pipeline_metrics.h"
 
+#include <optional>
+
 namespace freshet {
 namespace {
 
@@ -24,12 +26,12 @@ PipelineMetrics::PipelineMetrics(MetricsRegistry& registry)
                                 "Times that weights and optimizer went back to those of the round's beginning.")),
       samples_considered(registry.counter("freshet_samples_sifted_total", "Samples that sifting chose among.")),
       samples_sifted_out(registry.counter("freshet_samples_sifted_out_total", "Of these, those not trained on.")),
-      forwards_saved(registry.counter("freshet_sifting_forwards_saved_total",
-                                      "Forward passes of samples that sifting saved.")),
-      backwards_saved(registry.counter("freshet_sifting_backwards_saved_total",
-                                       "Backward passes of samples that sifting saved.")),
-      forwards_spent(registry.counter("freshet_sifting_forwards_spent_total",
-                                      "Forward passes of samples that choosing took.")),
+      forwards_saved(
+          registry.counter("freshet_sifting_forwards_saved_total", "Forward passes of samples that sifting saved.")),
+      backwards_saved(
+          registry.counter("freshet_sifting_backwards_saved_total", "Backward passes of samples that sifting saved.")),
+      forwards_spent(
+          registry.counter("freshet_sifting_forwards_spent_total", "Forward passes of samples that choosing took.")),
       accepted_share(registry.gauge("freshet_sifting_accepted_ratio", "Share of the last round's samples trained on.")),
       sifting_active(registry.gauge("freshet_sifting_active", "1 while rounds are sifted, 0 where it does not pay.")),
       swaps(registry.counter("freshet_model_swaps_total", "Models that went live.")),
@@ -91,6 +93,21 @@ void PipelineMetrics::show_forgetting(const std::string& slice, double accuracy,
   registry_.gauge("freshet_slice_accuracy", "Accuracy on the slice's held-out set.", {{"slice", slice}}).set(accuracy);
   registry_.gauge("freshet_slice_forgetting", "Best accuracy of the slice so far minus now.", {{"slice", slice}})
       .set(forgetting);
+}
+
+// Each from the first time that it can be told: until then there is no such sample.
+void PipelineMetrics::show_transfer(const ForgettingReport& report) {
+  const auto show = [&](const char* name, const char* help, const std::optional<double>& value) {
+    if (value) registry_.gauge(name, help).set(*value);
+  };
+  show("freshet_mean_forgetting", "Mean over the past slices of their best score so far minus now.",
+       report.mean_forgetting);
+  show("freshet_max_forgetting", "The largest of all slices' best score so far minus now.", report.max_forgetting);
+  show("freshet_backward_transfer", "Mean over the past slices of the score now minus that when just learnt.",
+       report.backward_transfer);
+  show("freshet_forward_transfer",
+       "Mean over the slices of the score before any round trained on them minus that of the untrained model.",
+       report.forward_transfer);
 }
 
 }  // namespace freshet

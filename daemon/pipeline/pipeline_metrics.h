@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/metrics.h"
+#include "learners/evaluation/forgetting.h"
 #include "learners/evaluation/metrics.h"
 #include "learners/training/learner.h"
 
@@ -54,6 +55,7 @@ class PipelineMetrics {
   // Gauges named after the evaluation's measures, made on first use.
   void show_evaluation(std::string_view window, std::span<const MetricValue> values);
   void show_forgetting(const std::string& slice, double accuracy, double forgetting);
+  void show_transfer(const ForgettingReport& report);
 
  private:
   void count_sifting(const RoundReport& report, bool rests);

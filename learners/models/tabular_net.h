@@ -51,8 +51,8 @@ class TabularNet final : public Model {
   std::shared_ptr<const TabularShape> shape_;
   Parameters parameters_;
   TabularScratch scratch_;
-  std::vector<std::uint32_t> rows_;       // [rows, categories] of the last forward
-  std::vector<float> compact_outputs_;    // [rows, outputs]
+  std::vector<std::uint32_t> rows_;     // [rows, categories] of the last forward
+  std::vector<float> compact_outputs_;  // [rows, outputs]
   std::vector<HiddenLayer> hidden_layers_;
   std::vector<std::vector<float>> compact_hidden_;  // a hidden layer each, [rows, width]; where it was asked for
   std::vector<float> loss_gradients_;     // [rows, outputs]

@@ -227,6 +227,9 @@ class Learner::Impl {
     return Status::ok();
   }
 
+  Status copy_weights(std::vector<float>& to) { return engine_->copy_weights(to); }
+  Status take_weights(std::span<const float> weights) { return engine_->take_weights(weights); }
+
   bool sifts() const { return sifting_ != nullptr; }
   SiftingTotals sifting_totals() const { return sifting_ ? sifting_->totals() : SiftingTotals{}; }
   bool sifting_rests() const { return sifting_ && sifting_->resting(); }
@@ -471,6 +474,8 @@ Status Learner::export_model(const std::string& path, std::string_view about) {
 }
 Status Learner::save(ByteWriter& out) const { return impl_->save(out); }
 Status Learner::load(ByteReader& in) { return impl_->load(in); }
+Status Learner::copy_weights(std::vector<float>& to) const { return impl_->copy_weights(to); }
+Status Learner::take_weights(std::span<const float> weights) { return impl_->take_weights(weights); }
 std::uint64_t Learner::steps() const { return impl_->steps(); }
 std::uint64_t Learner::parameter_count() const { return impl_->parameter_count(); }
 const LearnerOptions& Learner::options() const { return impl_->options(); }

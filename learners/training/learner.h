@@ -145,6 +145,11 @@ class Learner {
   Status save(ByteWriter& out) const;
   Status load(ByteReader& in);
 
+  // The training weights, all of them floats in an order that the architecture fixes, and others in their place; what
+  // is published begins anew with them. Integer buffers are left as they are. kUnsupported where the model's engine
+  // does not offer it.
+  Status copy_weights(std::vector<float>& to) const;
+  Status take_weights(std::span<const float> weights);
   // Writes the weights that publish() gives as a TorchScript module, which Python loads: models of the architectures
   // convnet and torchscript. `about` is told in the file.
   Status export_model(const std::string& path, std::string_view about);

@@ -1,3 +1,6 @@
+#include <fmt/core.h>
+
+#include <algorithm>
 #include <optional>
 
 #include "learners/models/tabular_net.h"
@@ -82,6 +85,41 @@ class NativeEngine final : public TrainingEngine {
   }
   Status evaluate(const EncodedBatch& batch, Predictions& out) override {
     return tabular_predict(*net_->shape(), net_->weights(), batch, 0, batch.size(), out);
+  }
+
+  Status copy_weights(std::vector<float>& to) override {
+    const Parameters& parameters = net_->parameters();
+    const auto dense = parameters.dense.span();
+    const auto rows = parameters.table.values().span();
+    to.assign(dense.begin(), dense.end());
+    to.insert(to.end(), rows.begin(), rows.end());
+    return Status::ok();
+  }
+  Status take_weights(std::span<const float> weights) override {
+    Parameters& parameters = net_->parameters();
+    const auto dense = parameters.dense.span();
+    if (weights.size() != dense.size() + parameters.table.values().size()) {
+      return invalid_argument(
+          fmt::format("{} weights for a model of {}", weights.size(), dense.size() + parameters.table.values().size()));
+    }
+    std::ranges::copy(weights.first(dense.size()), dense.begin());
+    const float* rows = weights.data() + dense.size();
+    const std::size_t stride = parameters.table.stride();
+    // A row that this state never moved may have moved in one that went into the average.
+    std::vector<std::uint32_t> used(parameters.table.used().begin(), parameters.table.used().end());
+    std::vector<bool> known(parameters.table.rows());
+    for (const auto row : used) known[row] = true;
+    for (std::size_t row = 0; row < parameters.table.rows(); ++row) {
+      if (std::equal(rows + row * stride, rows + (row + 1) * stride, parameters.table.row(row))) continue;
+      std::copy_n(rows + row * stride, stride, parameters.table.row(row));
+      if (!known[row]) used.push_back(static_cast<std::uint32_t>(row));
+    }
+    if (used.size() != parameters.table.used().size()) parameters.table.restore_used(std::move(used));
+    if (ema_) ema_->reset(parameters);
+    if (average_) average_->reset(parameters);
+    moved_.clear();
+    publisher_.forget();
+    return Status::ok();
   }
 
   Status save(ByteWriter& out) override {

@@ -1,5 +1,5 @@
-// StoredValues: what is stored with the events of a round, as each of its mini-batches sees it: the rows of a step, with
-// those filled in that an earlier step of the same round has written.
+// StoredValues: what is stored with the events of a round, as each of its mini-batches sees it: the rows of a step,
+// with those filled in that an earlier step of the same round has written.
 //
 // Threads: the trainer.  Owns: room for a view of each column. Borrows the matrices of RoundInput.
 // Failure: begin_round() refuses matrices that do not fit.

@@ -11,8 +11,10 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/bytes.h"
 #include "core/encoded_batch.h"
@@ -49,6 +51,11 @@ class TrainingEngine : public TrainedWeights {
   // Predictions for all rows under the training weights.
   virtual Status evaluate(const EncodedBatch& batch, Predictions& out) = 0;
 
+  // See Learner::copy_weights() and take_weights().
+  virtual Status copy_weights(std::vector<float>&) { return unsupported("this engine's weights cannot be averaged"); }
+  virtual Status take_weights(std::span<const float>) {
+    return unsupported("this engine's weights cannot be averaged");
+  }
   // Writes what publish() gives as a TorchScript file; `about` goes into it.
   virtual Status export_model(const std::string& path, std::string_view about);
 

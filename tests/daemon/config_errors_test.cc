@@ -260,6 +260,8 @@ TEST(ConfigErrors, OptionsMustAgree) {
   EXPECT_SAYS(errors_of("learning: {device: gpu}"), "expected auto, cpu, cuda or cuda:N; got 'gpu'");
   EXPECT_SAYS(errors_of("evaluation: {slices: {by: field}}"), "`slices.by: field` needs the name of the field");
   EXPECT_SAYS(errors_of("evaluation: {slices: {by: month}}"), "give evaluation.held_out.share");
+  EXPECT_SAYS(errors_of("evaluation: {slices: {by: time}}"), "`slices.by: time` needs the length of the windows");
+  EXPECT_SAYS(errors_of("evaluation: {slices: {by: month, window: 30d}}"), "is given, but slices.by is not `time`");
   EXPECT_SAYS(errors_of("stream: {brokers: [embedded, a:1]}"), "`embedded` stands alone");
   EXPECT_SAYS(errors_of("stream: {brokers: a}"), "expected host:port");
   EXPECT_SAYS(errors_of("stream: {topic: a b}"), "is no topic name");

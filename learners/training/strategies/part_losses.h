@@ -20,8 +20,8 @@ inline float share_of(std::size_t rows, float factor = 1.0F) {
 // Of an event without a usable weight nothing is learnt.
 inline float usable_weight(float weight) { return std::isfinite(weight) && weight > 0.0F ? weight : 0.0F; }
 
-// Writes scale * weight * d loss / d output for the rows of `part` to `gradients` ([part.size(), outputs]) and, where it
-// has room for them, the loss of each row to part.losses.
+// Writes scale * weight * d loss / d output for the rows of `part` to `gradients` ([part.size(), outputs]) and, where
+// it has room for them, the loss of each row to part.losses.
 inline LossSum part_loss(const Loss& loss, const RowRange& part, std::span<const float> outputs, float scale,
                          std::span<float> gradients) {
   if (part.size() == 0) return {};

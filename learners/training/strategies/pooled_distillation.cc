@@ -8,8 +8,8 @@ namespace freshet::strategies {
 namespace {
 
 // POD-ER: experience replay that also holds the hidden layers to what they were: with an event, the memory keeps the
-// activations of every hidden layer from when it was fresh (pooled outputs distillation: Douillard, Cord, Ollion, Robert
-// and Valle, "PODNet: Pooled Outputs Distillation for Small-Tasks Incremental Learning", 2020, with a memory of
+// activations of every hidden layer from when it was fresh (pooled outputs distillation: Douillard, Cord, Ollion,
+// Robert and Valle, "PODNet: Pooled Outputs Distillation for Small-Tasks Incremental Learning", 2020, with a memory of
 // activations in place of the paper's old model, as in the library Renate).
 //
 //   mean loss of fresh and replayed rows together
@@ -92,9 +92,9 @@ class PooledDistillation final : public Strategy {
 
   float replay_ratio_;
   PodErOptions options_;
-  std::vector<StoredColumn> columns_;                   // a hidden layer each
-  std::vector<float> gradients_;                        // [rows, outputs]
-  std::vector<std::vector<float>> hidden_gradients_;    // a layer each, [rows, width]
+  std::vector<StoredColumn> columns_;                 // a hidden layer each
+  std::vector<float> gradients_;                      // [rows, outputs]
+  std::vector<std::vector<float>> hidden_gradients_;  // a layer each, [rows, width]
   std::vector<std::span<const float>> hidden_views_;
 };
 

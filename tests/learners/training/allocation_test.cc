@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "learners/training/learner.h"
+#include "learners/training/strategy.h"
 #include "tests/learners/training/synthetic_events.h"
 
 #if !defined(FRESHET_SANITIZED)  // the sanitizers bring their own operator new
@@ -58,6 +59,31 @@ TEST(Allocations, AreNoneInWarmPredictionsAndSteps) {
   before = allocations;
   ASSERT_TRUE(learner->train_round({&events, &events, 1}).is_ok());
   EXPECT_EQ(allocations, before) << "train_round";
+}
+
+// What a strategy keeps to work with, and what it stores, lies in room that is there.
+TEST(Allocations, AreNoneInWarmStepsOfStrategies) {
+  const auto layout = synthetic_layout(6, 3);
+  for (const char* strategy : {"er", "finetune", "der", "der_pp", "er_ace", "pod_er"}) {
+    LearnerOptions options;
+    options.strategy = strategy;
+    options.model.embedding_rows = 1024;
+    auto learner = Learner::create(options, layout, Device{}).value();
+    auto events = synthetic_events(layout, 200, 1, Task::kBinary);
+    for (std::size_t i = 0; i < events.size(); ++i) events.seqs[i] = i + 1;
+    std::vector<std::vector<float>> stored, to_store;
+    for (const StoredColumn& column : learner->stored_columns()) {
+      stored.emplace_back(200 * column.width, 0.25F);
+      to_store.emplace_back(200 * column.width);
+    }
+    const std::vector<std::span<float>> stored_views(stored.begin(), stored.end());
+    const std::vector<std::span<float>> to_store_views(to_store.begin(), to_store.end());
+    ASSERT_TRUE(learner->train_round({&events, &events, 0, {}, stored_views, to_store_views}).is_ok());
+    const std::size_t before = allocations;
+    const bool trained = learner->train_round({&events, &events, 1, {}, stored_views, to_store_views}).is_ok();
+    EXPECT_EQ(allocations, before) << strategy;
+    EXPECT_TRUE(trained);
+  }
 }
 
 }  // namespace

@@ -60,7 +60,7 @@ class WeightsCopies : public testing::TestWithParam<std::tuple<EngineKind, Archi
   }
   static std::vector<float> copied(const Result<std::span<const float>>& values) {
     EXPECT_TRUE(values.is_ok()) << values.status().to_string();
-    return {values->begin(), values->end()};
+    return {values.value().begin(), values.value().end()};
   }
   static std::string saved(const WeightsCopy& copy) {
     ByteWriter out;

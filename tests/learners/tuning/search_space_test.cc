@@ -27,10 +27,9 @@ TEST(SearchSpace, RefusesWhatCannotBeDrawnFrom) {
 
 // A study draws in order, so what a space depends on stands before it.
 TEST(SearchSpace, DependsOnlyOnWhatStandsBefore) {
-  std::set<std::string> drawn = {"learning.schedule.kind"};  // the optimizers' rates; a study draws schedules first
-  for (const auto& spaces : {schedule_search_spaces(), optimizer_search_spaces(), model_search_spaces()}) {
   std::set<std::string> drawn = {"learning.strategy"};  // not searched: it decides what is stored
-  for (const auto& spaces : {strategy_search_spaces(), schedule_search_spaces(), optimizer_search_spaces()}) {
+  for (const auto& spaces : {strategy_search_spaces(), schedule_search_spaces(), optimizer_search_spaces(),
+                             model_search_spaces()}) {
     for (const auto& space : spaces) {
       EXPECT_TRUE(check(space).is_ok()) << check(space).to_string();
       for (const auto& condition : space.conditions) EXPECT_EQ(drawn.count(condition.option), 1U) << space.option;
@@ -39,7 +38,6 @@ TEST(SearchSpace, DependsOnlyOnWhatStandsBefore) {
   }
 }
 
-TEST(SearchSpace, NamesOptimizersSchedulesAndModelsThatThereAre) {
 TEST(SearchSpace, NamesStrategiesThatThereAre) {
   const auto names = Strategy::names();
   for (const auto& space : strategy_search_spaces()) {
@@ -52,7 +50,7 @@ TEST(SearchSpace, NamesStrategiesThatThereAre) {
   }
 }
 
-TEST(SearchSpace, NamesOptimizersAndSchedulesThatThereAre) {
+TEST(SearchSpace, NamesOptimizersSchedulesAndModelsThatThereAre) {
   const SearchSpace optimizers = optimizer_search_spaces().front();
   const SearchSpace schedules = schedule_search_spaces().front();
   const SearchSpace models = model_search_spaces().front();
