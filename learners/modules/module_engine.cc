@@ -1,5 +1,6 @@
 #include "learners/modules/module_engine.h"
 
+#include <algorithm>
 #include <bit>
 #include <optional>
 
@@ -234,6 +235,47 @@ class ModuleEngine final : public TrainingEngine {
       net_.upload_weights();
       optimizer_->upload_state();
       if (ema_) ema_->upload_state();
+      return Status::ok();
+    });
+  }
+
+  // Float buffers (running means) are averaged as the weights are.
+  Status copy_weights(std::vector<float>& to) override {
+    return on_device(device_, "copy of the weights", [&] {
+      net_.settle();
+      net_.download_weights();
+      to.assign(net_.image().dense.span().begin(), net_.image().dense.span().end());
+      for (const auto& buffer : net_.download_buffers()) {
+        if (buffer.scalar_type() != at::kFloat) continue;
+        const auto* values = buffer.const_data_ptr<float>();
+        to.insert(to.end(), values, values + buffer.numel());
+      }
+      return Status::ok();
+    });
+  }
+  Status take_weights(std::span<const float> weights) override {
+    return on_device(device_, "taking weights", [&]() -> Status {
+      const auto dense = net_.image().dense.span();
+      std::vector<at::Tensor> buffers = net_.download_buffers();
+      std::size_t size = dense.size();
+      for (const auto& buffer : buffers) {
+        if (buffer.scalar_type() == at::kFloat) size += static_cast<std::size_t>(buffer.numel());
+      }
+      if (weights.size() != size) {
+        return invalid_argument(fmt::format("{} weights for a model of {}", weights.size(), size));
+      }
+      std::copy_n(weights.data(), dense.size(), dense.data());
+      const float* from = weights.data() + dense.size();
+      for (auto& buffer : buffers) {
+        if (buffer.scalar_type() != at::kFloat) continue;
+        std::copy_n(from, buffer.numel(), buffer.mutable_data_ptr<float>());
+        from += buffer.numel();
+      }
+      net_.set_buffers(buffers);
+      net_.upload_weights();
+      if (image_ema_) image_ema_->reset(net_.image());
+      if (ema_) ema_->upload_state();
+      if (average_) average_->reset(net_.image());
       return Status::ok();
     });
   }
