@@ -1,9 +1,11 @@
 #include "learners/modules/module_engine.h"
 
+#include <algorithm>
 #include <bit>
 #include <optional>
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 
 #include "core/json_writer.h"
 #include "learners/modules/convnet.h"
@@ -15,6 +17,7 @@
 #include "learners/torch/torch_ema.h"
 #include "learners/torch/torch_optimizer.h"
 #include "learners/training/averaging.h"
+#include "learners/training/good_state.h"
 #include "learners/training/native_copies.h"
 
 namespace freshet {
@@ -79,6 +82,50 @@ class ModuleEngine final : public TrainingEngine {
       if (!average_) return Status::ok();
       net_.download_weights();
       average_->end_round(net_.image(), moved_);
+      return Status::ok();
+    });
+  }
+
+  Status mark_good() override {
+    return on_device(device_, "mark of the good state", [&] {
+      const c10::NoGradGuard no_grad;
+      net_.settle();
+      const auto live = state_tensors();
+      if (good_tensors_.empty()) {
+        for (const auto& tensor : live) good_tensors_.push_back(at::empty_like(tensor));
+      }
+      for (std::size_t i = 0; i < live.size(); ++i) good_tensors_[i].copy_(live[i]);
+      good_buffers_ = net_.copy_buffers();
+      good_optimizer_steps_ = optimizer_->steps();
+      if (ema_) good_ema_ = ema_->progress();
+      return Status::ok();
+    });
+  }
+  Result<bool> sane() override {
+    return on_device(device_, "look at the weights", [&]() -> Result<bool> {
+      const c10::NoGradGuard no_grad;
+      std::vector<at::Tensor> values = {net_.dense()};
+      if (ema_) {
+        for (const auto& tensor : ema_->state_tensors()) values.push_back(tensor);
+      }
+      for (const auto& tensor : values) {
+        if (!(tensor.abs().max().item<double>() <= static_cast<double>(kSaneWeightMax))) return false;
+      }
+      for (const auto& buffer : net_.copy_buffers()) {
+        if (buffer.is_floating_point() && !at::all(at::isfinite(buffer)).item<bool>()) return false;
+      }
+      return true;
+    });
+  }
+  Status restore_good() override {
+    return on_device(device_, "going back to the good state", [&] {
+      const c10::NoGradGuard no_grad;
+      const auto live = state_tensors();
+      if (good_tensors_.size() != live.size()) abort_with("restore_good() without mark_good()");
+      for (std::size_t i = 0; i < live.size(); ++i) live[i].copy_(good_tensors_[i]);
+      net_.set_buffers(good_buffers_);
+      optimizer_->set_steps(good_optimizer_steps_);
+      if (ema_) ema_->set_progress(good_ema_);
       return Status::ok();
     });
   }
@@ -192,6 +239,47 @@ class ModuleEngine final : public TrainingEngine {
     });
   }
 
+  // Float buffers (running means) are averaged as the weights are.
+  Status copy_weights(std::vector<float>& to) override {
+    return on_device(device_, "copy of the weights", [&] {
+      net_.settle();
+      net_.download_weights();
+      to.assign(net_.image().dense.span().begin(), net_.image().dense.span().end());
+      for (const auto& buffer : net_.download_buffers()) {
+        if (buffer.scalar_type() != at::kFloat) continue;
+        const auto* values = buffer.const_data_ptr<float>();
+        to.insert(to.end(), values, values + buffer.numel());
+      }
+      return Status::ok();
+    });
+  }
+  Status take_weights(std::span<const float> weights) override {
+    return on_device(device_, "taking weights", [&]() -> Status {
+      const auto dense = net_.image().dense.span();
+      std::vector<at::Tensor> buffers = net_.download_buffers();
+      std::size_t size = dense.size();
+      for (const auto& buffer : buffers) {
+        if (buffer.scalar_type() == at::kFloat) size += static_cast<std::size_t>(buffer.numel());
+      }
+      if (weights.size() != size) {
+        return invalid_argument(fmt::format("{} weights for a model of {}", weights.size(), size));
+      }
+      std::copy_n(weights.data(), dense.size(), dense.data());
+      const float* from = weights.data() + dense.size();
+      for (auto& buffer : buffers) {
+        if (buffer.scalar_type() != at::kFloat) continue;
+        std::copy_n(from, buffer.numel(), buffer.mutable_data_ptr<float>());
+        from += buffer.numel();
+      }
+      net_.set_buffers(buffers);
+      net_.upload_weights();
+      if (image_ema_) image_ema_->reset(net_.image());
+      if (ema_) ema_->upload_state();
+      if (average_) average_->reset(net_.image());
+      return Status::ok();
+    });
+  }
+
   Status export_model(const std::string& path, std::string_view about) override {
     return on_device(device_, "export", [&] {
       net_.settle();
@@ -215,6 +303,16 @@ class ModuleEngine final : public TrainingEngine {
     }
     ema_->download_state({});
     return image_ema_->weights().dense.data();
+  }
+
+  // What a step moves: weights, optimizer state, moving average.
+  std::vector<at::Tensor> state_tensors() {
+    std::vector<at::Tensor> tensors = optimizer_->state_tensors();
+    tensors.push_back(net_.dense());
+    if (ema_) {
+      for (const auto& tensor : ema_->state_tensors()) tensors.push_back(tensor);
+    }
+    return tensors;
   }
 
   Status check_identity(ByteReader& in) const {
@@ -286,6 +384,10 @@ class ModuleEngine final : public TrainingEngine {
   std::unique_ptr<ScriptModule> evaluated_;
   const float* latest_ = nullptr;  // what was published last; null: nothing yet
   std::vector<std::uint32_t> moved_;
+  std::vector<at::Tensor> good_tensors_;  // of mark_good(), as state_tensors()
+  std::vector<at::Tensor> good_buffers_;
+  std::int64_t good_optimizer_steps_ = 0;
+  TorchEma::Progress good_ema_;
   at::Tensor none_ = at::empty({0}, at::kLong);
 };
 

@@ -160,7 +160,9 @@ LossSum Loss::evaluate_own(std::span<const float> outputs, std::span<const float
   std::vector<float> targets(rows);
   std::vector<float> own(rows);
   for (std::size_t i = 0; i < rows; ++i) targets[i] = usable(labels[i], weights[i]) ? labels[i] : 0.0F;
-  own_->evaluate(outputs, targets, own, gradients);
+  // Callers may give more room than these rows need.
+  const std::size_t size = rows * outputs_;
+  own_->evaluate(outputs.first(size), targets, own, gradients.first(std::min(size, gradients.size())));
   LossSum sum;
   for (std::size_t i = 0; i < rows; ++i) {
     const bool counts = usable(labels[i], weights[i]);

@@ -12,6 +12,7 @@
 #include <gtest/gtest.h>
 #include <torch/script.h>
 
+#include "learners/device.h"
 #include "learners/training/learner.h"
 #include "tests/learners/training/synthetic_events.h"
 
@@ -82,6 +83,8 @@ inline LearnerOptions convnet_options(Task task) {
 }
 
 inline std::unique_ptr<Learner> module_learner(const LearnerOptions& options, const EncodedLayout& layout) {
+  const Status alone = set_threads(1);  // more of them beside busy threads are many times slower
+  EXPECT_TRUE(alone.is_ok()) << alone.to_string();
   auto learner = Learner::create(options, layout, Device{});
   EXPECT_TRUE(learner.is_ok()) << learner.status().to_string();
   return learner.is_ok() ? std::move(learner).value() : nullptr;

@@ -208,6 +208,22 @@ TEST_P(EveryModule, StepsThatAreNotFiniteLeaveNoTrace) {
   EXPECT_EQ(module_round(*learner, tested_.layout, 2).skipped_non_finite, 0U);
 }
 
+TEST_P(EveryModule, TakesTheWeightsOfAnother) {
+  tested_.options.published = PublishedWeights::kEma;
+  const auto one = module_learner(tested_.options, tested_.layout);
+  const auto other = module_learner(tested_.options, tested_.layout);
+  for (std::uint64_t round = 0; round < 3; ++round) module_round(*one, tested_.layout, round);
+  std::vector<float> weights;
+  ASSERT_TRUE(one->copy_weights(weights).is_ok());
+  ASSERT_TRUE(other->take_weights(weights).is_ok());
+  const auto events = synthetic_events(tested_.layout, 30, kModuleSeed + 5, tested_.options.model.task);
+  Predictions trained;
+  ASSERT_TRUE(one->evaluate(events, trained).is_ok());
+  EXPECT_EQ(predictions_of(*other->publish(1), events), trained.values);  // the average begins with them
+  weights.pop_back();
+  EXPECT_EQ(other->take_weights(weights).code(), Code::kInvalidArgument);
+}
+
 TEST_P(EveryModule, TrainsOnASingleEvent) {
   const auto learner = module_learner(tested_.options, tested_.layout);
   EXPECT_EQ(module_round(*learner, tested_.layout, 0, 1).steps, 1U);

@@ -66,7 +66,7 @@ TEST_F(ScriptModel, SaysWhatIsWrongWithAModule) {
   EXPECT_SAYS(
       words(write(good + "def loss(self, outputs, targets):\n  return (outputs.squeeze(1) - targets).double()\n")),
       "loss returns Double; it must be float32");
-  EXPECT_SAYS(words(write("def forward(self, x):\n  if x.size(0) > 0:\n    raise ValueError('no such thing')\n"
+  EXPECT_SAYS(words(write("def forward(self, x):\n  assert x.size(0) == 0, 'no such thing'\n"
                           "  return torch.matmul(x, self.w)\n")),
               "no such thing");
 }
@@ -135,7 +135,7 @@ TEST_F(ScriptModel, ALossThatIsNoNumberIsSkippedAndCounted) {
 
 TEST_F(ScriptModel, AnExceptionFailsTheRoundAndNoMore) {
   const auto path = write(
-      "def forward(self, x):\n  if bool((x > 5.0).any()):\n    raise ValueError('a number above five')\n"
+      "def forward(self, x):\n  assert not bool((x > 5.0).any()), 'a number above five'\n"
       "  self.seen.add_(1)\n  return torch.matmul(x, self.w)\n",
       {}, {{"seen", at::zeros({1})}});
   const auto learner = module_learner(module_options(path, Task::kRegression), numbers_only());
