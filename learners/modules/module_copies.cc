@@ -163,7 +163,7 @@ class ModulePenalty final : public QuadraticPenalty {
 
 }  // namespace
 
-std::unique_ptr<WeightsCopy> copy_weights(ModuleNet& net) { return std::make_unique<ModuleCopy>(net); }
+std::unique_ptr<WeightsCopy> copy_of(ModuleNet& net) { return std::make_unique<ModuleCopy>(net); }
 std::unique_ptr<QuadraticPenalty> penalty_of(ModuleNet& net) { return std::make_unique<ModulePenalty>(net); }
 
 void restore_weights(ModuleNet& net, const WeightsCopy& copy) {

@@ -13,10 +13,10 @@
 namespace freshet {
 
 // net outlives what is made.
-std::unique_ptr<WeightsCopy> copy_weights(ModuleNet& net);
+std::unique_ptr<WeightsCopy> copy_of(ModuleNet& net);
 std::unique_ptr<QuadraticPenalty> penalty_of(ModuleNet& net);
 
-// The weights and buffers become those of a copy that copy_weights() made.
+// The weights and buffers become those of a copy that copy_of() made.
 void restore_weights(ModuleNet& net, const WeightsCopy& copy);
 
 }  // namespace freshet

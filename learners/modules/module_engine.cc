@@ -156,7 +156,7 @@ class ModuleEngine final : public TrainingEngine {
 
   Result<std::unique_ptr<WeightsCopy>> copy() override {
     return on_device(device_, "copy of the weights",
-                     [&]() -> Result<std::unique_ptr<WeightsCopy>> { return copy_weights(net_); });
+                     [&]() -> Result<std::unique_ptr<WeightsCopy>> { return copy_of(net_); });
   }
   Result<std::unique_ptr<QuadraticPenalty>> penalty() override {
     return on_device(device_, "quadratic penalty",
