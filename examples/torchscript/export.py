@@ -2,7 +2,7 @@
 """Writes a TorchScript module for `model.architecture: torchscript`.
 
     pip install torch==2.11.0
-    python3 export.py --numbers 25 --categories 5 --embedding-rows 1024 --out flights.pt
+    python3 export.py --numbers 27 --categories 5 --embedding-rows 1024 --out flights.pt
 
 What Freshet asks of a module:
 
