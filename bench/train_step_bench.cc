@@ -6,6 +6,7 @@
 #include <fmt/core.h>
 
 #include "core/rng.h"
+#include "learners/models/tabular_net.h"
 #include "learners/training/learner.h"
 
 namespace freshet {
@@ -70,6 +71,66 @@ BENCHMARK(train_round)
     ->Args({static_cast<int>(OptimizerKind::kAdamW), static_cast<int>(PublishedWeights::kRaw)})
     ->Args({static_cast<int>(OptimizerKind::kAdam), static_cast<int>(PublishedWeights::kRaw)})
     ->Unit(benchmark::kMicrosecond);
+
+// The same step with each architecture.
+void train_round_of(benchmark::State& state) {
+  LearnerOptions options;
+  options.model.architecture = static_cast<Architecture>(state.range(0));
+  options.model.cross_rank = static_cast<std::uint32_t>(state.range(1));
+  auto model = Learner::create(options, layout(), Device{}).value();
+  state.SetLabel(std::string(architecture_name(options.model.architecture)));
+  const auto fresh = events(1024, 1);
+  const auto replay = events(1024, 2);
+  std::uint64_t steps = 0;
+  for (auto _ : state) steps += model->train_round({&fresh, &replay, 0}).value().steps;
+  state.counters["step_time"] =
+      benchmark::Counter(static_cast<double>(steps), benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+}
+BENCHMARK(train_round_of)
+    ->ArgNames({"architecture", "cross_rank"})
+    ->Args({static_cast<int>(Architecture::kWideDeep), 0})
+    ->Args({static_cast<int>(Architecture::kDcn), 0})
+    ->Args({static_cast<int>(Architecture::kDcn), 16})
+    ->Unit(benchmark::kMicrosecond);
+
+// A deep network: 16 hidden layers of 256.
+ModelOptions deep_options() {
+  ModelOptions options;
+  options.architecture = Architecture::kMlp;
+  options.hidden.assign(16, 256);
+  return options;
+}
+
+// Forward and backward over 1,024 rows, activations kept or computed again.
+void deep_passes(benchmark::State& state) {
+  auto options = deep_options();
+  options.recompute = state.range(0) != 0;
+  auto net = make_tabular_net(options, layout()).value();
+  const auto rows = events(1024, 1);
+  const RowRange all{&rows, 0, rows.size()};
+  const std::vector<float> gradients(rows.size(), 0.001F);
+  for (auto _ : state) {
+    net->parameters().clear_gradients();
+    benchmark::DoNotOptimize(net->forward({&all, 1}).is_ok());
+    benchmark::DoNotOptimize(net->backward(gradients).is_ok());
+  }
+  state.counters["activation_bytes"] = static_cast<double>(net->activation_bytes());
+}
+BENCHMARK(deep_passes)->ArgName("recompute")->Arg(0)->Arg(1)->Unit(benchmark::kMillisecond);
+
+// A step over 1,024 rows through LibTorch on this CPU, in float32 and with products in bfloat16.
+void deep_step_torch(benchmark::State& state) {
+  LearnerOptions options;
+  options.model = deep_options();
+  options.engine = EngineKind::kTorch;
+  options.autocast = state.range(0) != 0 ? Autocast::kBf16 : Autocast::kOff;
+  options.batch_size = 1024;
+  options.replay_ratio = 0.0F;
+  auto model = Learner::create(options, layout(), Device{}).value();
+  const auto fresh = events(1024, 1);
+  for (auto _ : state) benchmark::DoNotOptimize(model->train_round({&fresh, nullptr, 0}).is_ok());
+}
+BENCHMARK(deep_step_torch)->ArgName("bfloat16")->Arg(0)->Arg(1)->Unit(benchmark::kMillisecond);
 
 void publish(benchmark::State& state) {
   auto model = learner(OptimizerKind::kAdagrad, static_cast<PublishedWeights>(state.range(0)));

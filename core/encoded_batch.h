@@ -48,17 +48,19 @@ class EncodedBatch {
     size_ = size;
   }
   // Copies every column of one row over another.
-  void copy_row(std::size_t from, std::size_t to) {
-    std::copy_n(dense_.data() + from * dense_width_, dense_width_, dense_.data() + to * dense_width_);
-    std::copy_n(hashes_.data() + from * categorical_width_, categorical_width_,
+  void copy_row(std::size_t from, std::size_t to) { take_row(*this, from, to); }
+  // The same from a batch of the same widths.
+  void take_row(const EncodedBatch& batch, std::size_t from, std::size_t to) {
+    std::copy_n(batch.dense_.data() + from * dense_width_, dense_width_, dense_.data() + to * dense_width_);
+    std::copy_n(batch.hashes_.data() + from * categorical_width_, categorical_width_,
                 hashes_.data() + to * categorical_width_);
-    labels[to] = labels[from];
-    weights[to] = weights[from];
-    losses[to] = losses[from];
-    time_ms[to] = time_ms[from];
-    key_hashes[to] = key_hashes[from];
-    seqs[to] = seqs[from];
-    arrival_ns[to] = arrival_ns[from];
+    labels[to] = batch.labels[from];
+    weights[to] = batch.weights[from];
+    losses[to] = batch.losses[from];
+    time_ms[to] = batch.time_ms[from];
+    key_hashes[to] = batch.key_hashes[from];
+    seqs[to] = batch.seqs[from];
+    arrival_ns[to] = batch.arrival_ns[from];
   }
 
   // Row-major: [size, dense_width] and [size, categorical_width]; stable until the batch is moved.

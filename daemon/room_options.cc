@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <tuple>
+
 #include "core/feature_spec.h"
 #include "daemon/config/option_table.h"
 
@@ -32,6 +34,28 @@ StrategySettings strategy_settings(const LearningConfig& learning) {
   settings.der_pp.beta = static_cast<float>(learning.der_pp.beta);
   settings.der_pp.two_draws = learning.der_pp.two_draws;
   settings.pod_er.alpha = static_cast<float>(learning.pod_er.alpha);
+  const auto real = [](double value) { return static_cast<float>(value); };
+  const auto& [lwf, ewc, cls_er, super_er] = std::tie(learning.lwf, learning.ewc, learning.cls_er, learning.super_er);
+  settings.lwf = {real(lwf.alpha), real(lwf.temperature), lwf.every_rounds};
+  settings.ewc = {real(ewc.lambda), real(ewc.decay), ewc.fisher_rows, ewc.every_rounds};
+  settings.cls_er = {real(cls_er.alpha),
+                     real(cls_er.beta),
+                     real(cls_er.stable_decay),
+                     real(cls_er.plastic_decay),
+                     real(cls_er.stable_probability),
+                     real(cls_er.plastic_probability)};
+  settings.mir.candidates = learning.mir.candidates;
+  settings.super_er.alpha = real(super_er.alpha);
+  settings.super_er.beta = real(super_er.beta);
+  settings.super_er.cls.beta = real(super_er.cls_beta);
+  settings.super_er.shrink = real(super_er.shrink);
+  settings.super_er.sigma = real(super_er.sigma);
+  settings.super_er.shrink_every_rounds = super_er.shrink_every_rounds;
+  settings.gdumb = {learning.gdumb.passes, learning.gdumb.every_rounds};
+  settings.joint = {learning.joint.passes, learning.joint.every_rounds};
+  settings.offline_er = {learning.offline_er.passes, real(learning.offline_er.fresh_weight)};
+  const auto& distillation = learning.repeated_distillation;
+  settings.repeated_distillation = {distillation.expert_passes, distillation.passes, real(distillation.temperature)};
   return settings;
 }
 
@@ -51,6 +75,20 @@ Result<ScheduleOptions> schedule_options(const Config& config) {
   options.start_step = schedule.start_step;
   options.step_duration = schedule.step_duration;
   options.minimum_rate = schedule.minimum_rate;
+  return options;
+}
+
+Result<SiftingOptions> sifting_options(const Config& config) {
+  const SiftingConfig& sifting = config.learning.sifting;
+  SiftingOptions options;
+  options.kind = TRY(parse_sifting(option_text(config, "learning.sifting.kind")));
+  options.beta = sifting.beta;
+  options.replay_beta = sifting.replay_beta;
+  options.loss_history = sifting.loss_history;
+  options.delay_steps = sifting.delay_steps;
+  options.reweigh = sifting.reweigh;
+  options.only_where_it_pays = sifting.only_where_it_pays;
+  options.seed = config.model.seed;
   return options;
 }
 
@@ -105,7 +143,19 @@ Result<LearnerOptions> learner_options(const Config& config, const EventSpec& sp
   options.model.hidden.assign(config.model.hidden.begin(), config.model.hidden.end());
   options.model.embedding_dim = config.model.embedding_dim;
   options.model.embedding_rows = config.model.embedding_rows;
+  options.model.cross_layers = config.model.cross_layers;
+  options.model.cross_rank = config.model.cross_rank;
+  options.model.cross = TRY(parse_cross_place(option_text(config, "model.cross")));
+  options.model.recompute = config.model.recompute == setting::Recompute::kLayers;
   options.model.seed = config.model.seed;
+  options.model.path = config.model.path;
+  const auto& image = config.model.image;
+  options.model.convnet = {image.channels,
+                           image.height,
+                           image.width,
+                           image.field,
+                           {config.model.filters.begin(), config.model.filters.end()},
+                           config.model.kernel};
   options.loss = loss_options(config);
   options.optimizer.kind = TRY(parse_optimizer(option_text(config, "learning.optimizer")));
   options.optimizer.weight_decay = static_cast<float>(config.learning.weight_decay);
@@ -116,11 +166,14 @@ Result<LearnerOptions> learner_options(const Config& config, const EventSpec& sp
   options.optimizer.epsilon = static_cast<float>(config.learning.epsilon);
   options.optimizer.initial_accumulator = static_cast<float>(config.learning.initial_accumulator);
   options.schedule = TRY(schedule_options(config));
+  options.autocast = TRY(parse_autocast(option_text(config, "learning.autocast")));
   options.strategy = option_text(config, "learning.strategy");
   options.strategies = strategy_settings(config.learning);
   options.replay_ratio = static_cast<float>(config.learning.replay_ratio);
   options.batch_size = config.learning.batch_size;
   options.clip_norm = static_cast<float>(config.learning.clip_norm);
+  options.sifting = TRY(sifting_options(config));
+  options.restore_after = config.learning.guard.restore_after;
   options.ema_decay = config.learning.ema_decay;
   options.average_rounds = config.learning.average_last;
   options.published = TRY(parse_published_weights(option_text(config, "serving.weights")));
@@ -145,6 +198,10 @@ std::optional<SliceSpec> slice_spec(const Config& config) {
       break;
     case setting::SliceBy::kField:
       spec.kind = SliceKind::kFieldValue;
+      break;
+    case setting::SliceBy::kTime:
+      spec.kind = SliceKind::kTimeWindow;
+      spec.window_ms = config.evaluation.slices_window_ms;
       break;
   }
   spec.field = config.evaluation.slices_field;

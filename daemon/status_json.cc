@@ -31,7 +31,53 @@ void write_baseline(JsonWriter& json, const PipelineSnapshot& snapshot) {
   json.end_object();
 }
 
-void write_forgetting(JsonWriter& json, const PipelineSnapshot& snapshot) {
+void write_sifting(JsonWriter& json, const PipelineSnapshot& snapshot) {
+  if (!snapshot.sifts) return;
+  const SiftingTotals& totals = snapshot.sifting;
+  json.key("sifting");
+  json.begin_object();
+  json.field("considered", totals.considered);
+  json.field("left_out", totals.left_out);
+  if (totals.considered > 0) {
+    json.field("accepted_share", 1.0 - static_cast<double>(totals.left_out) / static_cast<double>(totals.considered));
+  }
+  json.field("forwards_saved", totals.left_out);
+  json.field("backwards_saved", totals.left_out);
+  json.field("forwards_spent", totals.looked_at);
+  json.end_object();
+}
+
+namespace {
+
+// A line a round: its number, then the scores in the order of `slices`; null where a slice was not scored.
+void write_matrix(JsonWriter& json, const PipelineSnapshot& snapshot) {
+  const auto& slices = snapshot.forgetting.slices;
+  json.key("matrix");
+  json.begin_object();
+  json.key("slices");
+  json.begin_array();
+  for (const SliceForgetting& slice : slices) json.value(snapshot.slice_names[slice.slice]);
+  json.end_array();
+  json.key("rounds");
+  json.begin_array();
+  for (const ScoreRow& row : snapshot.slice_scores) {
+    JsonWriter line(0);
+    line.begin_object();
+    line.field("round", row.round);
+    line.key("scores");
+    line.begin_array();
+    for (const SliceForgetting& slice : slices) line.value(row.scores[slice.slice]);
+    line.end_array();
+    line.end_object();
+    json.json(line.take());
+  }
+  json.end_array();
+  json.end_object();
+}
+
+}  // namespace
+
+void write_forgetting(JsonWriter& json, const PipelineSnapshot& snapshot, bool matrix) {
   const ForgettingReport& report = snapshot.forgetting;
   if (report.slices.empty()) return;
   json.key("forgetting");
@@ -49,9 +95,13 @@ void write_forgetting(JsonWriter& json, const PipelineSnapshot& snapshot) {
     json.field("now", slice.now);
     json.field("best", slice.best);
     json.field("forgetting", slice.forgetting);
+    optional_field(json, "learnt", slice.learnt);
+    optional_field(json, "before", slice.before);
+    optional_field(json, "untrained", slice.untrained);
     json.end_object();
   }
   json.end_array();
+  if (matrix) write_matrix(json, snapshot);
   json.end_object();
 }
 
@@ -71,9 +121,11 @@ std::string to_status_json(std::string_view model, const PipelineSnapshot& snaps
   json.field("swaps", snapshot.swaps);
   json.field("replay_events", snapshot.memory_events);
   json.field("event_time_ms", snapshot.event_time_ms);
+  json.field("weights_restored", snapshot.restored);
   write_metrics(json, "live", snapshot.evaluation.stream);
   write_metrics(json, "live_recent", snapshot.evaluation.window);
   write_baseline(json, snapshot);
+  write_sifting(json, snapshot);
   write_forgetting(json, snapshot);
   json.end_object();
   return json.take();

@@ -18,6 +18,8 @@ std::string to_status_json(std::string_view model, const PipelineSnapshot& snaps
 // Parts that the backtest's JSON has too; each writes one member of the open object, or none.
 void write_metrics(JsonWriter& json, std::string_view name, std::span<const MetricValue> metrics);
 void write_baseline(JsonWriter& json, const PipelineSnapshot& snapshot);
-void write_forgetting(JsonWriter& json, const PipelineSnapshot& snapshot);
+void write_sifting(JsonWriter& json, const PipelineSnapshot& snapshot);
+// `matrix`: the scores of each slice in the kept rounds besides.
+void write_forgetting(JsonWriter& json, const PipelineSnapshot& snapshot, bool matrix = false);
 
 }  // namespace freshet

@@ -68,7 +68,8 @@ struct StoreOptions {
 };
 
 // kErase: the erasures from number `round` to number `model_version` take effect with the cut that follows.
-enum class OrderKind : std::uint8_t { kRoundCut = 1, kGoLive = 2, kErase = 3 };
+// kServeAverage: an average of `round` states is served, if the checkpoint that stands right after this entry has it.
+enum class OrderKind : std::uint8_t { kRoundCut = 1, kGoLive = 2, kErase = 3, kServeAverage = 4 };
 
 // The ledger as of a checkpoint, for rollback(). Written by checkpoint() itself, where the state has seen the whole
 // log.

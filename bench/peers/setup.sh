@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # Installs the systems that Freshet is compared with, each in a Python environment of its own, at pinned versions.
-#   bench/peers/setup.sh [vw] [river] [numpy]     default: vw
+#   bench/peers/setup.sh [vw] [river] [numpy] [continual]     default: vw
+# continual is PyTorch and Avalanche, 4.8 GB.
 # They go to $FRESHET_CACHE/peers (default ~/.cache/freshet/peers); done already means nothing to do.
 set -euo pipefail
 
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${FRESHET_CACHE:-$HOME/.cache/freshet}/peers
 
 install_peer() { # name, pins...
@@ -27,6 +29,10 @@ for peer in "${@:-vw}"; do
     vw) install_peer vw vowpalwabbit==9.11.9 ;;
     river) install_peer river river==0.26.1 numpy==2.4.6 scipy==1.17.1 narwhals==2.28.0 ;;
     numpy) install_peer numpy numpy==2.4.6 ;;
-    *) echo "peers: unknown peer '$peer' (vw, river, numpy)" >&2; exit 2 ;;
+    continual)
+      mapfile -t pins < <(grep -v '^#' "$here/continual-requirements.txt")
+      install_peer continual "${pins[@]}"
+      ;;
+    *) echo "peers: unknown peer '$peer' (vw, river, numpy, continual)" >&2; exit 2 ;;
   esac
 done

@@ -169,6 +169,37 @@ void add_rollback(CLI::App& state, std::function<int()>& chosen) {
   command->callback([&chosen, arguments] { chosen = [arguments] { return run_rollback(*arguments); }; });
 }
 
+void add_average(CLI::App& state, std::function<int()>& chosen) {
+  auto* command = state.add_subcommand(
+      "average",
+      "serve the average of the weights of kept checkpoints, until the next round's model goes live (of a stopped "
+      "daemon). Exit code 1 where it is worse on held-out events: then nothing is changed");
+  auto arguments = std::make_shared<AverageArguments>();
+  add_config(*command, arguments->config, false);
+  command->add_option("--path", arguments->path, "folder of the store (default: memory.path of --config)");
+  auto* last =
+      command
+          ->add_option("--last", arguments->last, "how many states: the end of the log and the checkpoints before it")
+          ->check(CLI::Range(2, 64))
+          ->capture_default_str();
+  command->add_option("--checkpoints", arguments->checkpoints, "these, by number, instead of the last ones")
+      ->delimiter(',')
+      ->excludes(last);
+  command->add_flag("--force", arguments->force, "serve it also where it is worse on held-out events");
+  command->add_flag("--json", arguments->json, "as JSON");
+  command->callback([&chosen, arguments] { chosen = [arguments] { return run_average(*arguments); }; });
+}
+
+void add_export(CLI::App& app, std::function<int()>& chosen) {
+  auto* command = app.add_subcommand("export", "write the model of the newest checkpoint as TorchScript");
+  auto arguments = std::make_shared<ExportArguments>();
+  add_config(*command, arguments->config, true);
+  command->add_option("--path", arguments->path, "folder of the store (default: memory.path of --config)");
+  command->add_option("--out", arguments->out, "the file to write")->required();
+  command->add_flag("--json", arguments->json, "say what was written as JSON");
+  command->callback([&chosen, arguments] { chosen = [arguments] { return run_export(*arguments); }; });
+}
+
 void add_state(CLI::App& app, std::function<int()>& chosen) {
   auto* state = app.add_subcommand("state", "look at what is stored, prove it, copy it, change it");
   state->require_subcommand(1);
@@ -176,6 +207,7 @@ void add_state(CLI::App& app, std::function<int()>& chosen) {
   add_copying(*state, chosen);
   add_erase(*state, chosen);
   add_rollback(*state, chosen);
+  add_average(*state, chosen);
 }
 
 }  // namespace
@@ -191,6 +223,7 @@ int run_command_line(int argc, char** argv) {
   add_produce(app, chosen);
   add_consume(app, chosen);
   add_state(app, chosen);
+  add_export(app, chosen);
   ConfigCommand config;
   config.add_to(app);
   try {

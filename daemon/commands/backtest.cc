@@ -74,6 +74,7 @@ class ProgressThread {
 
 struct BacktestRun {
   PipelineSnapshot snapshot;
+  EvaluationReport held_out;  // the last model on all stored held-out events
   double seconds = 0;
   std::uint64_t model_hash = 0;
   std::uint64_t state_hash = 0;
@@ -102,6 +103,7 @@ Result<BacktestRun> backtest(const BacktestArguments& arguments, Config config) 
   ModelSlot slot(clock);
   PipelineOptions options;
   options.baseline_after_events = arguments.baseline_after_events;
+  options.score_held_out = true;
   if (!arguments.report.empty()) options.history_every_events = kHistoryEveryEvents;
   auto pipeline = TRY(Pipeline::open(config, schema, options, {*store, *source, slot, clock, log, metrics}));
 
@@ -116,10 +118,24 @@ Result<BacktestRun> backtest(const BacktestArguments& arguments, Config config) 
   }
   run.seconds = static_cast<double>(clock.monotonic_ns() - begin) * 1e-9;
   run.snapshot = pipeline->snapshot();
+  run.held_out = TRY(pipeline->score_held_out());
   run.model_hash = hash_text(pipeline->learner_bytes());
   const StateHash state = TRY(pipeline->state_hash());
   run.state_hash = state.whole;
   return run;
+}
+
+// Of events that training never saw: as the served model of the time predicted them when they came, and as the last
+// model predicts those that are kept.
+void write_held_out(JsonWriter& json, const BacktestRun& run) {
+  if (run.snapshot.held_out.events == 0) return;
+  json.key("held_out");
+  json.begin_object();
+  json.field("events", run.snapshot.held_out.events);
+  write_metrics(json, "as_they_came", run.snapshot.held_out.stream);
+  json.field("events_kept", run.held_out.events);
+  write_metrics(json, "final_model", run.held_out.stream);
+  json.end_object();
 }
 
 std::string to_json(const BacktestRun& run) {
@@ -127,14 +143,18 @@ std::string to_json(const BacktestRun& run) {
   json.begin_object();
   json.field("events", run.snapshot.events);
   json.field("seconds", run.seconds);
+  json.field("trainer_cpu_seconds", run.snapshot.trainer_cpu_seconds);
   json.field("events_per_second", static_cast<double>(run.snapshot.events) / run.seconds);
   for (const auto& metric : run.snapshot.evaluation.stream) json.field(metric.name, metric.value);
   json.field("rounds", run.snapshot.rounds);
   json.field("swaps", run.snapshot.swaps);
   json.field("dead_letters", run.snapshot.skipped);
+  json.field("weights_restored", run.snapshot.restored);
   json.field("memory_events", run.snapshot.memory_events);
   write_baseline(json, run.snapshot);
-  write_forgetting(json, run.snapshot);
+  write_held_out(json, run);
+  write_sifting(json, run.snapshot);
+  write_forgetting(json, run.snapshot, true);
   json.field("model_hash", hash_text_of(run.model_hash));
   json.field("state_hash", hash_text_of(run.state_hash));
   json.field("peak_rss_bytes", peak_rss_bytes());

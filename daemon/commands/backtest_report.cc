@@ -94,6 +94,89 @@ std::string curve(const std::vector<HistoryPoint>& history, std::string_view nam
   return text + "\"/></svg>\n";
 }
 
+constexpr double kCellHeight = 18;
+constexpr double kLetter = 6.6;  // width of one in a slice's name
+
+// From light to dark, so that it can be read without colours too.
+std::string shade(double share) {
+  const auto mix = [share](double from, double to) {
+    return static_cast<int>(std::lround(from + share * (to - from)));
+  };
+  return fmt::format("#{:02x}{:02x}{:02x}", mix(0xf3, 0x0b), mix(0xee, 0x3d), mix(0xd9, 0x6e));
+}
+
+std::string label(double x, double y, std::string_view anchor, const std::string& text) {
+  return fmt::format(R"(<text x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>)", x, y, anchor, text);
+}
+
+// The matrix of scores: a row a slice, a column a kept round, darker is better. A slice that no round had trained on
+// yet shows as nothing until its first event is held out.
+std::string score_map(const PipelineSnapshot& snapshot) {
+  const auto& rounds = snapshot.slice_scores;
+  const auto& slices = snapshot.forgetting.slices;
+  if (rounds.empty() || slices.empty()) return {};
+  double low = HUGE_VAL;
+  double high = -HUGE_VAL;
+  for (const ScoreRow& row : rounds) {
+    for (const SliceForgetting& slice : slices) {
+      const auto score = static_cast<double>(row.scores[slice.slice]);
+      if (!std::isfinite(score)) continue;
+      low = std::min(low, score);
+      high = std::max(high, score);
+    }
+  }
+  if (!(low <= high)) return {};
+  const double span = high > low ? high - low : 1.0;
+  std::size_t letters = 0;
+  for (const SliceForgetting& slice : slices) letters = std::max(letters, snapshot.slice_names[slice.slice].size());
+  const double names = std::min(kWidth / 3, 12 + kLetter * static_cast<double>(letters));
+  const double cell = (kWidth - names - 8) / static_cast<double>(rounds.size());
+  const double bottom = kCellHeight * static_cast<double>(slices.size());
+  std::string text = fmt::format(
+      "<h2>Each slice over the rounds</h2>\n<p>Score on the slice's held-out events after a round, darker is better; a "
+      "row that grows lighter is being forgotten.</p>\n<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"score of "
+      "{} "
+      "slices in {} rounds, from {:.4f} to {:.4f}\">",
+      kWidth, bottom + 56, slices.size(), rounds.size(), low, high);
+  for (std::size_t i = 0; i < slices.size(); ++i) {
+    const std::string name = escaped(snapshot.slice_names[slices[i].slice]);
+    const double y = kCellHeight * static_cast<double>(i);
+    text += label(names - 6, y + kCellHeight - 5, "end", name);
+    for (std::size_t r = 0; r < rounds.size(); ++r) {
+      const auto score = static_cast<double>(rounds[r].scores[slices[i].slice]);
+      if (!std::isfinite(score)) continue;
+      fmt::format_to(std::back_inserter(text),
+                     R"(<rect x="{:.2f}" y="{:.1f}" width="{:.2f}" height="{}" fill="{}"><title>{}, round {}: {:.4f})"
+                     "</title></rect>",
+                     names + cell * static_cast<double>(r), y, cell + 0.2, kCellHeight - 2, shade((score - low) / span),
+                     name, rounds[r].round, score);
+    }
+  }
+  text += label(names, bottom + 14, "start", fmt::format("round {}", rounds.front().round));
+  text += label(kWidth - 8, bottom + 14, "end", fmt::format("round {}", rounds.back().round));
+  constexpr int kSteps = 24;
+  constexpr double kStep = 8;
+  text += label(names + 52, bottom + 42, "end", fmt::format("{:.4f}", low));
+  for (int i = 0; i < kSteps; ++i) {
+    fmt::format_to(std::back_inserter(text), R"(<rect x="{:.1f}" y="{:.1f}" width="{}" height="12" fill="{}"/>)",
+                   names + 60 + kStep * i, bottom + 32, kStep + 0.2, shade(static_cast<double>(i) / (kSteps - 1)));
+  }
+  text += label(names + 68 + kStep * kSteps, bottom + 42, "start", fmt::format("{:.4f}", high));
+  return text + "</svg>\n";
+}
+
+std::string transfer_lines(const ForgettingReport& report) {
+  std::string text;
+  const auto line = [&](std::string_view name, const std::optional<double>& value) {
+    if (value) text += fmt::format("<tr><td>{}</td><td>{:+.4f}</td></tr>\n", name, *value);
+  };
+  line("mean forgetting", report.mean_forgetting);
+  line("largest forgetting", report.max_forgetting);
+  line("backward transfer", report.backward_transfer);
+  line("forward transfer", report.forward_transfer);
+  return text.empty() ? text : "<table>" + text + "</table>\n";
+}
+
 std::string forgetting_table(const PipelineSnapshot& snapshot) {
   if (snapshot.forgetting.slices.empty()) return {};
   std::string text =
@@ -103,7 +186,7 @@ std::string forgetting_table(const PipelineSnapshot& snapshot) {
     text += fmt::format("<tr><td>{}</td><td>{:.4f}</td><td>{:.4f}</td><td>{:.4f}</td></tr>\n",
                         escaped(snapshot.slice_names[slice.slice]), slice.now, slice.best, slice.forgetting);
   }
-  return text + "</table>\n";
+  return text + "</table>\n" + transfer_lines(snapshot.forgetting);
 }
 
 }  // namespace
@@ -132,6 +215,7 @@ Status write_backtest_report(const std::string& path, const std::string& title, 
     }
   }
   page += forgetting_table(snapshot);
+  page += score_map(snapshot);
   page += "<h2>Everything</h2>\n<pre>" + escaped(json) + "</pre>\n</body></html>\n";
   return write_file(path, page);
 }

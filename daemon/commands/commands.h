@@ -97,10 +97,26 @@ struct EraseArguments {
   bool json = false;
 };
 
+struct AverageArguments {
+  ConfigArguments config;
+  std::string path;                        // instead of the configuration's memory.path
+  std::vector<std::uint64_t> checkpoints;  // empty: the last ones
+  std::uint32_t last = 8;                  // how many, the end of the log included
+  bool force = false;                      // also where it is worse on held-out events
+  bool json = false;
+};
+
 struct RollbackArguments {
   ConfigArguments config;
   std::string path;
   std::string to;  // a checkpoint's number, or "previous"
+  bool json = false;
+};
+
+struct ExportArguments {
+  ConfigArguments config;
+  std::string path;  // instead of the configuration's memory.path
+  std::string out;
   bool json = false;
 };
 
@@ -117,5 +133,7 @@ int run_restore(const RestoreArguments& arguments);
 int run_compact(const StateArguments& arguments);
 int run_erase(const EraseArguments& arguments);
 int run_rollback(const RollbackArguments& arguments);
+int run_average(const AverageArguments& arguments);
+int run_export(const ExportArguments& arguments);
 
 }  // namespace freshet

@@ -1,7 +1,5 @@
 #include "daemon/commands/stopped_state.h"
 
-#include <atomic>
-
 #include "daemon/config/config_loader.h"
 #include "daemon/event_spec_choice.h"
 #include "daemon/pipeline/stored_source.h"
@@ -53,9 +51,6 @@ Result<std::unique_ptr<StoppedState>> StoppedState::open(const Config& config, c
   return state;
 }
 
-Status StoppedState::run() {
-  const std::atomic<bool> never{false};
-  return pipeline_->run(never);
-}
+Status StoppedState::run() { return pipeline_->run(never_); }
 
 }  // namespace freshet

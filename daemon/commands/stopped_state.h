@@ -4,6 +4,7 @@
 // Threads: one owner.  Owns: all parts.  Failure: kFailedPrecondition while a daemon has the store open.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -28,11 +29,14 @@ class StoppedState {
                                                     const Store* events);
   Store& store() { return *store_; }
   Pipeline& pipeline() { return *pipeline_; }
+  const Schema& schema() const { return *schema_; }
+  const EncodedLayout& layout() const { return layout_->layout(); }
   // Redoes the log and learns what the source has.
   Status run();
 
  private:
   StoppedState() = default;
+  const std::atomic<bool> never_{false};  // the pipeline looks at it as long as it lives
   Config config_;
   SystemClock clock_;
   NullLog log_;

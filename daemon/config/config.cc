@@ -10,23 +10,13 @@
 #include <set>
 #include <string_view>
 
+#include "daemon/config/config_faults.h"
 #include "daemon/config/option_table.h"
+#include "daemon/config/strategy_checks.h"
 #include "learners/optim/schedule.h"
 
 namespace freshet {
 namespace {
-
-class Faults {
- public:
-  template <typename... Args>
-  void add(std::string_view option, fmt::format_string<Args...> format, Args&&... args) {
-    list_.push_back({std::string(option), fmt::format(format, std::forward<Args>(args)...)});
-  }
-  std::vector<ConfigFault> take() { return std::move(list_); }
-
- private:
-  std::vector<ConfigFault> list_;
-};
 
 void check_model(const ModelConfig& model, Faults& faults) {
   const auto& names = model.classes.names;
@@ -59,6 +49,29 @@ void check_model(const ModelConfig& model, Faults& faults) {
   if (model.architecture == setting::Architecture::kMlp && model.hidden.empty()) {
     faults.add("model.hidden", "an mlp needs one hidden layer or more; without any it is `architecture: linear`");
   }
+}
+
+void check_module(const Config& config, Faults& faults) {
+  const auto& model = config.model;
+  const bool script = model.architecture == setting::Architecture::kTorchscript;
+  const bool convnet = model.architecture == setting::Architecture::kConvnet;
+  if (script && model.path.empty()) {
+    faults.add("model.path", "`architecture: torchscript` needs the file of the module, such as model.pt");
+  }
+  check_belongs(config, script, "model.path", "`architecture: torchscript`", faults);
+  for (const auto* option : {"model.image.channels", "model.image.height", "model.image.width", "model.image.field",
+                             "model.filters", "model.kernel"}) {
+    check_belongs(config, convnet, option, "`architecture: convnet`", faults);
+  }
+  check_belongs(config, !script, "model.hidden", "the built-in models; a TorchScript module has its own layers",
+                faults);
+  check_belongs(config, !script && !convnet, "model.recompute", "the models of numbers and categories", faults);
+  if (!convnet) return;
+  if (model.image.height == 0 || model.image.width == 0) {
+    faults.add("model.image", "a convnet needs the size of its image: {{channels: 1, height: 28, width: 28}}");
+  }
+  if (model.filters.empty()) faults.add("model.filters", "a convnet needs one convolution or more");
+  if (model.kernel % 2 == 0) faults.add("model.kernel", "must be odd, such as 3 or 5; got {}", model.kernel);
 }
 
 void check_brokers(const StreamConfig& stream, Faults& faults) {
@@ -113,10 +126,15 @@ void check_stream(const Config& config, Faults& faults) {
   }
 }
 
-// An option that says nothing to what is chosen must stay at its default.
-void check_belongs(const Config& config, bool here, std::string_view option, std::string_view owner, Faults& faults) {
-  if (!here && option_text(config, option) != option_text(Config{}, option)) {
-    faults.add(option, "belongs to {}", owner);
+void check_layers(const Config& config, Faults& faults) {
+  const ModelConfig& model = config.model;
+  const bool dcn = model.architecture == setting::Architecture::kDcn;
+  check_belongs(config, dcn, "model.cross_layers", "`architecture: dcn`", faults);
+  check_belongs(config, dcn, "model.cross_rank", "`architecture: dcn`", faults);
+  check_belongs(config, dcn, "model.cross", "`architecture: dcn`", faults);
+  const std::size_t hidden = model.architecture == setting::Architecture::kLinear ? 0 : model.hidden.size();
+  if (model.recompute == setting::Recompute::kLayers && hidden < 4) {
+    faults.add("model.recompute", "saves nothing of {} hidden layers; it takes 4 or more", hidden);
   }
 }
 
@@ -161,7 +179,8 @@ void check_schedule(const Config& config, Faults& faults) {
     faults.add("learning.learning_rate", "says nothing to `schedule.kind: noam`; its size is learning.schedule.scale");
   }
   const auto& hidden = config.model.hidden;
-  const bool has_width = config.model.architecture != setting::Architecture::kLinear && !hidden.empty();
+  const bool has_width = config.model.architecture != setting::Architecture::kLinear &&
+                         config.model.architecture != setting::Architecture::kTorchscript && !hidden.empty();
   if (noam && schedule.dim == 0 && !has_width) {
     faults.add("learning.schedule.dim",
                "noam needs a width, and this model has no hidden layer; give one, such as 512");
@@ -207,61 +226,37 @@ void check_loss(const Config& config, Faults& faults) {
   }
 }
 
-bool replays_events(const LearningConfig& learning) {
-  return learning.strategy != setting::Strategy::kFinetune && learning.replay_ratio > 0;
-}
-
-void check_strategy(const Config& config, Faults& faults) {
-  const auto& learning = config.learning;
-  const LearningConfig standard;
-  const auto is = [&](setting::Strategy strategy) { return learning.strategy == strategy; };
-  if (is(setting::Strategy::kErAce) && config.model.task == Task::kRegression) {
-    faults.add("learning.strategy", "er_ace tells classes apart; a regression has none");
+void check_sifting(const Config& config, Faults& faults) {
+  const auto kind = config.learning.sifting.kind;
+  const bool sifts = kind != setting::Sifting::kNone;
+  for (const std::string_view option :
+       {"beta", "replay_beta", "loss_history", "delay_steps", "loss_age_rounds_max", "reweigh", "only_where_it_pays"}) {
+    check_belongs(config, sifts, fmt::format("learning.sifting.{}", option), "a kind of sifting; `kind` is none",
+                  faults);
   }
-  const bool hidden = config.model.architecture != setting::Architecture::kLinear && !config.model.hidden.empty();
-  if (is(setting::Strategy::kPodEr) && !hidden) {
-    faults.add("learning.strategy", "pod_er stores hidden layers; this model has none");
-  }
-  if (!is(setting::Strategy::kDer) && learning.der.alpha != standard.der.alpha) {
-    faults.add("learning.der.alpha", "belongs to `strategy: der`");
-  }
-  if (!is(setting::Strategy::kDerPp)) {
-    if (learning.der_pp.alpha != standard.der_pp.alpha) {
-      faults.add("learning.der_pp.alpha", "belongs to `strategy: der_pp`");
+  const auto strategy = config.learning.strategy;
+  using setting::Strategy;
+  for (const auto chooses :
+       {Strategy::kMir, Strategy::kGdumb, Strategy::kJoint, Strategy::kOfflineEr, Strategy::kRepeatedDistillation}) {
+    if (sifts && strategy == chooses) {
+      faults.add("learning.sifting.kind", "strategy {} chooses what it trains on itself",
+                 option_text(config, "learning.strategy"));
     }
-    if (learning.der_pp.beta != standard.der_pp.beta) {
-      faults.add("learning.der_pp.beta", "belongs to `strategy: der_pp`");
-    }
-    if (learning.der_pp.two_draws) faults.add("learning.der_pp.two_draws", "belongs to `strategy: der_pp`");
   }
-  if (!is(setting::Strategy::kPodEr) && learning.pod_er.alpha != standard.pod_er.alpha) {
-    faults.add("learning.pod_er.alpha", "belongs to `strategy: pod_er`");
+  if (kind == setting::Sifting::kRho && config.serving.weights == setting::Weights::kEma) {
+    faults.add(
+        "learning.sifting.kind",
+        "rho compares what is served with a moving average, which is what `serving.weights: ema` serves; say raw");
   }
 }
 
 void check_learning(const Config& config, Faults& faults) {
   const auto& learning = config.learning;
-  const bool replays = replays_events(learning);
   check_strategy(config, faults);
-  if (replays) {
-    const auto replayed = std::lround(learning.replay_ratio * learning.batch_size);
-    if (replayed <= 0 || replayed >= static_cast<long>(learning.batch_size)) {
-      faults.add("learning.batch_size",
-                 "a batch of {} at replay_ratio {} leaves {} fresh and {} replayed rows; "
-                 "each needs at least 1",
-                 learning.batch_size, learning.replay_ratio, static_cast<long>(learning.batch_size) - replayed,
-                 replayed);
-    }
-    if (config.memory.capacity_events == 0 && config.memory.policy != setting::Policy::kUnbounded) {
-      faults.add("memory.capacity_events",
-                 "is 0, but strategy {} with replay_ratio {} replays from the memory; "
-                 "give it room or say `strategy: finetune`",
-                 option_text(config, "learning.strategy"), learning.replay_ratio);
-    }
-  }
   check_optimizer(config, faults);
   check_schedule(config, faults);
   check_loss(config, faults);
+  check_sifting(config, faults);
   const auto& device = learning.device;
   const bool numbered = device.rfind("cuda:", 0) == 0 && device.size() > 5 && device.size() <= 8 &&
                         device.find_first_not_of("0123456789", 5) == std::string::npos;
@@ -298,7 +293,8 @@ void check_memory(const Config& config, Faults& faults) {
   }
   if (memory.sampling != setting::Sampling::kUniform && !replays_events(config.learning)) {
     faults.add("memory.sampling",
-               "nothing is replayed: learning.strategy is `finetune`, or learning.replay_ratio is 0");
+               "nothing is replayed in samples: learning.strategy takes nothing of the memory, or all of it, or "
+               "learning.replay_ratio is 0");
   }
 }
 
@@ -316,6 +312,13 @@ void check_evaluation(const Config& config, Faults& faults) {
   }
   if (by_field && evaluation.slices_values.empty()) {
     faults.add("evaluation.slices.values", "`slices.by: field` needs the values that make a slice each");
+  }
+  const bool by_time = evaluation.slices_by == setting::SliceBy::kTime;
+  if (by_time && evaluation.slices_window_ms <= 0) {
+    faults.add("evaluation.slices.window", "`slices.by: time` needs the length of the windows, such as 30d");
+  }
+  if (!by_time && evaluation.slices_window_ms > 0) {
+    faults.add("evaluation.slices.window", "is given, but slices.by is not `time`");
   }
   if (evaluation.slices_by == setting::SliceBy::kClass && config.model.task == Task::kRegression) {
     faults.add("evaluation.slices.by", "a regression has no classes to slice by");
@@ -377,6 +380,8 @@ Result<HostPort> parse_host_port(const std::string& text) {
 std::vector<ConfigFault> check_together(const Config& config) {
   Faults faults;
   check_model(config.model, faults);
+  check_module(config, faults);
+  check_layers(config, faults);
   check_stream(config, faults);
   check_learning(config, faults);
   check_memory(config, faults);

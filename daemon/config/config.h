@@ -14,13 +14,16 @@
 #include "core/feature_spec.h"
 #include "core/log.h"
 #include "core/predictor.h"
+#include "daemon/config/strategy_config.h"
 
 namespace freshet {
 
 // The choices of options. Each room has its own types; daemon/ maps one to the other, by name where the room can parse
 // one (option_text in option_table.h gives it). The order here is the order of the choices in option_table.cc.
 namespace setting {
-enum class Architecture : std::uint8_t { kLinear, kMlp, kWideDeep };
+enum class Architecture : std::uint8_t { kLinear, kMlp, kWideDeep, kDcn, kConvnet, kTorchscript };
+enum class Cross : std::uint8_t { kStacked, kParallel };
+enum class Recompute : std::uint8_t { kNone, kLayers };
 enum class Format : std::uint8_t { kJson };
 enum class Start : std::uint8_t { kEarliest, kLatest };
 enum class LostOffsets : std::uint8_t { kFail, kEarliest, kLatest };
@@ -35,12 +38,30 @@ enum class Policy : std::uint8_t {
   kUnbounded,
 };
 enum class Sampling : std::uint8_t { kUniform, kClassBalanced, kPriority, kRecency };
-enum class Strategy : std::uint8_t { kEr, kFinetune, kDer, kDerPp, kErAce, kPodEr };
+enum class Strategy : std::uint8_t {
+  kEr,
+  kFinetune,
+  kDer,
+  kDerPp,
+  kErAce,
+  kPodEr,
+  kLwf,
+  kEwc,
+  kClsEr,
+  kMir,
+  kSuperEr,
+  kGdumb,
+  kJoint,
+  kOfflineEr,
+  kRepeatedDistillation,
+};
 enum class Optimizer : std::uint8_t { kSgd, kAdam, kAdamw, kAdagrad };
 enum class Schedule : std::uint8_t { kConstant, kNoam, kInverseSqrt, kCosineRestarts, kExponential };
+enum class Autocast : std::uint8_t { kAuto, kOff, kBf16 };
 enum class Loss : std::uint8_t { kAuto, kCrossEntropy, kMse, kMae, kHuber, kQuantile, kPoisson };
+enum class Sifting : std::uint8_t { kNone, kRelativeProbabilistic, kRho };
 enum class GoLive : std::uint8_t { kNextCut, kWhenReady };
-enum class SliceBy : std::uint8_t { kNone, kClass, kMonth, kField };
+enum class SliceBy : std::uint8_t { kNone, kClass, kMonth, kField, kTime };
 enum class Weights : std::uint8_t { kRaw, kEma, kAverage };
 enum class LogFormat : std::uint8_t { kText, kJson };
 }  // namespace setting
@@ -58,6 +79,14 @@ struct FeatureList {
   std::vector<FeatureSpec> specs;
 };
 
+// Of `architecture: convnet`.
+struct ImageConfig {
+  std::uint32_t channels = 1;
+  std::uint32_t height = 0;  // 0: not given
+  std::uint32_t width = 0;
+  std::string field;  // empty: all numbers
+};
+
 struct ModelConfig {
   std::string name = "freshet";
   setting::Architecture architecture = setting::Architecture::kWideDeep;
@@ -66,6 +95,14 @@ struct ModelConfig {
   std::vector<std::int64_t> hidden = {64, 32};
   std::uint32_t embedding_dim = 8;
   std::uint32_t embedding_rows = 65536;
+  std::string path;  // of `architecture: torchscript`
+  ImageConfig image;
+  std::vector<std::int64_t> filters = {16, 32};
+  std::uint32_t kernel = 3;
+  std::uint32_t cross_layers = 2;
+  std::uint32_t cross_rank = 0;  // 0: full
+  setting::Cross cross = setting::Cross::kStacked;
+  setting::Recompute recompute = setting::Recompute::kNone;
   std::uint64_t seed = 1;
 };
 
@@ -124,16 +161,19 @@ struct ScheduleConfig {
   double minimum_rate = 0;
 };
 
-struct DerConfig {
-  double alpha = 1;
+struct SiftingConfig {
+  setting::Sifting kind = setting::Sifting::kNone;
+  double beta = 0.5;
+  double replay_beta = 0;  // 0: none, as beta
+  std::uint32_t loss_history = 500;
+  std::uint64_t delay_steps = 10;
+  std::uint64_t loss_age_rounds_max = 0;  // 0: none
+  bool reweigh = false;
+  bool only_where_it_pays = true;
 };
-struct DerPpConfig {
-  double alpha = 1;
-  double beta = 1;
-  bool two_draws = false;
-};
-struct PodErConfig {
-  double alpha = 1;
+
+struct GuardConfig {
+  std::uint32_t restore_after = 10;
 };
 
 struct LearningConfig {
@@ -142,6 +182,15 @@ struct LearningConfig {
   DerConfig der;
   DerPpConfig der_pp;
   PodErConfig pod_er;
+  LwfConfig lwf;
+  EwcConfig ewc;
+  ClsErConfig cls_er;
+  MirConfig mir;
+  SuperErConfig super_er;
+  RetrainConfig gdumb = {30, 1};
+  RetrainConfig joint;
+  OfflineErConfig offline_er;
+  RepeatedDistillationConfig repeated_distillation;
   setting::Optimizer optimizer = setting::Optimizer::kAdagrad;
   double learning_rate = 0.02;
   double momentum = 0;
@@ -160,10 +209,13 @@ struct LearningConfig {
   double huber_delta = 1;
   double quantile = 0.5;
   RoundConfig round;
+  SiftingConfig sifting;
+  GuardConfig guard;
   double ema_decay = 0.9999;
   std::uint32_t average_last = 8;
   std::string device = "auto";  // auto, cpu, cuda or cuda:N
   std::uint32_t threads = 1;
+  setting::Autocast autocast = setting::Autocast::kOff;
 };
 
 struct EvaluationConfig {
@@ -175,6 +227,7 @@ struct EvaluationConfig {
   std::uint32_t held_out_per_set = 2048;
   setting::SliceBy slices_by = setting::SliceBy::kNone;
   std::string slices_field;
+  std::int64_t slices_window_ms = 0;  // 0: none given
   std::vector<std::string> slices_values;
   std::uint32_t forgetting_every_rounds = 10;
 };

@@ -12,6 +12,7 @@ Config learning_part(const Config& config) {
   const Config standard;
   Config part = config;
   part.model.name = standard.model.name;
+  part.model.recompute = standard.model.recompute;  // the same to the bit
   part.stream = standard.stream;
   part.stream.format = config.stream.format;
   part.stream.label = config.stream.label;

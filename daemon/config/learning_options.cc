@@ -111,15 +111,65 @@ void add_loss(List& list) {
                 .example("0.9"));
 }
 
+void add_sifting(List& list) {
+  add(list,
+      Declare("learning.sifting.kind", Type::kChoice, FIELD(learning.sifting.kind),
+              "Leaves out samples that teach little, by losses that are known already. `relative_probabilistic`: a "
+              "sample is kept with the probability (percentile of its loss within the last `loss_history` "
+              "losses)^`beta`. `rho`: new samples by how far their loss lies above that under a moving average of the "
+              "weights, which leaves out noise too and costs a forward pass; replayed ones by their loss. `none`: all "
+              "are trained on.")
+          .choices({"none", "relative_probabilistic", "rho"}));
+  add(list, Declare("learning.sifting.beta", Type::kReal, FIELD(learning.sifting.beta),
+                    "The higher, the more is left out: 1 / (1 + beta) of the samples are kept on average.")
+                .above(0, 100));
+  add(list, Declare("learning.sifting.replay_beta", Type::kReal, FIELD(learning.sifting.replay_beta),
+                    "The same for replayed samples. None: as `beta`.")
+                .above(0, 100)
+                .or_none()
+                .example("2"));
+  add(list, Declare("learning.sifting.loss_history", Type::kWhole, FIELD(learning.sifting.loss_history),
+                    "Losses that a percentile is taken of.")
+                .between(1, 65'536));
+  add(list, Declare("learning.sifting.delay_steps", Type::kWhole, FIELD(learning.sifting.delay_steps),
+                    "Rounds are sifted once so many steps are taken.")
+                .between(0, kEventsMax));
+  add(list, Declare("learning.sifting.loss_age_rounds_max", Type::kWhole, FIELD(learning.sifting.loss_age_rounds_max),
+                    "A replayed sample whose loss was measured more rounds ago is kept. None: no loss is too old.")
+                .between(1, 1e9)
+                .or_none()
+                .example("1000"));
+  add(list, Declare("learning.sifting.reweigh", Type::kBool, FIELD(learning.sifting.reweigh),
+                    "A kept sample weighs the inverse of its probability, so that training has the same aim as without "
+                    "sifting and probabilities stay calibrated."));
+  add(list,
+      Declare("learning.sifting.only_where_it_pays", Type::kBool, FIELD(learning.sifting.only_where_it_pays),
+              "Sifting rests where the work that it saves is less than a twentieth, counted in samples and steps."));
+  add(list, Declare("learning.guard.restore_after", Type::kWhole, FIELD(learning.guard.restore_after),
+                    "After so many steps in a row with a loss or gradient that is not finite, weights and optimizer go "
+                    "back to what they were when the round began.")
+                .between(1, 1e9));
+}
+
 void add_strategies(List& list) {
   add(list,
-      Declare("learning.strategy", Type::kChoice, FIELD(learning.strategy),
-              "`er`: experience replay, each batch part fresh and part replayed. `finetune`: fresh events only. `der`: "
-              "dark experience replay, replayed events keep the outputs that they had when they were fresh. `der_pp`: "
-              "the same, and their labels count too. `er_ace`: replay where fresh events do not push down classes that "
-              "only the memory holds. `pod_er`: replay that also keeps the hidden layers as they were. `der`, `der_pp` "
-              "and `pod_er` store 4 bytes with each event of the memory for each output, or unit of a hidden layer.")
-          .choices({"er", "finetune", "der", "der_pp", "er_ace", "pod_er"})
+      Declare(
+          "learning.strategy", Type::kChoice, FIELD(learning.strategy),
+          "`er`: experience replay, each batch part fresh and part replayed. `finetune`: fresh events only. `der`: "
+          "dark experience replay, replayed events keep the outputs that they had when they were fresh. `der_pp`: "
+          "the same, and their labels count too. `er_ace`: replay where fresh events do not push down classes that "
+          "only the memory holds. `pod_er`: replay that also keeps the hidden layers as they were. `der`, `der_pp` "
+          "and `pod_er` store 4 bytes with each event of the memory for each output, or unit of a hidden layer. `lwf`: "
+          "fresh events only, outputs held to an older model's. `ewc`: fresh events only, weights held where they "
+          "mattered. `cls_er`: replay held to two moving averages of the model. `mir`: replay of the events that a "
+          "step would harm most. `super_er`: `der_pp` and `cls_er` at once, over weights that are shrunk now and "
+          "then. The others pass over the whole memory in every round, so take long rounds: `gdumb`: training from "
+          "scratch on a memory balanced by class. `joint`: retraining from scratch on everything, with "
+          "`memory.policy: unbounded`, or on what a bounded memory holds. `offline_er`: passes over fresh events "
+          "and memory. `repeated_distillation`: an expert learns the fresh events, then one model is made of it and "
+          "the older one.")
+          .choices({"er", "finetune", "der", "der_pp", "er_ace", "pod_er", "lwf", "ewc", "cls_er", "mir", "super_er",
+                    "gdumb", "joint", "offline_er", "repeated_distillation"})
           .new_state());
   add(list, Declare("learning.der.alpha", Type::kReal, FIELD(learning.der.alpha),
                     "With `strategy: der`: weight of the squared distance to the stored outputs.")
@@ -137,6 +187,7 @@ void add_strategies(List& list) {
   add(list, Declare("learning.pod_er.alpha", Type::kReal, FIELD(learning.pod_er.alpha),
                     "With `strategy: pod_er`: weight of the distance to the stored hidden layers.")
                 .between(0, 1e6));
+  add_strategy_options(list);
 }
 
 }  // namespace
@@ -169,6 +220,7 @@ void add_learning_options(List& list) {
                     "`next_cut`: a round's model is served from the next round's start, the same every time. "
                     "`when_ready`: as soon as it is trained. A backtest always takes `next_cut`.")
                 .choices({"next_cut", "when_ready"}));
+  add_sifting(list);
   add(list, Declare("learning.ema.decay", Type::kReal, FIELD(learning.ema_decay),
                     "Decay of the moving average of the weights, after its warm-up.")
                 .below(0, 1));
@@ -181,6 +233,10 @@ void add_learning_options(List& list) {
                     "Threads inside one step. More than one is only faster for large layers and leaves the other "
                     "threads less.")
                 .between(1, kThreadsMax));
+  add(list, Declare("learning.autocast", Type::kChoice, FIELD(learning.autocast),
+                    "`bf16`: a GPU multiplies the matrices of hidden and cross layers in bfloat16; weights, optimizer "
+                    "and losses stay float32. `auto`: so where the GPU has it. On a CPU all is float32.")
+                .choices({"auto", "off", "bf16"}));
 }
 
 }  // namespace freshet

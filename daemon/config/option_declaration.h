@@ -116,5 +116,6 @@ inline void add(List& list, Declare&& option) { list.push_back(std::move(option)
 namespace freshet {
 
 void add_learning_options(std::vector<Option>& list);  // learning_options.cc
+void add_strategy_options(std::vector<Option>& list);  // strategy_options.cc
 
 }  // namespace freshet

@@ -14,8 +14,10 @@ void add_model(List& list) {
                 .example("flights"));
   add(list, Declare("model.architecture", Type::kChoice, FIELD(model.architecture),
                     "`linear`: one weight for each feature. `mlp`: embeddings and hidden layers. `wide_deep`: both, "
-                    "side by side.")
-                .choices({"linear", "mlp", "wide_deep"})
+                    "side by side. `dcn`: cross layers, which multiply features with each other, and hidden layers "
+                    "(DCN V2). `convnet`: convolutions over an image, then hidden layers. `torchscript`: your own, "
+                    "from `model.path`.")
+                .choices({"linear", "mlp", "wide_deep", "dcn", "convnet", "torchscript"})
                 .new_state());
   add(list, Declare("model.task", Type::kChoice, FIELD(model.task),
                     "What the label is: one of two classes, one of many, or a number.")
@@ -28,6 +30,40 @@ void add_model(List& list) {
                 .between(2, 100'000)
                 .or_none()
                 .example("[ok, fraud]")
+                .new_state());
+  add(list, Declare("model.path", Type::kText, FIELD(model.path),
+                    "File of a TorchScript module, as torch.jit.save writes it, for `architecture: torchscript`: "
+                    "`forward(numbers)` or `forward(numbers, categories)`, and `loss(outputs, targets)` if it has one "
+                    "of its own.")
+                .or_none()
+                .example("model.pt"));
+  add(list, Declare("model.image.channels", Type::kWhole, FIELD(model.image.channels),
+                    "Channels of a convnet's image, which its numbers give channel by channel, row by row.")
+                .between(1, 4096)
+                .new_state());
+  add(list, Declare("model.image.height", Type::kWhole, FIELD(model.image.height), "Height of a convnet's image.")
+                .between(1, 4096)
+                .or_none()
+                .example("28")
+                .new_state());
+  add(list, Declare("model.image.width", Type::kWhole, FIELD(model.image.width), "Width of a convnet's image.")
+                .between(1, 4096)
+                .or_none()
+                .example("28")
+                .new_state());
+  add(list, Declare("model.image.field", Type::kText, FIELD(model.image.field),
+                    "The vector feature that is the image; other numbers join the first hidden layer. None: all "
+                    "numbers, in their order, are the image.")
+                .or_none()
+                .example("pixels")
+                .new_state());
+  add(list, Declare("model.filters", Type::kWholeList, FIELD(model.filters),
+                    "Filters of each convolution of a convnet; after each, ReLU and max-pooling of 2 x 2.")
+                .between(1, 4096)
+                .example("[16, 32]")
+                .new_state());
+  add(list, Declare("model.kernel", Type::kWhole, FIELD(model.kernel), "Height and width of a filter; odd.")
+                .between(1, 31)
                 .new_state());
   add(list,
       Declare("model.hidden", Type::kWholeList, FIELD(model.hidden), "Units of each hidden layer; `linear` has none.")
@@ -42,6 +78,24 @@ void add_model(List& list) {
                     "Rows that all categories share, a power of two; more rows, fewer categories that collide.")
                 .between(1, 268'435'456)
                 .new_state());
+  add(list, Declare("model.cross_layers", Type::kWhole, FIELD(model.cross_layers),
+                    "With `dcn`: cross layers; each multiplies one degree more of features.")
+                .between(1, 16)
+                .new_state());
+  add(list, Declare("model.cross_rank", Type::kWhole, FIELD(model.cross_rank),
+                    "With `dcn`: rank of the cross layers' weights, below the number of values that are crossed "
+                    "(numbers, and embedding_dim for each category). 0: full.")
+                .between(0, 65536)
+                .new_state());
+  add(list, Declare("model.cross", Type::kChoice, FIELD(model.cross),
+                    "With `dcn`: `stacked` puts the hidden layers on top of the cross layers, `parallel` beside them.")
+                .choices({"stacked", "parallel"})
+                .new_state());
+  add(list, Declare("model.recompute", Type::kChoice, FIELD(model.recompute),
+                    "`layers`: training keeps the activations of few hidden layers and computes the others again on "
+                    "the way back, which saves memory where layers are many and changes no result. Of 16 layers it "
+                    "keeps 7; it takes 4 or more.")
+                .choices({"none", "layers"}));
   add(list,
       Declare(
           "model.seed", Type::kWhole, FIELD(model.seed),
@@ -197,9 +251,17 @@ void add_evaluation(List& list) {
                     "Held-out events kept for gating, and as many for tuning: half the newest, half a sample of all.")
                 .between(2, 1'000'000)
                 .new_state());
-  add(list, Declare("evaluation.slices.by", Type::kChoice, FIELD(evaluation.slices_by),
-                    "What makes a slice: a class, a month of event time, or a value of a field.")
-                .choices({"none", "class", "month", "field"})
+  add(list,
+      Declare("evaluation.slices.by", Type::kChoice, FIELD(evaluation.slices_by),
+              "What makes a slice: a class, a month of event time, a value of a field, or a window of event time. "
+              "63 slices have a name; what comes after them counts as `other`.")
+          .choices({"none", "class", "month", "field", "time"})
+          .new_state());
+  add(list, Declare("evaluation.slices.window", Type::kDuration, FIELD(evaluation.slices_window_ms),
+                    "Length of the windows, for `by: time`; counted from the first event.")
+                .between(1000, 3650 * kDay)
+                .or_none()
+                .example("30d")
                 .new_state());
   add(list,
       Declare("evaluation.slices.field", Type::kText, FIELD(evaluation.slices_field), "The field, for `by: field`.")

@@ -6,7 +6,7 @@
 #include <thread>
 #include <utility>
 
-#include "learners/evaluation/losses.h"
+#include "daemon/pipeline/stored_losses.h"
 
 namespace freshet {
 namespace {
@@ -177,7 +177,12 @@ void Pipeline::remember(const EventBatch& batch, std::size_t base) {
   released_.clear();
   state_->counters.next_seq += rows;
   event_time_ms_ = rows > 0 ? batch.time_ms[rows - 1] : event_time_ms_;
-  if (any_held_out) drop_held_out(base, rows);
+  if (!any_held_out) return;
+  if (held_out_scores_) {
+    held_out_scores_->observe({held_out_.data(), rows}, predictions_, gathering_, base,
+                              state_->counters.served_version);
+  }
+  drop_held_out(base, rows);
 }
 
 void Pipeline::drop_held_out(std::size_t base, std::size_t rows) {
@@ -246,7 +251,15 @@ void Pipeline::start_round() {
   job.round = state_->counters.next_round - 1;
   job.version = job.round + 1;
   job.fresh = &training_;
-  state_->memory->sample(learner_->replay_rows_for(training_.size()), state_->replay_rng, job.replay);
+  state_->memory->sample(learner_->replay_rows_for(training_.size(), state_->memory->size()), state_->replay_rng,
+                         job.replay);
+  job.in_pieces = learner_->reads_memory_in_pieces();
+  if (learner_->sifts()) {
+    stored_losses(*state_->memory, job.replay,
+                  {job.round, state_->counters.cut_seq, config_.learning.round.every_events,
+                   config_.learning.sifting.loss_age_rounds_max},
+                  job.replay_losses);
+  }
   job.values = std::move(round_values_);
   read_stored(*state_->memory, job.replay, training_.size(), job.values);
   state_->counters.round_waits = false;
@@ -255,6 +268,7 @@ void Pipeline::start_round() {
 
 Status Pipeline::collect(bool record) {
   RoundResult result = trainer_->wait();
+  trainer_cpu_ns_ += result.cpu_ns;
   if (!result.status.is_ok()) {
     ++state_->counters.rounds_failed;
     metrics_.rounds_failed.increment();
@@ -264,13 +278,15 @@ Status Pipeline::collect(bool record) {
     const bool ends = result.status.code() == Code::kDataLoss || result.status.code() == Code::kUnavailable;
     return ends ? result.status : Status::ok();
   }
-  metrics_.rounds.increment();
-  metrics_.steps.add(static_cast<double>(result.report.steps));
-  metrics_.samples_fresh.add(static_cast<double>(result.report.samples_fresh));
-  metrics_.samples_replayed.add(static_cast<double>(result.report.samples_replayed));
-  metrics_.samples_unusable.add(static_cast<double>(result.report.samples_unusable));
-  metrics_.steps_skipped.add(static_cast<double>(result.report.skipped_non_finite));
-  if (result.report.steps > 0) metrics_.learning_rate.set(result.report.learning_rate);
+  sifting_ = learner_->sifting_totals();
+  restored_ += result.report.restored;
+  metrics_.count_round(result.report, learner_->sifting_rests());
+  if (result.report.restored > 0) {
+    parts_.log.warning("weights_restored",
+                       fmt::format("round {}: {} steps gave no finite loss or gradient; weights and optimizer went "
+                                   "back to the round's beginning {} times",
+                                   result.round, result.report.skipped_non_finite, result.report.restored));
+  }
   metrics_.round_seconds.observe(static_cast<double>(result.duration_ns) * 1e-9);
   metrics_.replay_read_seconds.observe(static_cast<double>(result.replay_read_ns) * 1e-9);
 
@@ -279,6 +295,7 @@ Status Pipeline::collect(bool record) {
   state_->memory->note_replayed(result.replay, result.replay_losses, result.round);
   write_fresh(*state_->memory, training_, state_->counters.cut_seq, result.values);
   round_values_ = std::move(result.values);
+  TRY(score_new_slices());
   for (std::uint32_t slice = 0; slice < kSlicesMax; ++slice) {
     if ((training_slices_ >> slice & 1) != 0) state_->forgetting->note_trained(slice, result.round);
   }
@@ -286,6 +303,7 @@ Status Pipeline::collect(bool record) {
     TRY(score_slices(*result.candidate, result.round));
   }
   if (publisher_.offer(std::move(result.candidate)) != Verdict::kPublished) return Status::ok();
+  served_average_.clear();
   state_->counters.served_version = version;
   ++state_->counters.swaps;
   metrics_.swaps.increment();
@@ -313,36 +331,16 @@ Status Pipeline::record_order(OrderKind kind, std::uint64_t round, std::uint64_t
   return Status::ok();
 }
 
-Status Pipeline::finish() {
+Status Pipeline::settle() {
   if (gathered() > 0 || !parts_.store.erasures().empty()) TRY(cut(true, /*erase_all=*/true));
   if (trainer_->busy()) TRY(collect(true));
-  TRY(checkpoint());
-  update_snapshot();
   return Status::ok();
 }
 
-// Scores every slice's held-out set under the model that is about to go live.
-Status Pipeline::score_slices(const Predictor& model, std::uint64_t round) {
-  std::vector<SliceScore> scores;
-  const HeldOutSet& held_out = *state_->forgetting_set;
-  for (const std::uint32_t slice : held_out.slices()) {
-    const std::size_t rows = held_out.size(slice);
-    if (slice_rows_.capacity() < rows) {
-      const EncodedLayout& layout = state_->encoder->layout();
-      slice_rows_ = EncodedBatch(layout.dense(), layout.categorical(), rows);
-    }
-    slice_rows_.resize(rows);
-    Status decoded;
-    std::size_t row = 0;
-    held_out.records(slice, [&](std::uint64_t, std::string_view record) {
-      if (Status status = codec_->decode_encoded(record, slice_rows_, row++); !status.is_ok())
-        decoded = std::move(status);
-    });
-    TRY(std::move(decoded));
-    TRY(model.predict(slice_rows_, 0, rows, predictions_).with_context("scoring a slice"));
-    scores.push_back({slice, score_predictions(config_.model.task, predictions_, slice_rows_.labels)});
-  }
-  state_->forgetting->record(round, scores);
+Status Pipeline::finish() {
+  TRY(settle());
+  TRY(checkpoint());
+  update_snapshot();
   return Status::ok();
 }
 
@@ -358,11 +356,16 @@ void Pipeline::update_snapshot() {
   now.rounds = state_->counters.next_round - 1;
   now.swaps = state_->counters.swaps;
   now.served_version = state_->counters.served_version;
+  now.trainer_cpu_seconds = static_cast<double>(trainer_cpu_ns_) * 1e-9;
+  now.restored = restored_;
+  now.sifts = learner_->sifts();
+  now.sifting = sifting_;
   now.memory_events = state_->memory->size();
   now.event_time_ms = event_time_ms_;
   now.redoing = redoing_;
   now.evaluation = state_->evaluation->report();
   if (baseline_) now.baseline = baseline_->report();
+  if (held_out_scores_) now.held_out = held_out_scores_->report();
   now.forgetting = state_->forgetting->report();
   now.slice_scores = state_->forgetting->history();
   now.history = history_;
@@ -377,6 +380,7 @@ void Pipeline::update_snapshot() {
   for (const SliceForgetting& slice : now.forgetting.slices) {
     metrics_.show_forgetting(now.slice_names[slice.slice], slice.now, slice.forgetting);
   }
+  metrics_.show_transfer(now.forgetting);
   const std::lock_guard lock(snapshot_mutex_);
   snapshot_ = std::move(now);
 }

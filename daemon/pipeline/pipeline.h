@@ -31,6 +31,7 @@
 #include "daemon/config/config.h"
 #include "daemon/pipeline/erasure.h"
 #include "daemon/pipeline/frozen_baseline.h"
+#include "daemon/pipeline/held_out_scores.h"
 #include "daemon/pipeline/ingest_state.h"
 #include "daemon/pipeline/pipeline_metrics.h"
 #include "daemon/pipeline/publisher.h"
@@ -58,6 +59,7 @@ struct PipelineOptions {
   std::uint64_t baseline_after_events = 0;
   // Above 0: the windowed measures are kept every so many events, for curves.
   std::uint64_t history_every_events = 0;
+  bool score_held_out = false;        // held-out events, as they come, have an evaluation of their own
   std::optional<RedoOnly> redo_only;  // then `redo_log` instead of `run`
 };
 
@@ -84,9 +86,14 @@ struct PipelineSnapshot {
   std::uint64_t swaps = 0;
   std::uint64_t served_version = 1;
   std::uint64_t memory_events = 0;
+  double trainer_cpu_seconds = 0;  // since the start, of the trainer's thread
+  std::uint64_t restored = 0;      // times that training went back to a good state, since the start
+  bool sifts = false;
+  SiftingTotals sifting;           // of the whole run
   std::int64_t event_time_ms = 0;  // of the newest event
   bool redoing = false;            // still redoing the log after a restart
   EvaluationReport evaluation;     // served model
+  EvaluationReport held_out;       // of it the held-out events, with PipelineOptions::score_held_out
   BaselineReport baseline;
   ForgettingReport forgetting;
   std::vector<std::string> slice_names;  // by slice number
@@ -106,8 +113,19 @@ class Pipeline {
   // With PipelineOptions::redo_only: redoes the log to its end.
   Status redo_log(const std::atomic<bool>& stop);
 
-  // Trains on what is left of the last round, makes it live and checkpoints: the end of a backtest.
+  // Trains on what is left of the last round and makes it live. Not while `run` is going on.
+  Status settle();
+  // The same, and checkpoints: the end of a backtest.
   Status finish();
+
+  // The served model and `candidate` on the held-out events stored for the gate, or else on those for forgetting.
+  Result<HeldOutComparison> compare_on_held_out(const Predictor& candidate);
+  // The served model on all stored held-out events of the forgetting sets.
+  Result<EvaluationReport> score_held_out();
+  // After settle(): from now on the average that `state` holds (StateAverage::take(), saved) of `states` states is
+  // served, until the next round's model goes live. Training goes on from its own weights. Recorded and in a checkpoint
+  // when it returns ok; before that the store's checkpoints are as they were.
+  Status serve_average(std::string state, std::uint64_t states);
 
   // Forgets the stored events of these keys: cuts a round, and returns once the checkpoint without them is written
   // (report.durable), or recorded that it is still to be done (a full disk). Not while `run` is going on.
@@ -136,6 +154,8 @@ class Pipeline {
   Result<std::optional<Checkpoint>> starting_point();
   void compare_options(const Checkpoint& checkpoint) const;
   void make_room_for_rounds(const std::vector<IndexedOrderEntry>& entries);
+  Result<std::shared_ptr<const Predictor>> averaged_model() const;
+  Status redo_served_average(std::uint64_t index);
   Status rest();
 
   Status learn_from_source();
@@ -167,6 +187,8 @@ class Pipeline {
   void expire_old_events();
   void start_round();
   Status score_slices(const Predictor& model, std::uint64_t round);
+  Result<double> score_slice(const Predictor& model, std::uint32_t slice);
+  Status score_new_slices();
   void update_snapshot();
   void update_snapshot_now_and_then();
   std::uint64_t gathered() const { return state_->counters.next_seq - state_->counters.cut_seq; }
@@ -182,8 +204,10 @@ class Pipeline {
   std::unique_ptr<IngestState> state_;
   std::unique_ptr<EventRecordCodec> codec_;
   std::unique_ptr<Learner> learner_;
-  std::unique_ptr<FrozenBaseline> baseline_;  // null unless configured
-  std::unique_ptr<TrainerThread> trainer_;    // the destructor ends it before anything else goes
+  std::string served_average_;                      // a learner's state; empty: the last round's model is served
+  std::unique_ptr<FrozenBaseline> baseline_;        // null unless configured
+  std::unique_ptr<HeldOutScores> held_out_scores_;  // null unless configured
+  std::unique_ptr<TrainerThread> trainer_;          // the destructor ends it before anything else goes
 
   EventBatch batch_;
   EncodedBatch gathering_;    // the round being gathered
@@ -202,6 +226,9 @@ class Pipeline {
   std::int64_t last_checkpoint_ns_ = 0;
   std::uint64_t last_checkpoint_seq_ = 0;
   std::uint64_t skipped_ = 0;
+  std::int64_t trainer_cpu_ns_ = 0;
+  std::uint64_t restored_ = 0;
+  SiftingTotals sifting_;
   std::int64_t event_time_ms_ = 0;
   std::vector<HistoryPoint> history_;
   const std::atomic<bool>* stop_ = nullptr;  // of the current run

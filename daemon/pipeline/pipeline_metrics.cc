@@ -1,5 +1,7 @@
 #include "daemon/pipeline/pipeline_metrics.h"
 
+#include <optional>
+
 namespace freshet {
 namespace {
 
@@ -20,6 +22,18 @@ PipelineMetrics::PipelineMetrics(MetricsRegistry& registry)
                                         "Samples without a part in the loss: their label or weight fits none.")),
       steps_skipped(registry.counter("freshet_training_steps_skipped_total",
                                      "Steps left out because loss or gradient was not finite.")),
+      restored(registry.counter("freshet_weights_restored_total",
+                                "Times that weights and optimizer went back to those of the round's beginning.")),
+      samples_considered(registry.counter("freshet_samples_sifted_total", "Samples that sifting chose among.")),
+      samples_sifted_out(registry.counter("freshet_samples_sifted_out_total", "Of these, those not trained on.")),
+      forwards_saved(
+          registry.counter("freshet_sifting_forwards_saved_total", "Forward passes of samples that sifting saved.")),
+      backwards_saved(
+          registry.counter("freshet_sifting_backwards_saved_total", "Backward passes of samples that sifting saved.")),
+      forwards_spent(
+          registry.counter("freshet_sifting_forwards_spent_total", "Forward passes of samples that choosing took.")),
+      accepted_share(registry.gauge("freshet_sifting_accepted_ratio", "Share of the last round's samples trained on.")),
+      sifting_active(registry.gauge("freshet_sifting_active", "1 while rounds are sifted, 0 where it does not pay.")),
       swaps(registry.counter("freshet_model_swaps_total", "Models that went live.")),
       store_waits(registry.counter("freshet_store_waits_total", "Times that ingest waited for room in the store.")),
       erasures(registry.counter("freshet_erasures_total", "Keys whose events were erased, durably.")),
@@ -41,6 +55,31 @@ PipelineMetrics::PipelineMetrics(MetricsRegistry& registry)
                                                  kSecondsFresh)),
       registry_(registry) {}
 
+void PipelineMetrics::count_round(const RoundReport& report, bool sifting_rests) {
+  rounds.increment();
+  steps.add(static_cast<double>(report.steps));
+  samples_fresh.add(static_cast<double>(report.samples_fresh));
+  samples_replayed.add(static_cast<double>(report.samples_replayed));
+  samples_unusable.add(static_cast<double>(report.samples_unusable));
+  steps_skipped.add(static_cast<double>(report.skipped_non_finite));
+  restored.add(static_cast<double>(report.restored));
+  if (report.steps > 0) learning_rate.set(report.learning_rate);
+  count_sifting(report, sifting_rests);
+}
+
+void PipelineMetrics::count_sifting(const RoundReport& report, bool rests) {
+  sifting_active.set(report.samples_considered > 0 && !rests ? 1 : 0);
+  if (report.samples_considered == 0) return;
+  const auto considered = static_cast<double>(report.samples_considered);
+  const auto left_out = static_cast<double>(report.samples_sifted_out);
+  samples_considered.add(considered);
+  samples_sifted_out.add(left_out);
+  forwards_saved.add(left_out);
+  backwards_saved.add(left_out);
+  forwards_spent.add(static_cast<double>(report.sifting_forwards));
+  accepted_share.set(1.0 - left_out / considered);
+}
+
 void PipelineMetrics::show_evaluation(std::string_view window, std::span<const MetricValue> values) {
   for (const auto& [name, value] : values) {
     registry_
@@ -54,6 +93,21 @@ void PipelineMetrics::show_forgetting(const std::string& slice, double accuracy,
   registry_.gauge("freshet_slice_accuracy", "Accuracy on the slice's held-out set.", {{"slice", slice}}).set(accuracy);
   registry_.gauge("freshet_slice_forgetting", "Best accuracy of the slice so far minus now.", {{"slice", slice}})
       .set(forgetting);
+}
+
+// Each from the first time that it can be told: until then there is no such sample.
+void PipelineMetrics::show_transfer(const ForgettingReport& report) {
+  const auto show = [&](const char* name, const char* help, const std::optional<double>& value) {
+    if (value) registry_.gauge(name, help).set(*value);
+  };
+  show("freshet_mean_forgetting", "Mean over the past slices of their best score so far minus now.",
+       report.mean_forgetting);
+  show("freshet_max_forgetting", "The largest of all slices' best score so far minus now.", report.max_forgetting);
+  show("freshet_backward_transfer", "Mean over the past slices of the score now minus that when just learnt.",
+       report.backward_transfer);
+  show("freshet_forward_transfer",
+       "Mean over the slices of the score before any round trained on them minus that of the untrained model.",
+       report.forward_transfer);
 }
 
 }  // namespace freshet

@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "core/metrics.h"
+#include "learners/evaluation/forgetting.h"
 #include "learners/evaluation/metrics.h"
+#include "learners/training/learner.h"
 
 namespace freshet {
 
@@ -25,6 +27,14 @@ class PipelineMetrics {
   Counter& samples_replayed;
   Counter& samples_unusable;
   Counter& steps_skipped;
+  Counter& restored;
+  Counter& samples_considered;
+  Counter& samples_sifted_out;
+  Counter& forwards_saved;
+  Counter& backwards_saved;
+  Counter& forwards_spent;
+  Gauge& accepted_share;
+  Gauge& sifting_active;
   Counter& swaps;
   Counter& store_waits;
   Counter& erasures;
@@ -41,11 +51,15 @@ class PipelineMetrics {
   Histogram& checkpoint_seconds;
   Histogram& event_to_served_seconds;
 
+  void count_round(const RoundReport& report, bool sifting_rests);
   // Gauges named after the evaluation's measures, made on first use.
   void show_evaluation(std::string_view window, std::span<const MetricValue> values);
   void show_forgetting(const std::string& slice, double accuracy, double forgetting);
+  void show_transfer(const ForgettingReport& report);
 
  private:
+  void count_sifting(const RoundReport& report, bool rests);
+
   MetricsRegistry& registry_;
 };
 

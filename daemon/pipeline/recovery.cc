@@ -6,6 +6,7 @@
 #include "core/hash.h"
 #include "daemon/config/learning_config.h"
 #include "daemon/pipeline/pipeline.h"
+#include "daemon/pipeline/served_average.h"
 #include "daemon/room_options.h"
 #include "learners/device.h"
 
@@ -36,19 +37,26 @@ Status Pipeline::restore() {
     baseline_ =
         std::make_unique<FrozenBaseline>(options_.baseline_after_events, evaluation_options(config_, schema_.spec()));
   }
+  if (options_.score_held_out) {
+    held_out_scores_ = std::make_unique<HeldOutScores>(evaluation_options(config_, schema_.spec()));
+  }
   if (const auto checkpoint = TRY(starting_point())) {
     TRY(state_->load(*checkpoint, parts_.store).with_context("reading the checkpoint"));
     const auto found = checkpoint->blobs.find("learner");
     if (found == checkpoint->blobs.end()) return data_loss("the checkpoint has no model");
     ByteReader learner(found->second);
     TRY(learner_->load(learner).with_context("reading the checkpoint's model"));
+    const auto average = checkpoint->blobs.find(kServedAverageBlob);
+    if (average != checkpoint->blobs.end()) served_average_ = average->second;
     compare_machine(*checkpoint);
     compare_options(*checkpoint);
     parts_.log.info("checkpoint_loaded", fmt::format("resuming after event {} with model version {}",
                                                      state_->counters.next_seq - 1, state_->counters.served_version));
   }
+  sifting_ = learner_->sifting_totals();
   if (!learner_->stored_columns().empty()) state_->memory->follow_from(state_->counters.round_begin_seq);
   parts_.slot.publish(learner_->republish(state_->counters.served_version));
+  if (!served_average_.empty()) parts_.slot.publish(TRY(averaged_model()));
   metrics_.model_version.set(static_cast<double>(state_->counters.served_version));
   metrics_.replay_capacity.set(static_cast<double>(state_->memory->capacity()));
   trainer_ = std::make_unique<TrainerThread>(*learner_, parts_.store, *codec_, layout, parts_.clock);
@@ -106,6 +114,9 @@ Status Pipeline::redo() {
         break;
       case OrderKind::kRoundCut:
         TRY(cut(false));
+        break;
+      case OrderKind::kServeAverage:
+        TRY(redo_served_average(index));
         break;
     }
     if (!trainer_->busy()) TRY(rest());
@@ -216,6 +227,7 @@ Result<Pipeline::Blobs> Pipeline::saved_parts() const {
   ByteWriter learner;
   TRY(learner_->save(learner).with_context("saving the model"));
   parts["learner"] = learner.take();
+  if (!served_average_.empty()) parts[std::string(kServedAverageBlob)] = served_average_;
   return parts;
 }
 

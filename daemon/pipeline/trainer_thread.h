@@ -33,6 +33,8 @@ struct RoundJob {
   std::uint64_t version = 0;            // of the candidate that this round makes
   const EncodedBatch* fresh = nullptr;  // held-out rows already left out
   ReplaySample replay;                  // drawn at the cut, in any order
+  std::vector<float> replay_losses;     // known of each of them, for sifting; empty without it
+  bool in_pieces = false;               // replay is the whole memory, to be read as training goes through it
   RoundValues values;                   // what is stored of them, and room for the fresh rows'
 };
 
@@ -40,11 +42,12 @@ struct RoundResult {
   Status status;
   std::uint64_t round = 0;
   RoundReport report;
-  ReplaySample replay;                         // as in the job
+  ReplaySample replay;                         // of the job, less what was sifted out
   std::vector<float> replay_losses;            // of each of them as it was trained on; not a number: it was not
   RoundValues values;                          // as in the job, with what is to be stored of the fresh rows
   std::shared_ptr<const Predictor> candidate;  // null when the round failed
   std::int64_t duration_ns = 0;
+  std::int64_t cpu_ns = 0;  // of the trainer's own thread
   std::int64_t replay_read_ns = 0;
 };
 
@@ -68,8 +71,10 @@ class TrainerThread {
  private:
   void loop();
   RoundResult run(RoundJob& job);
-  Status read_replay(RoundJob& job);
-  Status read_replay_patiently(RoundJob& job);
+  Result<const KeptRows*> sift(RoundJob& job);
+  class PieceReader;
+  Status read_rows(std::span<const std::uint64_t> seqs, EncodedBatch& into);
+  Status read_rows_patiently(std::span<const std::uint64_t> seqs, EncodedBatch& into);
 
   Learner& learner_;
   const Store& store_;

@@ -7,7 +7,7 @@
 namespace freshet {
 namespace {
 
-constexpr std::uint32_t kStateFormat = 1;
+constexpr std::uint32_t kStateFormat = 2;  // 1: without the scores of an untrained model
 
 // A running mean that may have seen nothing.
 struct Mean {
@@ -33,13 +33,19 @@ std::optional<double> get_optional(ByteReader& in) {
 
 }  // namespace
 
-Forgetting::Forgetting(double baseline, std::size_t rows_max)
-    : baseline_(baseline), rows_max_(std::max<std::size_t>(rows_max, 2)) {}
+Forgetting::Forgetting(std::optional<double> chance, std::size_t rows_max)
+    : chance_(chance), rows_max_(std::max<std::size_t>(rows_max, 2)) {}
+
+void Forgetting::note_before(std::uint32_t slice, double score, double untrained) {
+  if (slice >= kSlicesMax || slices_[slice].trained || !std::isfinite(score) || !std::isfinite(untrained)) return;
+  slices_[slice].before = score;
+  slices_[slice].untrained = untrained;
+}
 
 void Forgetting::note_trained(std::uint32_t slice, std::uint64_t round) {
   if (slice >= kSlicesMax) return;
   Slice& s = slices_[slice];
-  if (!s.trained && s.evaluations > 0) s.before = s.now;
+  if (!s.trained && s.evaluations > 0 && !s.untrained) s.before = s.now;
   s.trained = true;
   s.awaits_score = true;
   s.last_trained = std::max(s.last_trained, round);
@@ -91,13 +97,15 @@ ForgettingReport Forgetting::report() const {
     if (s.evaluations == 0) continue;
     const double forgetting = s.best - s.now;
     const bool past = s.trained && s.last_trained < newest_training;
-    report.slices.push_back({i, s.evaluations, s.now, s.best, s.best_round, forgetting, s.learnt, s.before, past});
+    const auto untrained = s.untrained ? s.untrained : chance_;
+    report.slices.push_back(
+        {i, s.evaluations, s.now, s.best, s.best_round, forgetting, s.learnt, s.before, untrained, past});
     score.add(s.now);
     forgetting_all.add(forgetting);
     most = std::max(most, forgetting);
     if (past) forgetting_past.add(forgetting);
     if (past && s.learnt) backward.add(s.now - *s.learnt);
-    if (s.before) forward.add(*s.before - baseline_);
+    if (s.before && untrained) forward.add(*s.before - *untrained);
   }
   if (report.slices.empty()) return report;
   report.mean_score = score.value();
@@ -121,6 +129,7 @@ void Forgetting::save(ByteWriter& out) const {
     out.put(s.last_trained);
     put_optional(out, s.learnt);
     put_optional(out, s.before);
+    put_optional(out, s.untrained);
   }
   out.put(recorded_);
   out.put(stride_);
@@ -133,7 +142,7 @@ void Forgetting::save(ByteWriter& out) const {
 
 Status Forgetting::load(ByteReader& in) {
   const auto format = in.get<std::uint32_t>();
-  if (format != kStateFormat || in.get<std::uint32_t>() != kSlicesMax) {
+  if (format == 0 || format > kStateFormat || in.get<std::uint32_t>() != kSlicesMax) {
     return data_loss("forgetting state of an unknown format");
   }
   for (Slice& s : slices_) {
@@ -146,6 +155,7 @@ Status Forgetting::load(ByteReader& in) {
     s.last_trained = in.get<std::uint64_t>();
     s.learnt = get_optional(in);
     s.before = get_optional(in);
+    s.untrained = format >= 2 ? get_optional(in) : std::nullopt;
   }
   recorded_ = in.get<std::uint64_t>();
   stride_ = in.get<std::uint64_t>();

@@ -5,7 +5,7 @@
 //   backward transfer       the mean, over past slices, of the score now minus the score when the slice had just been
 //                           learnt (the first one recorded at or after the last round that trained on its events)
 //   forward transfer        the mean, over slices scored before any round had trained on them, of that score (the last
-//                           such) minus `baseline`, the score of an untrained model
+//                           such) minus the score of an untrained model on the same events
 // A past slice is one that the newest round with fresh events did not train on; where there is none (every round trains
 // on every class) the mean forgetting runs over all slices. The transfers are those of Lopez-Paz and Ranzato, "Gradient
 // Episodic Memory" (2017), forgetting that of Chaudhry et al., "Riemannian Walk" (2018), with the score now counted
@@ -40,8 +40,9 @@ struct SliceForgetting {
   double best = 0;
   std::uint64_t best_round = 0;
   double forgetting = 0;
-  std::optional<double> learnt;  // the score when it had just been learnt
-  std::optional<double> before;  // the last score before any round trained on it
+  std::optional<double> learnt;     // the score when it had just been learnt
+  std::optional<double> before;     // the last score before any round trained on it
+  std::optional<double> untrained;  // what an untrained model scored on the same events
   bool past = false;
 };
 
@@ -62,8 +63,13 @@ struct ScoreRow {
 
 class Forgetting {
  public:
-  explicit Forgetting(double baseline = 0, std::size_t rows_max = 256);
+  // chance: counts as the score of an untrained model where note_before() did not say it.
+  explicit Forgetting(std::optional<double> chance = std::nullopt, std::size_t rows_max = 256);
 
+  // No round has trained on `slice` yet: what the model scores on it now, and what an untrained one does. Comes before
+  // the first note_trained() of the slice.
+  void note_before(std::uint32_t slice, double score, double untrained);
+  bool trained(std::uint32_t slice) const { return slice < kSlicesMax && slices_[slice].trained; }
   // Round `round` trained on new (not replayed) events of `slice`. Comes before record() of the same round.
   void note_trained(std::uint32_t slice, std::uint64_t round);
   // Rounds are recorded in rising order.
@@ -84,10 +90,10 @@ class Forgetting {
     bool trained = false;
     bool awaits_score = false;  // trained on since it was last scored
     std::uint64_t last_trained = 0;
-    std::optional<double> learnt, before;
+    std::optional<double> learnt, before, untrained;
   };
 
-  double baseline_;
+  std::optional<double> chance_;
   std::size_t rows_max_;
   std::array<Slice, kSlicesMax> slices_{};
   std::vector<ScoreRow> history_;

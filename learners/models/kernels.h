@@ -44,9 +44,30 @@ struct AdagradStep {
   float learning_rate, epsilon, weight_decay;
 };
 
+// One row of a product whose left side has many zeros: c[j] = start + sum over e < count, in order, of
+// a[places[e]] * b[places[e], j], j < n. With the places of all that is not zero, in order, these are gemm's bits: a
+// factor of zero adds nothing (but for weights that are not finite, and where a sum begins at -0). n, bias and relu as
+// in Gemm.
+struct SparseRow {
+  std::size_t n, count;
+  const float* a;
+  const unsigned* places;
+  const float* b;  // element (p, j) at b[p * b_row + j]
+  std::size_t b_row;
+  float* c;
+  const float* bias;
+  bool relu;
+};
+
 struct Kernels {
   const char* name;
   void (*gemm)(const Gemm& gemm);
+  // The places of what is not zero (a NaN is not), ascending; returns how many there are.
+  std::size_t (*nonzero)(const float* values, std::size_t size, unsigned* places);
+  void (*sparse_row)(const SparseRow& row);
+  // gemm() without its products with a factor of zero, for the gradients of weights below which many activations are
+  // zero: a_row is 1, `accumulate` is true, neither bias nor relu. `masks` is room for m numbers.
+  void (*gemm_nonzero)(const Gemm& gemm, unsigned* masks);
   // target[j, i] = source[i, j] for i < rows, j < columns.
   void (*transpose)(const float* source, std::size_t source_row, std::size_t rows, std::size_t columns, float* target,
                     std::size_t target_row);
@@ -57,6 +78,11 @@ struct Kernels {
   // sums[j] (+)= sum over i of matrix[i * row + j], j < columns.
   void (*column_sums)(const float* matrix, std::size_t row, std::size_t rows, std::size_t columns, float* sums,
                       bool accumulate);
+  // Of a cross layer: to = input * factor + x, where input is that of the first layer.
+  void (*cross)(const float* input, const float* factor, const float* x, float* to, std::size_t size);
+  // The way back, from the gradient of `to`: factor_gradient = gradient * input, input_gradient += gradient * factor.
+  void (*cross_backward)(const float* gradient, const float* input, const float* factor, float* factor_gradient,
+                         float* input_gradient, std::size_t size);
   float (*squared_sum)(const float* values, std::size_t size);
   // values = target + keep * (values - target)
   void (*blend)(float* values, const float* target, float keep, std::size_t size);

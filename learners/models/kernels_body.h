@@ -95,6 +95,124 @@ void gemm(const Gemm& gemm) {
   if (j < gemm.n) panel<FRESHET_ROWS_1, 1>(gemm, j);
 }
 
+// A bit for each lane that is not zero.
+inline unsigned lanes_not_zero(Vector values) {
+#if FRESHET_VECTOR_FLOATS == 16
+  constexpr int kUnequalOrUnordered = 4;
+  constexpr int kCurrentRounding = 4;
+  return __builtin_ia32_cmpps512_mask(values, Vector{}, kUnequalOrUnordered, 0xFFFF, kCurrentRounding);
+#elif FRESHET_VECTOR_FLOATS == 8
+  return static_cast<unsigned>(__builtin_ia32_movmskps256(reinterpret_cast<Vector>(values != Vector{})));
+#else
+  unsigned lanes = 0;
+  for (unsigned l = 0; l < kVectorFloats; ++l) lanes |= static_cast<unsigned>(values[l] != 0.0F) << l;
+  return lanes;
+#endif
+}
+
+std::size_t nonzero(const float* values, std::size_t size, unsigned* places) {
+  std::size_t count = 0;
+  std::size_t i = 0;
+  for (; i + kVectorFloats <= size; i += kVectorFloats) {
+    for (unsigned lanes = lanes_not_zero(load(values + i)); lanes != 0; lanes &= lanes - 1) {
+      places[count++] = static_cast<unsigned>(i) + static_cast<unsigned>(__builtin_ctz(lanes));
+    }
+  }
+  for (; i < size; ++i) {
+    if (values[i] != 0.0F) places[count++] = static_cast<unsigned>(i);
+  }
+  return count;
+}
+
+// Columns [j, j + kVectors vectors) of the row.
+template <std::size_t kVectors>
+void sparse_columns(const SparseRow& row, std::size_t j) {
+  Vector sums[kVectors];
+#pragma GCC unroll 16
+  for (std::size_t v = 0; v < kVectors; ++v) {
+    sums[v] = row.bias != nullptr ? load(row.bias + j + v * kVectorFloats) : Vector{};
+  }
+  const float* a = row.a;
+  const float* b = row.b + j;
+  for (std::size_t e = 0; e < row.count; ++e) {
+    const std::size_t place = row.places[e];
+    const float factor = a[place];
+    const float* from = b + place * row.b_row;
+#pragma GCC unroll 16
+    for (std::size_t v = 0; v < kVectors; ++v) sums[v] += factor * load(from + v * kVectorFloats);
+  }
+  const Vector zero{};
+#pragma GCC unroll 16
+  for (std::size_t v = 0; v < kVectors; ++v) {
+    Vector sum = sums[v];
+    if (row.relu) sum = sum < zero ? zero : sum;
+    store(row.c + j + v * kVectorFloats, sum);
+  }
+}
+
+// Row i of the gradient, columns [j, j + kVectors vectors): the rows of a batch that `mask` names, from row p on.
+template <std::size_t kVectors>
+void masked_columns(const Gemm& gemm, std::size_t i, std::size_t j, std::size_t p, unsigned mask) {
+  float* c = gemm.c + i * gemm.c_row + j;
+  Vector sums[kVectors];
+#pragma GCC unroll 16
+  for (std::size_t v = 0; v < kVectors; ++v) sums[v] = load(c + v * kVectorFloats);
+  const float* a = gemm.a + i + p * gemm.a_column;
+  const float* b = gemm.b + p * gemm.b_row + j;
+  for (; mask != 0; mask &= mask - 1) {
+    const auto place = static_cast<std::size_t>(__builtin_ctz(mask));
+    const float factor = a[place * gemm.a_column];
+    const float* from = b + place * gemm.b_row;
+#pragma GCC unroll 16
+    for (std::size_t v = 0; v < kVectors; ++v) sums[v] += factor * load(from + v * kVectorFloats);
+  }
+#pragma GCC unroll 16
+  for (std::size_t v = 0; v < kVectors; ++v) store(c + v * kVectorFloats, sums[v]);
+}
+
+constexpr std::size_t kPanelVectors = 8;
+using SparseColumns = void (*)(const SparseRow& row, std::size_t j);
+constexpr SparseColumns kSparseColumns[kPanelVectors] = {
+    sparse_columns<1>, sparse_columns<2>, sparse_columns<3>, sparse_columns<4>,
+    sparse_columns<5>, sparse_columns<6>, sparse_columns<7>, sparse_columns<8>};
+using MaskedColumns = void (*)(const Gemm& gemm, std::size_t i, std::size_t j, std::size_t p, unsigned mask);
+constexpr MaskedColumns kMaskedColumns[kPanelVectors] = {
+    masked_columns<1>, masked_columns<2>, masked_columns<3>, masked_columns<4>,
+    masked_columns<5>, masked_columns<6>, masked_columns<7>, masked_columns<8>};
+
+constexpr std::size_t panel_vectors(std::size_t columns) {
+  const std::size_t vectors = columns / kVectorFloats;
+  return vectors < kPanelVectors ? vectors : kPanelVectors;
+}
+
+void sparse_row(const SparseRow& row) {
+  for (std::size_t j = 0; j < row.n;) {
+    const std::size_t vectors = panel_vectors(row.n - j);
+    kSparseColumns[vectors - 1](row, j);
+    j += vectors * kVectorFloats;
+  }
+}
+
+void gemm_nonzero(const Gemm& gemm, unsigned* __restrict masks) {
+  constexpr std::size_t kMaskRows = 32;
+  for (std::size_t p = 0; p < gemm.k; p += kMaskRows) {
+    const std::size_t rows = gemm.k - p < kMaskRows ? gemm.k - p : kMaskRows;
+    for (std::size_t i = 0; i < gemm.m; ++i) masks[i] = 0;
+    for (std::size_t r = 0; r < rows; ++r) {
+      const float* __restrict a = gemm.a + (p + r) * gemm.a_column;
+      for (std::size_t i = 0; i < gemm.m; ++i) masks[i] |= (a[i] != 0.0F ? 1U : 0U) << r;
+    }
+    for (std::size_t i = 0; i < gemm.m; ++i) {
+      if (masks[i] == 0) continue;
+      for (std::size_t j = 0; j < gemm.n;) {
+        const std::size_t vectors = panel_vectors(gemm.n - j);
+        kMaskedColumns[vectors - 1](gemm, i, j, p, masks[i]);
+        j += vectors * kVectorFloats;
+      }
+    }
+  }
+}
+
 void transpose(const float* source, std::size_t source_row, std::size_t rows, std::size_t columns, float* target,
                std::size_t target_row) {
   constexpr std::size_t kTile = 16;
@@ -125,6 +243,19 @@ void column_sums(const float* __restrict matrix, std::size_t row, std::size_t ro
   }
   for (std::size_t i = 0; i < rows; ++i) {
     for (std::size_t j = 0; j < columns; ++j) sums[j] += matrix[i * row + j];
+  }
+}
+
+void cross(const float* __restrict input, const float* __restrict factor, const float* __restrict x,
+           float* __restrict to, std::size_t size) {
+  for (std::size_t i = 0; i < size; ++i) to[i] = input[i] * factor[i] + x[i];
+}
+
+void cross_backward(const float* __restrict gradient, const float* __restrict input, const float* __restrict factor,
+                    float* __restrict factor_gradient, float* __restrict input_gradient, std::size_t size) {
+  for (std::size_t i = 0; i < size; ++i) {
+    factor_gradient[i] = gradient[i] * input[i];
+    input_gradient[i] += gradient[i] * factor[i];
   }
 }
 
@@ -201,7 +332,8 @@ void adagrad(const AdagradStep& step, float* __restrict weights, const float* __
 
 }  // namespace
 
-extern const Kernels FRESHET_KERNELS = {FRESHET_KERNELS_NAME, gemm,  transpose, add,  scale, relu_mask, column_sums,
-                                        squared_sum,          blend, sgd,       adam, adamw, adagrad};
+extern const Kernels FRESHET_KERNELS = {
+    FRESHET_KERNELS_NAME, gemm,  nonzero,   sparse_row,  gemm_nonzero, transpose,      add,         scale,
+    relu_mask,            column_sums, cross, cross_backward, squared_sum, blend, sgd, adam, adamw, adagrad};
 
 }  // namespace freshet

@@ -8,7 +8,8 @@
 namespace freshet {
 
 namespace {
-constexpr std::array<std::string_view, 3> kArchitectureNames = {"linear", "mlp", "wide_deep"};
+constexpr std::array<std::string_view, 6> kArchitectureNames = {"linear", "mlp",     "wide_deep",
+                                                                "dcn",    "convnet", "torchscript"};
 }
 
 std::string_view architecture_name(Architecture architecture) {
@@ -19,7 +20,14 @@ Result<Architecture> parse_architecture(std::string_view name) {
   for (std::size_t i = 0; i < kArchitectureNames.size(); ++i) {
     if (kArchitectureNames.at(i) == name) return static_cast<Architecture>(i);
   }
-  return invalid_argument(fmt::format("no architecture \"{}\"; there are linear, mlp and wide_deep", name));
+  return invalid_argument(
+      fmt::format("no architecture \"{}\"; there are linear, mlp, wide_deep, dcn, convnet and torchscript", name));
+}
+
+Result<CrossPlace> parse_cross_place(std::string_view name) {
+  if (name == "stacked") return CrossPlace::kStacked;
+  if (name == "parallel") return CrossPlace::kParallel;
+  return invalid_argument(fmt::format("no place \"{}\" of cross layers; there are stacked and parallel", name));
 }
 
 std::size_t row_count(std::span<const RowRange> rows) {

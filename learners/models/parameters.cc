@@ -58,8 +58,8 @@ void RowTable::clear_gradients() {
   touched_.clear();
 }
 
-void RowTable::mark_changed() {
-  for (const auto row : touched_) {
+void RowTable::mark_changed(std::span<const std::uint32_t> rows) {
+  for (const auto row : rows) {
     if (changed_epoch_[row] == epoch_) continue;
     if (changed_epoch_[row] == 0) used_.push_back(row);
     changed_epoch_[row] = epoch_;

@@ -55,7 +55,9 @@ class RowTable {
   std::span<float> gradients() { return {gradients_.data(), touched_.size() * stride_}; }
 
   // Says that an optimizer step changed the touched rows.
-  void mark_changed();
+  void mark_changed() { mark_changed(touched_); }
+  // Says that these rows were changed, each once.
+  void mark_changed(std::span<const std::uint32_t> rows);
   // Rows that any step ever changed, in order of their first change.
   std::span<const std::uint32_t> used() const { return used_; }
   // Rows changed since the last take_changed(), each once.

@@ -7,6 +7,7 @@
 
 #include "core/rng.h"
 #include "learners/models/kernels.h"
+#include "learners/models/nearly_normal.h"
 
 namespace freshet {
 
@@ -14,13 +15,21 @@ namespace {
 
 float uniform(Rng& rng, float bound) { return bound * static_cast<float>(2.0 * rng.uniform() - 1.0); }
 
-// Nearly normal: the sum of four uniform numbers (Irwin and Hall), from arithmetic that is exact on every platform.
-float nearly_normal(Rng& rng, float deviation) {
-  const std::uint64_t word = rng.next();
-  std::int64_t sum = 0;
-  for (unsigned piece = 0; piece < 4; ++piece) sum += static_cast<std::int64_t>((word >> (16 * piece)) & 0xFFFF);
-  constexpr double kRootThree = 1.7320508075688772;  // makes the variance 1
-  return deviation * static_cast<float>(kRootThree * (static_cast<double>(sum) - 131070.0) / 65536.0);
+void initialise_matrix(Rng& rng, std::size_t rows, std::size_t columns, float* weight) {
+  const float bound = 1.0F / std::sqrt(static_cast<float>(rows));
+  const std::size_t stride = round_up(columns, kLanes);
+  for (std::size_t i = 0; i < rows; ++i) {
+    for (std::size_t j = 0; j < columns; ++j) weight[i * stride + j] = uniform(rng, bound);
+  }
+}
+
+void initialise_cross(const TabularShape& shape, Rng& rng, float* dense) {
+  const CrossShape& cross = shape.cross;
+  for (const auto& layer : cross.layers) {
+    if (cross.rank > 0) initialise_matrix(rng, cross.width, cross.rank, dense + layer.down);
+    initialise_matrix(rng, cross.rank > 0 ? cross.rank : cross.width, cross.width, dense + layer.up);
+  }
+  if (cross.parallel) initialise_matrix(rng, cross.width, shape.outputs, dense + cross.output);
 }
 
 }  // namespace
@@ -36,14 +45,14 @@ TabularNet::TabularNet(TabularShape shape, const ModelOptions& options)
   parameters_.dense.reset(shape_->dense_size);
   parameters_.dense_gradients.reset(shape_->dense_size);
   if (shape_->table_rows > 0) parameters_.table = RowTable(shape_->table_rows, shape_->table_width);
-  gradients_.resize(shape_->layers.empty() ? 0 : shape_->layers.size() - 1);
+  if (options.recompute && !shape_->layers.empty()) scratch_.hidden.keep_segments(shape_->layers.size() - 1);
   hidden_layers_ = hidden_layers_of(*shape_);
   compact_hidden_.resize(hidden_layers_.size());
   initialise(options.seed, options.embedding_scale);
 }
 
 // Layers start uniform in +-1/sqrt(inputs), as PyTorch's Linear does (Kaiming with a = sqrt(5)); embeddings nearly
-// normal; the wide part at zero, where its convex problem may start.
+// normal; the wide part and the biases of cross layers at zero, where a convex problem and a product may start.
 void TabularNet::initialise(std::uint64_t seed, float embedding_scale) {
   Rng rng(seed);
   parameters_.dense.zero();
@@ -55,6 +64,7 @@ void TabularNet::initialise(std::uint64_t seed, float embedding_scale) {
     }
     for (std::size_t j = 0; j < layer.out; ++j) parameters_.dense.data()[layer.bias + j] = uniform(rng, bound);
   }
+  if (shape_->cross.any()) initialise_cross(*shape_, rng, parameters_.dense.data());
   RowTable& table = parameters_.table;
   table.values().zero();
   for (std::size_t row = 0; row < table.rows(); ++row) {
@@ -93,7 +103,8 @@ Result<std::span<const float>> TabularNet::hidden(std::size_t layer) {
   const std::size_t width = hidden_layers_[layer].width;
   std::vector<float>& compact = compact_hidden_[layer];
   compact.resize(std::max(compact.size(), scratch_.rows * width));
-  const float* from = scratch_.hidden[layer].data();
+  recompute_hidden(layer);
+  const float* from = scratch_.hidden.layer(layer);
   for (std::size_t i = 0; i < scratch_.rows; ++i) {
     std::copy_n(from + i * shape_->layers[layer].stride, width, compact.data() + i * width);
   }
@@ -113,10 +124,11 @@ Status TabularNet::backward_from_hidden(std::span<const float> output_gradients,
   }
   if (shape_->table_rows > 0) parameters_.table.reserve_gradients(scratch_.rows * shape_->categories);
   const bool deep = !shape_->layers.empty();
-  const std::size_t input_stride = round_up(shape_->embedded(), kLanes);
+  const std::size_t input_stride = shape_->cross.any() ? shape_->input_stride : round_up(shape_->embedded(), kLanes);
   input_gradients_.reserve(scratch_.rows * input_stride);
   if (shape_->wide) backward_wide();
   if (deep) backward_layers(hidden_gradients);
+  if (shape_->cross.any()) backward_cross();
   if (shape_->categories > 0) scatter_rows(deep ? input_gradients_.data() : nullptr, input_stride);
   return Status::ok();
 }
@@ -139,20 +151,27 @@ void TabularNet::backward_layers(std::span<const std::span<const float>> hidden_
   for (std::size_t l = shape_->layers.size(); l-- > 0;) {
     const TabularLayer& layer = shape_->layers[l];
     const bool first = l == 0;
-    const float* below = first ? scratch_.input.data() : scratch_.hidden[l - 1].data();
-    const std::size_t below_stride = first ? shape_->input_stride : shape_->layers[l - 1].stride;
-    kernels.gemm({layer.in, layer.stride, rows, below, 1, below_stride, above, layer.stride, gradients + layer.weight,
-                  layer.stride, nullptr, true, false});
+    if (!first) recompute_hidden(l - 1);
+    const auto [below, below_stride] = layer_input(*shape_, l, scratch_);
+    const Gemm weights{layer.in, layer.stride, rows, below, 1, below_stride, above, layer.stride,
+                       gradients + layer.weight, layer.stride, nullptr, true, false};
+    if (first && shape_->looks_for_zeros() && 2 * scratch_.sparse_rows >= rows) {
+      kernels.gemm_nonzero(weights, scratch_.places.data());
+    } else {
+      kernels.gemm(weights);
+    }
     kernels.column_sums(above, layer.stride, rows, layer.stride, gradients + layer.bias, true);
-    // Of the input, only the embeddings need a gradient.
-    const std::size_t wanted = first ? shape_->embedded() : layer.in;
+    // Of the input, only the embeddings need a gradient, and what was crossed.
+    const bool crossed = first && shape_->cross.any();
+    const std::size_t wanted = first && !crossed ? shape_->embedded() : layer.in;
     if (wanted == 0) return;
     const std::size_t stride = round_up(wanted, kLanes);
     transposed_.reserve(layer.out * stride);
     if (stride != wanted) std::fill_n(transposed_.data(), layer.out * stride, 0.0F);
     kernels.transpose(parameters_.dense.data() + layer.weight, layer.stride, wanted, layer.out, transposed_.data(),
                       stride);
-    AlignedBuffer& target = first ? input_gradients_ : gradients_[l - 1];
+    AlignedBuffer& below_gradients = crossed && !shape_->cross.parallel ? cross_gradients_.output : input_gradients_;
+    AlignedBuffer& target = first ? below_gradients : gradients_[l % 2];
     target.reserve(rows * stride);
     kernels.gemm({rows, stride, layer.out, above, layer.stride, 1, transposed_.data(), stride, target.data(), stride,
                   nullptr, false, false});
@@ -162,6 +181,39 @@ void TabularNet::backward_layers(std::span<const std::span<const float>> hidden_
     }
     if (!first) kernels.relu_mask(target.data(), below, rows * stride);
     above = target.data();
+  }
+}
+
+// From the gradient of what the cross layers gave to that of their input, in input_gradients_.
+void TabularNet::backward_cross() {
+  const Kernels& kernels = cpu_kernels();
+  const CrossShape& cross = shape_->cross;
+  const std::size_t rows = scratch_.rows;
+  float* gradients = parameters_.dense_gradients.data();
+  if (cross.parallel) {
+    const std::size_t stride = shape_->output_stride;
+    kernels.gemm({cross.width, stride, rows, scratch_.cross.output(cross), 1, cross.stride, output_gradients_.data(),
+                  stride, gradients + cross.output, stride, nullptr, true, false});
+    transposed_.reserve(shape_->outputs * cross.stride);
+    std::fill_n(transposed_.data(), shape_->outputs * cross.stride, 0.0F);
+    kernels.transpose(parameters_.dense.data() + cross.output, stride, cross.width, shape_->outputs, transposed_.data(),
+                      cross.stride);
+    cross_gradients_.output.reserve(rows * cross.stride);
+    kernels.gemm({rows, cross.stride, shape_->outputs, output_gradients_.data(), stride, 1, transposed_.data(),
+                  cross.stride, cross_gradients_.output.data(), cross.stride, nullptr, false, false});
+  } else {
+    std::fill_n(input_gradients_.data(), rows * cross.stride, 0.0F);
+  }
+  cross_backward(cross, parameters_.dense.data(), gradients, rows, scratch_.input.data(), scratch_.cross,
+                 cross_gradients_, input_gradients_.data());
+}
+
+// Makes the activations of `layer` hold again, from the last ones that were kept before it.
+void TabularNet::recompute_hidden(std::size_t layer) {
+  if (scratch_.hidden.holds(layer)) return;
+  const std::size_t end = scratch_.hidden.segment_end(layer);
+  for (std::size_t l = scratch_.hidden.segment_begin(layer); l < end; ++l) {
+    hidden_forward(*shape_, parameters_.dense.data(), l, scratch_);
   }
 }
 

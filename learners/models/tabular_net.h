@@ -1,4 +1,4 @@
-// TabularNet: the linear, mlp and wide_deep models with a forward and a backward pass written out by hand over kept
+// TabularNet: the linear, mlp, wide_deep and dcn models with a forward and a backward pass written out by hand over kept
 // buffers: a step allocates nothing once it has seen its largest mini-batch.
 //
 // Threads: the trainer.  Owns: parameters, activations and the gradients on their way back.
@@ -36,11 +36,15 @@ class TabularNet final : public Model {
 
   const std::shared_ptr<const TabularShape>& shape() const { return shape_; }
   TabularWeights weights() const;
+  // Activations held for backward().
+  std::size_t activation_bytes() const { return scratch_.bytes(); }
   // Back to the initial weights of `seed`, as if newly made.
   void initialise(std::uint64_t seed, float embedding_scale);
 
  private:
   void backward_layers(std::span<const std::span<const float>> hidden_gradients);
+  void backward_cross();
+  void recompute_hidden(std::size_t layer);
   void backward_wide();
   void scatter_rows(const float* input_gradients, std::size_t stride);
 
@@ -51,11 +55,12 @@ class TabularNet final : public Model {
   std::vector<float> compact_outputs_;  // [rows, outputs]
   std::vector<HiddenLayer> hidden_layers_;
   std::vector<std::vector<float>> compact_hidden_;  // a hidden layer each, [rows, width]; where it was asked for
-  std::vector<float> loss_gradients_;               // [rows, outputs]
-  AlignedBuffer output_gradients_;                  // [rows, output_stride]
-  std::vector<AlignedBuffer> gradients_;            // a hidden layer each, [rows, stride]
-  AlignedBuffer input_gradients_;                   // [rows, round_up(categories * embedding)]
-  AlignedBuffer transposed_;                        // weights of one layer, [out, in]
+  std::vector<float> loss_gradients_;     // [rows, outputs]
+  AlignedBuffer output_gradients_;        // [rows, output_stride]
+  AlignedBuffer gradients_[2];            // of one hidden layer and the next, [rows, stride]
+  AlignedBuffer input_gradients_;         // [rows, round_up(categories * embedding)], of a dcn [rows, input_stride]
+  CrossGradients cross_gradients_;
+  AlignedBuffer transposed_;              // weights of one layer, [out, in]
 };
 
 }  // namespace freshet

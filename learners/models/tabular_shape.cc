@@ -34,6 +34,21 @@ Status check_options(const ModelOptions& options, const EncodedLayout& layout) {
     return invalid_argument(
         fmt::format("model.embedding_dim is {}; it must be between 1 and 4096", options.embedding_dim));
   }
+  if (options.architecture == Architecture::kDcn) {
+    const std::size_t width = layout.categorical() * std::size_t{options.embedding_dim} + layout.dense();
+    if (options.cross_layers == 0 || options.cross_layers > 16) {
+      return invalid_argument(
+          fmt::format("model.cross_layers is {}; it must be between 1 and 16", options.cross_layers));
+    }
+    if (options.cross_rank >= width && options.cross_rank > 0) {
+      return invalid_argument(fmt::format(
+          "model.cross_rank is {}; what is crossed has {} values a row, so it must be below that, or 0 for the full rank",
+          options.cross_rank, width));
+    }
+    if (width > kWidest) {
+      return invalid_argument(fmt::format("a dcn over {} values a row; at most {} can be crossed", width, kWidest));
+    }
+  }
   if (options.hidden.size() > 64) return invalid_argument("model.hidden names more than 64 layers");
   for (const auto width : options.hidden) {
     if (width == 0 || width > kWidest) {
@@ -42,6 +57,25 @@ Status check_options(const ModelOptions& options, const EncodedLayout& layout) {
     }
   }
   return Status::ok();
+}
+
+void add_cross(TabularShape& shape, const ModelOptions& options) {
+  CrossShape& cross = shape.cross;
+  cross.width = shape.input;
+  cross.stride = shape.input_stride;
+  cross.rank = options.cross_rank;
+  cross.rank_stride = round_up(cross.rank, kLanes);
+  cross.parallel = options.cross == CrossPlace::kParallel;
+  for (std::size_t l = 0; l < options.cross_layers; ++l) {
+    CrossLayer layer;
+    const std::string name = fmt::format("cross{}", l);
+    if (cross.rank > 0) layer.down = add_tensor(shape, name + ".down", cross.width, cross.rank);
+    layer.up = cross.rank > 0 ? add_tensor(shape, name + ".up", cross.rank, cross.width)
+                              : add_tensor(shape, name + ".weight", cross.width, cross.width);
+    layer.bias = add_tensor(shape, name + ".bias", 1, cross.width);
+    cross.layers.push_back(layer);
+  }
+  if (cross.parallel) cross.output = add_tensor(shape, "cross_output.weight", cross.width, shape.outputs);
 }
 
 }  // namespace
@@ -57,9 +91,10 @@ Result<TabularShape> TabularShape::make(const ModelOptions& options, const Encod
   shape.numbers = layout.dense();
   shape.categories = layout.categorical();
   shape.embedding = deep ? options.embedding_dim : 0;
-  shape.wide = options.architecture != Architecture::kMlp;
+  shape.wide = options.architecture == Architecture::kLinear || options.architecture == Architecture::kWideDeep;
   shape.input = shape.embedded() + shape.numbers;
   shape.input_stride = round_up(shape.input, kLanes);
+  if (options.architecture == Architecture::kDcn) add_cross(shape, options);
   if (deep) {
     std::size_t in = shape.input;
     for (std::size_t l = 0; l <= options.hidden.size(); ++l) {
@@ -93,9 +128,14 @@ std::vector<HiddenLayer> hidden_layers_of(const TabularShape& shape) {
 void TabularScratch::prepare(const TabularShape& shape, std::size_t row_count) {
   rows = row_count;
   input.reserve(row_count * shape.input_stride);
-  if (hidden.size() + 1 < shape.layers.size()) hidden.resize(shape.layers.size() - 1);
-  for (std::size_t l = 0; l + 1 < shape.layers.size(); ++l) hidden[l].reserve(row_count * shape.layers[l].stride);
+  cross.prepare(shape.cross, row_count);
+  hidden.prepare(shape, row_count);
   outputs.reserve(row_count * shape.output_stride);
+  if (shape.looks_for_zeros() && places.size() < shape.input) places.resize(shape.input);
+}
+
+std::size_t TabularScratch::bytes() const {
+  return (input.size() + outputs.size()) * sizeof(float) + cross.bytes() + hidden.bytes();
 }
 
 std::uint64_t TabularShape::parameter_count() const {
@@ -145,19 +185,76 @@ void gather_input(const TabularShape& shape, const TabularWeights& weights, std:
   }
 }
 
+LayerInput layer_input(const TabularShape& shape, std::size_t layer, const TabularScratch& scratch) {
+  if (layer > 0) return {scratch.hidden.layer(layer - 1), shape.layers[layer - 1].stride};
+  const bool crossed = shape.cross.any() && !shape.cross.parallel;
+  return {crossed ? scratch.cross.output(shape.cross) : scratch.input.data(), shape.input_stride};
+}
+
+namespace {
+
+// The first layer, without the products with zeros where a row has many. Each row decides for itself: its result does
+// not depend on the rows beside it.
+void first_layer(const Gemm& gemm, TabularScratch& scratch) {
+  const Kernels& kernels = cpu_kernels();
+  scratch.sparse_rows = 0;
+  std::size_t waiting = 0;  // dense rows before row i that were not multiplied yet
+  const auto multiply_waiting = [&](std::size_t i) {
+    Gemm part = gemm;
+    part.m = waiting;
+    part.a += (i - waiting) * gemm.a_row;
+    part.c += (i - waiting) * gemm.c_row;
+    if (waiting > 0) kernels.gemm(part);
+    waiting = 0;
+  };
+  for (std::size_t i = 0; i < gemm.m; ++i) {
+    const float* a = gemm.a + i * gemm.a_row;
+    const std::size_t count = kernels.nonzero(a, gemm.k, scratch.places.data());
+    if (2 * count > gemm.k) {
+      ++waiting;
+      continue;
+    }
+    multiply_waiting(i);
+    kernels.sparse_row({gemm.n, count, a, scratch.places.data(), gemm.b, gemm.b_row, gemm.c + i * gemm.c_row, gemm.bias,
+                        gemm.relu});
+    ++scratch.sparse_rows;
+  }
+  multiply_waiting(gemm.m);
+}
+
+void layer_forward(const TabularShape& shape, const float* dense, std::size_t l, float* to, TabularScratch& scratch) {
+  const TabularLayer& layer = shape.layers[l];
+  const LayerInput from = layer_input(shape, l, scratch);
+  const bool relu = l + 1 < shape.layers.size();
+  const Gemm gemm{scratch.rows, layer.stride, layer.in, from.values, from.stride, 1, dense + layer.weight,
+                  layer.stride, to, layer.stride, dense + layer.bias, false, relu};
+  if (l == 0 && shape.looks_for_zeros()) {
+    first_layer(gemm, scratch);
+  } else {
+    cpu_kernels().gemm(gemm);
+  }
+}
+
+}  // namespace
+
+void hidden_forward(const TabularShape& shape, const float* dense, std::size_t l, TabularScratch& scratch) {
+  layer_forward(shape, dense, l, scratch.hidden.layer(l), scratch);
+  scratch.hidden.computed(l);
+}
+
 void dense_forward(const TabularShape& shape, const float* dense, TabularScratch& scratch) {
   const Kernels& kernels = cpu_kernels();
   float* outputs = scratch.outputs.data();
-  const float* from = scratch.input.data();
-  std::size_t from_stride = shape.input_stride;
-  for (std::size_t l = 0; l < shape.layers.size(); ++l) {
-    const TabularLayer& layer = shape.layers[l];
-    const bool last = l + 1 == shape.layers.size();
-    float* to = last ? outputs : scratch.hidden[l].data();
-    kernels.gemm({scratch.rows, layer.stride, layer.in, from, from_stride, 1, dense + layer.weight, layer.stride, to,
-                  layer.stride, dense + layer.bias, false, !last});
-    from = to;
-    from_stride = layer.stride;
+  if (shape.cross.any()) cross_forward(shape.cross, dense, scratch.rows, scratch.input.data(), scratch.cross);
+  if (!shape.layers.empty()) {
+    const std::size_t last = shape.layers.size() - 1;
+    for (std::size_t l = 0; l < last; ++l) hidden_forward(shape, dense, l, scratch);
+    layer_forward(shape, dense, last, outputs, scratch);
+  }
+  if (shape.cross.parallel) {
+    kernels.gemm({scratch.rows, shape.output_stride, shape.cross.width, scratch.cross.output(shape.cross),
+                  shape.cross.stride, 1, dense + shape.cross.output, shape.output_stride, outputs, shape.output_stride,
+                  nullptr, true, false});
   }
   if (!shape.wide) return;
   const bool after_deep = !shape.layers.empty();

@@ -67,6 +67,9 @@ class Sgd final : public Optimizer {
                   momentum_ ? momentum_->row(table, touched[slot]) : nullptr, table.stride());
     }
   }
+  void reset() override {
+    if (momentum_) momentum_->reset();
+  }
   void save(ByteWriter& out, const Parameters& parameters) const override {
     out.put(kind());
     out.put<std::uint8_t>(momentum_ ? 1 : 0);
@@ -110,6 +113,7 @@ class Adagrad final : public Optimizer {
                       table.stride());
     }
   }
+  void reset() override { sums_.reset(); }
   void save(ByteWriter& out, const Parameters& parameters) const override {
     out.put(kind());
     sums_.save(out, parameters);
@@ -147,6 +151,12 @@ class Adam final : public Optimizer {
       move(corrected(learning_rate, row_steps_[row]), table.row(row), table.gradient(slot), first_.row(table, row),
            second_.row(table, row), table.stride());
     }
+  }
+  void reset() override {
+    steps_ = 0;
+    first_.reset();
+    second_.reset();
+    std::ranges::fill(row_steps_, 0);
   }
   void save(ByteWriter& out, const Parameters& parameters) const override {
     out.put(kind());

@@ -59,6 +59,8 @@ class Optimizer {
   virtual OptimizerState state() = 0;
   // Moves the weights along their gradients; the gradients stay.
   virtual void step(Parameters& parameters, float learning_rate) = 0;
+  // As if newly made.
+  virtual void reset() = 0;
   virtual void save(ByteWriter& out, const Parameters& parameters) const = 0;
   // After `parameters` were loaded: their used rows are the rows stored.
   virtual Status load(ByteReader& in, const Parameters& parameters) = 0;

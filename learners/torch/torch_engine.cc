@@ -3,13 +3,18 @@
 #include <optional>
 
 #include <ATen/ATen.h>
+#include <ATen/DeviceAccelerator.h>
+#include <c10/core/GradMode.h>
 
 #include "learners/models/tabular_net.h"
 #include "learners/torch/device_tensors.h"
+#include "learners/torch/torch_copies.h"
 #include "learners/torch/torch_ema.h"
 #include "learners/torch/torch_net.h"
 #include "learners/torch/torch_optimizer.h"
 #include "learners/training/averaging.h"
+#include "learners/training/good_state.h"
+#include "learners/training/native_copies.h"
 #include "learners/training/publisher.h"
 
 namespace freshet {
@@ -19,13 +24,16 @@ namespace {
 class TorchEngine final : public TrainingEngine {
  public:
   TorchEngine(const LearnerOptions& options, std::unique_ptr<TabularNet> image, std::unique_ptr<Optimizer> optimizer,
-              const at::Device& device)
+              const at::Device& device, const TorchNetOptions& net_options)
       : published_(options.published),
+        seed_(options.model.seed),
+        embedding_scale_(options.model.embedding_scale),
         device_(device),
         image_(std::move(image)),
         image_optimizer_(std::move(optimizer)),
-        net_(*image_, device),
+        net_(*image_, device, net_options),
         optimizer_(*image_optimizer_, net_),
+        copies_(net_, *image_),
         publisher_(image_->shape(), image_->weights()) {
     if (published_ == PublishedWeights::kEma) {
       image_ema_.emplace(options.ema_decay, image_->parameters());
@@ -51,6 +59,7 @@ class TorchEngine final : public TrainingEngine {
     return on_device(device_, "optimizer step", [&] {
       RowTable& table = image_->parameters().table;
       const at::Tensor touched = send_indices(table.touched(), device_);
+      copies_.before_move(table.touched());
       if (ema_) ema_->before_step(net_, touched);
       optimizer_.step(net_, touched, learning_rate);
       table.mark_changed();
@@ -63,6 +72,45 @@ class TorchEngine final : public TrainingEngine {
     return on_device(device_, "average of rounds", [&] {
       net_.download_weights(image_->parameters().table.changed());
       average_->end_round(image_->parameters(), moved_);
+      return Status::ok();
+    });
+  }
+
+  Status mark_good() override {
+    return on_device(device_, "mark of the good state", [&] {
+      const c10::NoGradGuard no_grad;
+      const auto live = state_tensors();
+      if (good_tensors_.empty()) {
+        for (const auto& tensor : live) good_tensors_.push_back(at::empty_like(tensor));
+      }
+      for (std::size_t i = 0; i < live.size(); ++i) good_tensors_[i].copy_(live[i]);
+      good_optimizer_steps_ = optimizer_.steps();
+      if (ema_) good_ema_ = ema_->progress();
+      return Status::ok();
+    });
+  }
+  Result<bool> sane() override {
+    return on_device(device_, "check of the weights", [&]() -> Result<bool> {
+      const c10::NoGradGuard no_grad;
+      std::vector<at::Tensor> values = {net_.dense()};
+      if (net_.table().defined()) values.push_back(net_.table());
+      if (ema_) {
+        for (const auto& tensor : ema_->state_tensors()) values.push_back(tensor);
+      }
+      for (const auto& tensor : values) {
+        if (!(tensor.abs().max().item<double>() <= static_cast<double>(kSaneWeightMax))) return false;
+      }
+      return true;
+    });
+  }
+  Status restore_good() override {
+    return on_device(device_, "going back to the good state", [&] {
+      const c10::NoGradGuard no_grad;
+      copies_.before_move(image_->parameters().table.used());
+      auto live = state_tensors();
+      for (std::size_t i = 0; i < live.size(); ++i) live[i].copy_(good_tensors_[i]);
+      optimizer_.set_steps(good_optimizer_steps_);
+      if (ema_) ema_->set_progress(good_ema_);
       return Status::ok();
     });
   }
@@ -114,6 +162,8 @@ class TorchEngine final : public TrainingEngine {
     });
   }
   Status load(ByteReader& in, std::uint64_t seed, float embedding_scale) override {
+    seed_ = seed;
+    embedding_scale_ = embedding_scale;
     image_->initialise(seed, embedding_scale);
     Parameters& parameters = image_->parameters();
     TRY(parameters.load(in));
@@ -130,8 +180,72 @@ class TorchEngine final : public TrainingEngine {
     });
   }
 
+  Result<std::unique_ptr<WeightsCopy>> copy() override {
+    return on_device(device_, "copy of the weights",
+                     [&]() -> Result<std::unique_ptr<WeightsCopy>> { return copies_.copy(); });
+  }
+  Result<std::unique_ptr<QuadraticPenalty>> penalty() override {
+    return on_device(device_, "quadratic penalty",
+                     [&]() -> Result<std::unique_ptr<QuadraticPenalty>> { return copies_.penalty(); });
+  }
+  Status restore(WeightsCopy& copy) override {
+    return on_device(device_, "restoring the weights", [&] {
+      before_move(TorchCopies::rows_of(copy));
+      TorchCopies::restore(copy);
+      return Status::ok();
+    });
+  }
+  Status begin_anew() override {
+    return on_device(device_, "initial weights", [&] {
+      const Parameters& parameters = image_->parameters();
+      copies_.before_move(parameters.table.used());
+      freshet::begin_anew(*image_, seed_, embedding_scale_);
+      net_.upload_weights();
+      if (image_ema_) image_ema_->reset(parameters);
+      if (ema_) ema_->upload_state();
+      if (average_) average_->reset(parameters);
+      return Status::ok();
+    });
+  }
+  Status reset_optimizer() override {
+    return on_device(device_, "state of the optimizer", [&] {
+      image_optimizer_->reset();
+      optimizer_.upload_state();
+      return Status::ok();
+    });
+  }
+  // In host memory: once in a round or more seldom.
+  Status shrink_and_perturb(float factor, float deviation, Rng& rng) override {
+    return on_device(device_, "shrinking the weights", [&] {
+      Parameters& parameters = image_->parameters();
+      before_move(parameters.table.used());
+      net_.download_weights(parameters.table.used());
+      freshet::shrink_and_perturb(parameters, factor, deviation, rng);
+      net_.upload_weights();
+      return Status::ok();
+    });
+  }
+
  private:
+  // All that a step changes on the device.
+  std::vector<at::Tensor> state_tensors() const {
+    std::vector<at::Tensor> tensors = {net_.dense()};
+    if (net_.table().defined()) tensors.push_back(net_.table());
+    for (const auto& tensor : optimizer_.state_tensors()) tensors.push_back(tensor);
+    if (ema_) {
+      for (const auto& tensor : ema_->state_tensors()) tensors.push_back(tensor);
+    }
+    return tensors;
+  }
+
+  void before_move(std::span<const std::uint32_t> rows) {
+    copies_.before_move(rows);
+    if (ema_) ema_->before_step(net_, send_indices(rows, device_));
+  }
+
   PublishedWeights published_;
+  std::uint64_t seed_;  // of the initial weights
+  float embedding_scale_;
   at::Device device_;
   // The image in host memory: what publications, checkpoints and the averages of rounds read.
   std::unique_ptr<TabularNet> image_;
@@ -140,10 +254,27 @@ class TorchEngine final : public TrainingEngine {
   std::optional<SnapshotAverage> average_;
   TorchNet net_;
   TorchOptimizer optimizer_;
+  TorchCopies copies_;
   std::optional<TorchEma> ema_;
+  std::vector<at::Tensor> good_tensors_;  // of mark_good(), as state_tensors()
+  std::int64_t good_optimizer_steps_ = 0;
+  TorchEma::Progress good_ema_;
   std::vector<std::uint32_t> moved_;  // rows of the published average that moved since publish()
   SnapshotPublisher publisher_;
 };
+
+// Whether products are to be taken in bfloat16. A CPU does so only where it is asked to: LibTorch can on any, but few are
+// faster so, and what is learnt should not hang on which.
+Result<bool> takes_bfloat16(Autocast wanted, const at::Device& device) {
+  if (wanted == Autocast::kOff || (wanted == Autocast::kAuto && device.is_cpu())) return false;
+  if (device.is_cpu()) return true;
+  const auto capability = at::accelerator::getDeviceCapability(device.index());
+  const bool has = capability.capability_data.supported_scalar_types.has_BFloat16;
+  if (!has && wanted == Autocast::kBf16) {
+    return invalid_argument("learning.autocast is bf16, which this GPU does not have");
+  }
+  return has;
+}
 
 }  // namespace
 
@@ -155,8 +286,9 @@ Result<std::unique_ptr<TrainingEngine>> make_torch_engine(const LearnerOptions& 
                                ? at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(device.index))
                                : at::Device(at::kCPU);
   return on_device(where, "setting up", [&]() -> Result<std::unique_ptr<TrainingEngine>> {
+    const TorchNetOptions net{options.model.recompute, TRY(takes_bfloat16(options.autocast, where))};
     return std::unique_ptr<TrainingEngine>(
-        std::make_unique<TorchEngine>(options, std::move(image), std::move(optimizer), where));
+        std::make_unique<TorchEngine>(options, std::move(image), std::move(optimizer), where, net));
   });
 }
 

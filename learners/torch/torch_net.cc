@@ -8,6 +8,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "learners/torch/device_tensors.h"
+#include "learners/torch/row_losses.h"
 #include "learners/training/losses.h"
 
 namespace freshet {
@@ -47,36 +48,6 @@ class Staging {
   std::size_t used_ = 0;
 };
 
-// The loss of each row, [rows]; the same formulas as Loss's.
-at::Tensor row_losses(const at::Tensor& outputs, const at::Tensor& targets, Task task, const LossOptions& options) {
-  if (task == Task::kBinary) {
-    const double smoothing = static_cast<double>(options.label_smoothing);
-    return at::binary_cross_entropy_with_logits(outputs.squeeze(1), targets * (1.0 - smoothing) + 0.5 * smoothing, {},
-                                                {}, at::Reduction::None);
-  }
-  if (task == Task::kMulticlass) {
-    const double spread = static_cast<double>(options.label_smoothing) / static_cast<double>(outputs.size(1));
-    const at::Tensor log_probabilities = at::log_softmax(outputs, 1);
-    const at::Tensor own = log_probabilities.gather(1, targets.to(at::kLong).unsqueeze(1)).squeeze(1);
-    if (spread == 0.0) return -own;
-    return -(own * (1.0 - static_cast<double>(options.label_smoothing)) + log_probabilities.sum(1) * spread);
-  }
-  const at::Tensor values = outputs.squeeze(1);
-  if (options.kind == LossKind::kMse) return (values - targets).square();
-  if (options.kind == LossKind::kMae) return (values - targets).abs();
-  if (options.kind == LossKind::kQuantile) {
-    const auto quantile = static_cast<double>(options.quantile);
-    return at::relu(targets - values) * quantile + at::relu(values - targets) * (1.0 - quantile);
-  }
-  if (options.kind == LossKind::kPoisson) {
-    const at::Tensor positive = targets > 0.0;
-    const at::Tensor counts = at::where(positive, targets, at::ones_like(targets));
-    const at::Tensor apart = values - at::log(counts);
-    return at::where(positive, counts * (at::expm1(apart) - apart), at::exp(values));
-  }
-  return at::huber_loss(values, targets, at::Reduction::None, static_cast<double>(options.huber_delta));
-}
-
 }  // namespace
 
 struct TorchNet::Mean {
@@ -87,8 +58,8 @@ struct TorchNet::Mean {
   at::Tensor weights = {};  // [rows], zero where the label cannot be used
 };
 
-TorchNet::TorchNet(TabularNet& image, const at::Device& device)
-    : image_(image), shape_(image.shape()), device_(device) {
+TorchNet::TorchNet(TabularNet& image, const at::Device& device, const TorchNetOptions& net_options)
+    : image_(image), shape_(image.shape()), device_(device), bfloat16_(net_options.bfloat16) {
   const TabularShape& shape = *shape_;
   hidden_layers_ = hidden_layers_of(shape);
   hidden_.resize(hidden_layers_.size());
@@ -111,6 +82,19 @@ TorchNet::TorchNet(TabularNet& image, const at::Device& device)
   for (const auto& layer : shape.layers) {
     weights_.push_back(matrix(layer.in, layer.out, layer.stride, layer.weight));
     biases_.push_back(leaf({signed_size(layer.out)}, {1}, layer.bias));
+  }
+  for (const auto& layer : shape.cross.layers) {
+    const std::size_t rank = shape.cross.rank;
+    if (rank > 0) cross_down_.push_back(matrix(shape.cross.width, rank, shape.cross.rank_stride, layer.down));
+    cross_up_.push_back(matrix(rank > 0 ? rank : shape.cross.width, shape.cross.width, shape.cross.stride, layer.up));
+    cross_biases_.push_back(leaf({signed_size(shape.cross.width)}, {1}, layer.bias));
+  }
+  if (shape.cross.parallel) {
+    cross_output_ = matrix(shape.cross.width, shape.outputs, shape.output_stride, shape.cross.output);
+  }
+  if (net_options.recompute && !weights_.empty()) {
+    segment_ = 1;
+    while (segment_ * segment_ < weights_.size() - 1) ++segment_;
   }
   if (shape.wide) {
     wide_weight_ = matrix(shape.numbers, shape.outputs, shape.output_stride, shape.wide_weight);
@@ -186,26 +170,105 @@ void TorchNet::gather(std::span<const RowRange> rows, Mean* mean) {
   mean->weights = staging.floats(weights);
 }
 
+at::Tensor TorchNet::product(const at::Tensor& bias, const at::Tensor& x, const at::Tensor& weight) const {
+  if (!bfloat16_) return at::addmm(bias, x, weight);
+  return at::addmm(bias.to(at::kBFloat16), x.to(at::kBFloat16), weight.to(at::kBFloat16));
+}
+
+// [rows, input]
+at::Tensor TorchNet::input() const {
+  const TabularShape& shape = *shape_;
+  if (shape.embedded() == 0) return numbers_;
+  const auto embedded = lookups_.narrow(1, 0, signed_size(shape.embedding))
+                            .reshape({signed_size(count_), signed_size(shape.embedded())});
+  return shape.numbers == 0 ? embedded : at::cat({embedded, numbers_}, 1);
+}
+
+at::Tensor TorchNet::crossed(const at::Tensor& input) const {
+  at::Tensor x = input;
+  for (std::size_t l = 0; l < cross_up_.size(); ++l) {
+    at::Tensor low = x;
+    if (!cross_down_.empty()) low = bfloat16_ ? at::mm(x.to(at::kBFloat16), cross_down_[l].to(at::kBFloat16))
+                                              : at::mm(x, cross_down_[l]);
+    x = input * product(cross_biases_[l], low, cross_up_[l]) + x;
+  }
+  return x;
+}
+
+// What the first of the layers gets.
+at::Tensor TorchNet::below_layers() const {
+  return shape_->cross.any() && !shape_->cross.parallel ? crossed(input()) : input();
+}
+
+// Hidden layers [begin, end) over what comes into the first of them; `each` takes what each layer gave.
+at::Tensor TorchNet::through_hidden(at::Tensor x, std::size_t begin, std::size_t end,
+                                    std::vector<at::Tensor>* each) const {
+  for (std::size_t l = begin; l < end; ++l) {
+    x = at::relu(product(biases_[l], x, weights_[l]));
+    if (each != nullptr) (*each)[l] = x;
+  }
+  return x;
+}
+
+at::Tensor TorchNet::segment_input(std::size_t segment) const {
+  return segment == 0 ? below_layers() : segment_inputs_[segment - 1];
+}
+
 at::Tensor TorchNet::run() {
   const c10::AutoGradMode with_grad(true);
   const TabularShape& shape = *shape_;
   const std::int64_t rows = signed_size(count_);
-  at::Tensor x = numbers_;
-  if (shape.embedded() > 0) {
-    const auto embedded =
-        lookups_.narrow(1, 0, signed_size(shape.embedding)).reshape({rows, signed_size(shape.embedded())});
-    x = shape.numbers == 0 ? embedded : at::cat({embedded, numbers_}, 1);
+  at::Tensor x;
+  if (!weights_.empty()) {
+    const std::size_t hidden = weights_.size() - 1;
+    std::size_t begin = 0;
+    segment_inputs_.clear();
+    for (; segment_ > 0 && begin + segment_ < hidden; begin += segment_) {
+      const c10::NoGradGuard no_grad;
+      x = through_hidden(segment_input(segment_inputs_.size()), begin, begin + segment_, nullptr).detach();
+      x.set_requires_grad(true);
+      segment_inputs_.push_back(x);
+    }
+    for (auto& activations : hidden_) activations.reset();
+    x = through_hidden(segment_input(segment_inputs_.size()), begin, hidden, &hidden_);
+    x = product(biases_[hidden], x, weights_[hidden]).to(at::kFloat);
   }
-  for (std::size_t l = 0; l < weights_.size(); ++l) {
-    x = at::addmm(biases_[l], x, weights_[l]);
-    if (l + 1 < weights_.size()) x = hidden_[l] = at::relu(x);
-  }
+  if (shape.cross.parallel) x = at::addmm(x, crossed(input()), cross_output_);
   if (!shape.wide) return x;
   const auto wide = at::addmm(wide_bias_, numbers_, wide_weight_);
   x = weights_.empty() ? wide : x + wide;
   if (shape.categories == 0) return x;
   const auto part = lookups_.narrow(1, signed_size(shape.embedding), signed_size(shape.outputs));
   return x + part.reshape({rows, signed_size(shape.categories), signed_size(shape.outputs)}).sum(1);
+}
+
+namespace {
+
+// Back to the leaves from a gradient at `outputs` and those at activations in the same graph. The graph is kept: a
+// strategy may send several gradients back through one forward pass.
+void send_back(const at::Tensor& outputs, const at::Tensor& gradient, const std::vector<at::Tensor>& activations,
+               const std::vector<at::Tensor>& gradients) {
+  std::vector<at::Tensor> ends = {outputs};
+  std::vector<at::Tensor> arriving = {gradient};
+  for (std::size_t l = 0; l < gradients.size(); ++l) {
+    if (!gradients[l].defined() || !activations[l].defined()) continue;
+    ends.push_back(activations[l]);
+    arriving.push_back(gradients[l].to(activations[l].scalar_type()));
+  }
+  torch::autograd::backward(ends, arriving, true);
+}
+
+}  // namespace
+
+// From the gradient of what came into the last segment back through those before it, which are computed again.
+void TorchNet::backward_segments(const std::vector<at::Tensor>& hidden_gradients) {
+  for (std::size_t s = segment_inputs_.size(); s-- > 0;) {
+    const c10::AutoGradMode with_grad(true);
+    std::vector<at::Tensor> activations(hidden_.size());
+    const at::Tensor outputs = through_hidden(segment_input(s), s * segment_, (s + 1) * segment_, &activations);
+    send_back(outputs, segment_inputs_[s].grad(), activations, hidden_gradients);
+    segment_inputs_[s].mutable_grad().reset();
+  }
 }
 
 // Sums the gradients of all lookups of a row; sums of earlier passes of the step are kept.
@@ -234,7 +297,13 @@ Result<std::span<const float>> TorchNet::hidden(std::size_t layer) {
   if (layer >= hidden_layers_.size()) return out_of_range(fmt::format("the model has no hidden layer {}", layer));
   return on_device(device_, "hidden layer", [&]() -> Result<std::span<const float>> {
     host_hidden_[layer].resize(count_ * hidden_layers_[layer].width);
-    if (count_ > 0) download(hidden_[layer].detach().contiguous(), host_hidden_[layer]);
+    at::Tensor activations = hidden_[layer];
+    if (!activations.defined() && segment_ > 0) {
+      const c10::NoGradGuard no_grad;
+      const std::size_t segment = layer / segment_;
+      activations = through_hidden(segment_input(segment), segment * segment_, layer + 1, nullptr);
+    }
+    if (count_ > 0) download(activations.detach().to(at::kFloat).contiguous(), host_hidden_[layer]);
     return std::span<const float>(host_hidden_[layer]);
   });
 }
@@ -260,15 +329,13 @@ Status TorchNet::backward_from_hidden(std::span<const float> output_gradients,
       std::ranges::copy(hidden_gradients[l], staging.add<float>(hidden_gradients[l].size(), hidden[l]));
     }
     staging.send();
-    std::vector<at::Tensor> ends = {outputs_};
-    std::vector<at::Tensor> arriving = {staging.floats(gradients).view(outputs_.sizes())};
+    std::vector<at::Tensor> at_hidden(hidden.size());
     for (std::size_t l = 0; l < hidden.size(); ++l) {
       if (hidden_gradients[l].empty()) continue;
-      ends.push_back(hidden_[l]);
-      arriving.push_back(staging.floats(hidden[l]).view(hidden_[l].sizes()));
+      at_hidden[l] = staging.floats(hidden[l]).view({signed_size(count_), signed_size(hidden_layers_[l].width)});
     }
-    // The graph is kept: a strategy may send several gradients back through one forward pass.
-    torch::autograd::backward(ends, arriving, true);
+    send_back(outputs_, staging.floats(gradients).view(outputs_.sizes()), hidden_, at_hidden);
+    backward_segments(at_hidden);
     collect_row_gradients(staging.longs(slots));
     return Status::ok();
   });
@@ -289,6 +356,7 @@ Status TorchNet::loss_gradients(std::span<const RowRange> parts, const Loss& los
       weighted = unweighted * mean.weights;
     }
     weighted.backward(at::full_like(weighted, static_cast<double>(1.0F / static_cast<float>(count_))));
+    backward_segments({});
     outputs_ = outputs_.detach();
     for (auto& activations : hidden_) activations.reset();  // they hold the graph
     collect_row_gradients(mean.slots);

@@ -51,8 +51,8 @@ void Ema::catch_up_row(const RowTable& table, std::uint32_t row) {
   row_log_product_[row] = log_product_;
 }
 
-void Ema::before_step(const Parameters& parameters) {
-  for (const auto row : parameters.table.touched()) catch_up_row(parameters.table, row);
+void Ema::before_move(const Parameters& parameters, std::span<const std::uint32_t> rows) {
+  for (const auto row : rows) catch_up_row(parameters.table, row);
 }
 
 void Ema::after_step(const Parameters& parameters) {

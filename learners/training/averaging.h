@@ -44,7 +44,9 @@ class Ema {
   Ema(double decay, const Parameters& parameters);
 
   // Around each optimizer step: before it moves the touched rows, and after.
-  void before_step(const Parameters& parameters);
+  void before_step(const Parameters& parameters) { before_move(parameters, parameters.table.touched()); }
+  // Before these rows move otherwise.
+  void before_move(const Parameters& parameters, std::span<const std::uint32_t> rows);
   void after_step(const Parameters& parameters);
 
   // Brings rows up to date for publication and appends them to `moved`: all rows changed since the last call and, of

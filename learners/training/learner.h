@@ -3,7 +3,9 @@
 //
 // Threads: the trainer, all methods; what publish() returns may be used on any thread.
 // Owns: weights, gradients, optimizer state, averages, generator, published copies.
-// Failure: a step whose loss or gradient is not finite is skipped and counted; load() of bytes that do not fit returns
+// Failure: a step whose loss or gradient is not finite is skipped and counted; after `restore_after` of them in a row,
+// or where a round ends with weights that are not finite, weights, optimizer state and averages go back to the round's
+// beginning: weights that are not finite are never published. load() of bytes that do not fit returns
 // an error, after which only another load() makes the learner usable. A device that fails makes train_round() and
 // save() fail; publish() then repeats the weights that came last to host memory, and the next train_round() tells why.
 #pragma once
@@ -24,6 +26,7 @@
 #include "learners/optim/optimizer.h"
 #include "learners/optim/schedule.h"
 #include "learners/training/losses.h"
+#include "learners/training/sifting.h"
 #include "learners/training/strategy_options.h"
 
 namespace freshet {
@@ -35,6 +38,11 @@ Result<PublishedWeights> parse_published_weights(std::string_view name);
 // same function and read each other's states; kAuto takes the kernels on the CPU and LibTorch on a GPU.
 enum class EngineKind : std::uint8_t { kAuto, kNative, kTorch };
 
+// Products of the hidden and cross layers in bfloat16, where LibTorch computes; weights, optimizer, losses and averages
+// stay float32. kAuto: on a GPU that has it. The kernels written for the CPU know float32 alone.
+enum class Autocast : std::uint8_t { kAuto, kOff, kBf16 };
+Result<Autocast> parse_autocast(std::string_view name);
+
 struct LearnerOptions {
   ModelOptions model;
   LossOptions loss;  // its kind must fit model.task
@@ -45,13 +53,17 @@ struct LearnerOptions {
   float replay_ratio = 0.5F;      // share of a mini-batch that is replayed
   std::uint32_t batch_size = 64;  // fresh and replayed rows of a step together
   float clip_norm = 0.0F;         // largest norm of all gradients together; 0: no clipping
+  SiftingOptions sifting;
+  std::uint32_t restore_after = 10;  // steps in a row with a loss or gradient that is not finite
   double ema_decay = 0.9999;
   std::uint32_t average_rounds = 8;
   PublishedWeights published = PublishedWeights::kRaw;
   EngineKind engine = EngineKind::kAuto;
+  Autocast autocast = Autocast::kOff;
 };
 
 struct StoredColumn;  // learners/training/strategy.h
+class ReplayReader;   // learners/training/round_plan.h
 
 struct RoundInput {
   const EncodedBatch* fresh = nullptr;   // rows [0, size) in order, held-out ones left out already
@@ -65,15 +77,22 @@ struct RoundInput {
   // first nothing counts as stored, without the second nothing is written.
   std::span<const std::span<float>> stored = {};
   std::span<const std::span<float>> to_store = {};
+  // The whole memory, where the round passes over it (Learner::reads_memory_in_pieces); null: `replay` is all of it.
+  ReplayReader* memory = nullptr;
+  // What Learner::sift() said of this round; `replay` then holds the kept rows alone. Null: all rows are trained on.
+  const KeptRows* kept = nullptr;
 };
 
 struct RoundReport {
   std::uint64_t steps = 0;          // steps taken, skipped ones not counted
   std::uint64_t samples_fresh = 0;  // fresh rows in those steps
   std::uint64_t samples_replayed = 0;
+  std::uint64_t samples_considered = 0;  // by sifting, which kept some and left out the others; 0: it rested
   std::uint64_t samples_sifted_out = 0;
+  std::uint64_t sifting_forwards = 0;    // forward passes of rows that choosing took
   std::uint64_t samples_unusable = 0;    // label or weight not usable: no part in the loss
   std::uint64_t skipped_non_finite = 0;  // steps skipped by the guard
+  std::uint64_t restored = 0;            // times that the state went back to that of the round's beginning
   std::uint64_t clipped = 0;             // steps whose gradient was shortened
   double mean_loss = 0.0;                // weighted losses of fresh rows before their step, divided by samples_fresh
   double mean_replay_loss = 0.0;
@@ -89,8 +108,17 @@ class Learner {
   Learner(const Learner&) = delete;
   Learner& operator=(const Learner&) = delete;
 
+  // Which rows of the coming round are worth a step, by the losses of the fresh rows and those that are known of the
+  // replayed ones (not finite: unknown). The caller may spare itself reading the replayed rows that are left out, and
+  // gives the answer to train_round(); it is valid until the next call. Null: all rows, or no sifting.
+  Result<const KeptRows*> sift(const EncodedBatch& fresh, std::span<const float> replay_losses);
+  bool sifts() const;
+  SiftingTotals sifting_totals() const;
+  bool sifting_rests() const;  // it did not pay
+
   // Steps through the fresh rows in order, each trained on once, batch_size * (1 - replay_ratio) at a time; the
-  // replayed rows are spread evenly over the steps, at most batch_size * replay_ratio each.
+  // replayed rows are spread evenly over the steps, at most batch_size * replay_ratio each. Or as the strategy plans
+  // the round (learners/training/round_plan.h).
   Result<RoundReport> train_round(const RoundInput& input);
 
   // A copy of the weights as they are now (raw, moving average or average of rounds, as configured).
@@ -102,8 +130,11 @@ class Learner {
   // What the strategy stores with each event of the memory; of the model and the options alone.
   std::span<const StoredColumn> stored_columns() const;
 
-  // How many replayed rows train_round() uses at most for this many fresh ones.
-  std::size_t replay_rows_for(std::size_t fresh_rows) const;
+  // How many replayed rows the next train_round() uses at most for this many fresh ones: a share of each step's rows,
+  // or, where the strategy passes over the whole memory, as many as that holds.
+  std::size_t replay_rows_for(std::size_t fresh_rows, std::size_t memory_rows = 0) const;
+  // Whether the next round passes over the whole memory and wants it as RoundInput::memory.
+  bool reads_memory_in_pieces() const;
 
   // Loss of each row (unweighted), and predictions, under the training weights.
   Result<std::vector<float>> losses(const EncodedBatch& batch);
@@ -113,6 +144,15 @@ class Learner {
   // (same kernels; see cpu_capability()). To be called between rounds.
   Status save(ByteWriter& out) const;
   Status load(ByteReader& in);
+
+  // The training weights, all of them floats in an order that the architecture fixes, and others in their place; what
+  // is published begins anew with them. Integer buffers are left as they are. kUnsupported where the model's engine
+  // does not offer it.
+  Status copy_weights(std::vector<float>& to) const;
+  Status take_weights(std::span<const float> weights);
+  // Writes the weights that publish() gives as a TorchScript module, which Python loads: models of the architectures
+  // convnet and torchscript. `about` is told in the file.
+  Status export_model(const std::string& path, std::string_view about);
 
   std::uint64_t steps() const;
   std::uint64_t parameter_count() const;

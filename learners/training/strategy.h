@@ -17,7 +17,9 @@
 #include "core/status.h"
 #include "learners/models/model.h"
 #include "learners/training/losses.h"
+#include "learners/training/round_plan.h"
 #include "learners/training/strategy_options.h"
+#include "learners/training/trained_weights.h"
 
 namespace freshet {
 
@@ -35,7 +37,9 @@ inline bool is_stored(std::span<const float> row) { return !row.empty() && !std:
 
 struct MiniBatch {
   RowRange fresh;
-  RowRange replay;  // may be empty
+  RowRange replay;                  // may be empty; Strategy::candidates() times as many as are wanted
+  std::size_t replay_rows_max = 0;  // replayed rows that a full mini-batch trains on
+  float learning_rate = 0.0F;       // of the step to come
   // A matrix for each column that the strategy declares, in that order: [replay.size(), width], what is stored with the
   // replayed rows; and [fresh.size(), width], room for what is to be stored with the fresh ones, never stored as it
   // comes. The second is empty where nobody stores.
@@ -45,7 +49,12 @@ struct MiniBatch {
 
 struct StepLoss {
   LossSum fresh;
-  LossSum replay;
+  LossSum replay;  // of the rows trained on
+};
+
+struct RoundEnd {
+  std::uint64_t round = 0;  // 0, 1, ...
+  RowRange fresh;
 };
 
 class Strategy {
@@ -60,16 +69,26 @@ class Strategy {
   // Called once, with the model that is to be trained, before everything below: refuses one that the strategy cannot
   // train, by the option that says so.
   virtual Status prepare(const Model& /*model*/) { return Status::ok(); }
+  // Then, once: the weights that the strategy may copy and move; they outlive it.
+  virtual Status attach(TrainedWeights& /*weights*/) { return Status::ok(); }
+
+  // How round 0, 1, ... goes; without any phase it trains on nothing.
+  virtual std::span<const RoundPhase> plan(std::uint64_t round) const;
+  virtual Status begin_phase(std::uint64_t /*round*/, std::size_t /*phase*/) { return Status::ok(); }
+  // With kStream: rows of the memory that a step is given for each one that it trains on, to choose from.
+  virtual std::uint32_t candidates() const { return 1; }
   // What it has stored with each event of the memory.
   virtual std::span<const StoredColumn> columns() const { return {}; }
   // Adds the gradients of this mini-batch's loss to the model's parameters, whose gradients are clear.
   virtual Result<StepLoss> compute_gradients(Model& model, const Loss& loss, const MiniBatch& batch) = 0;
-  // After the optimizer moved the weights; after the last step of a round.
-  virtual void after_step(Model& /*model*/) {}
-  virtual void end_round(Model& /*model*/) {}
+  // After the optimizer moved the weights (not where the step was skipped); after the last step of a round.
+  virtual Status after_step(Model& /*model*/) { return Status::ok(); }
+  // The weights went back to the round's beginning, after steps that had spoilt them.
+  virtual Status went_back() { return Status::ok(); }
+  virtual Status end_round(Model& /*model*/, const Loss& /*loss*/, const RoundEnd& /*end*/) { return Status::ok(); }
 
   // Everything of its own that the next step depends on.
-  virtual void save(ByteWriter& /*out*/) const {}
+  virtual Status save(ByteWriter& /*out*/) const { return Status::ok(); }
   virtual Status load(ByteReader& /*in*/) { return Status::ok(); }
 };
 

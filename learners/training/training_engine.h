@@ -11,6 +11,10 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "core/bytes.h"
 #include "core/encoded_batch.h"
@@ -18,22 +22,25 @@
 #include "core/status.h"
 #include "learners/models/model.h"
 #include "learners/training/learner.h"
+#include "learners/training/trained_weights.h"
 
 namespace freshet {
 
-class TrainingEngine {
+class TrainingEngine : public TrainedWeights {
  public:
-  virtual ~TrainingEngine() = default;
-
   virtual Model& model() = 0;
   virtual std::uint64_t parameter_count() const = 0;
 
-  // One training step: clear, let a strategy add gradients through model(), look at their size, step.
-  virtual void clear_gradients() = 0;
+  // One training step: clear the gradients, let a strategy add gradients through model(), look at their size, step.
   virtual Result<double> squared_gradient_norm() = 0;  // not finite where any gradient is not
-  virtual Status scale_gradients(float factor) = 0;
   virtual Status step(float learning_rate) = 0;
   virtual Status end_round() = 0;
+
+  // The way back: weights, optimizer state and moving average as they are now; whether weights and moving average are
+  // finite and of a sane size, if they were at the mark; back to it.
+  virtual Status mark_good() = 0;
+  virtual Result<bool> sane() = 0;
+  virtual Status restore_good() = 0;
 
   // An immutable copy of the weights that LearnerOptions::published names. `again`: as the state stands, without
   // bringing averages up to date, which is part of the state.
@@ -43,6 +50,14 @@ class TrainingEngine {
 
   // Predictions for all rows under the training weights.
   virtual Status evaluate(const EncodedBatch& batch, Predictions& out) = 0;
+
+  // See Learner::copy_weights() and take_weights().
+  virtual Status copy_weights(std::vector<float>&) { return unsupported("this engine's weights cannot be averaged"); }
+  virtual Status take_weights(std::span<const float>) {
+    return unsupported("this engine's weights cannot be averaged");
+  }
+  // Writes what publish() gives as a TorchScript file; `about` goes into it.
+  virtual Status export_model(const std::string& path, std::string_view about);
 
   virtual Status save(ByteWriter& out) = 0;
   // seed, embedding_scale: of the initial weights, which rows that never moved still have.

@@ -46,5 +46,7 @@ std::vector<SearchSpace> strategy_search_spaces();
 // (0.001 to 0.5; 0, 0.9, 0.99; 1e-6 to 1e-2).
 std::vector<SearchSpace> optimizer_search_spaces();
 std::vector<SearchSpace> schedule_search_spaces();
+// Of the built-in models: each of them starts from weights of its own.
+std::vector<SearchSpace> model_search_spaces();
 
 }  // namespace freshet

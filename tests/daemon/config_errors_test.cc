@@ -160,6 +160,21 @@ TEST(ConfigErrors, SecretsMustNotStandInTheOpenAndAreNotRepeated) {
   EXPECT_EQ(said.find("KEY}"), std::string::npos);
 }
 
+TEST(ConfigErrors, SiftingMustMakeSense) {
+  const auto said = [](const std::string& sifting, const std::string& more = "") {
+    return errors_of("learning: {sifting: {" + sifting + "}}" + more);
+  };
+  EXPECT_EQ(said("kind: relative_probabilistic, beta: 1, replay_beta: 4, loss_age_rounds_max: 500, reweigh: true"), "");
+  EXPECT_EQ(said("kind: rho"), "");
+  EXPECT_SAYS(errors_of("learning: {strategy: mir, sifting: {kind: rho}}"), "strategy mir chooses what it trains on");
+  EXPECT_SAYS(said("kind: smart"), "expected one of none, relative_probabilistic, rho");
+  EXPECT_SAYS(said("beta: 1"), "learning.sifting.beta: belongs to a kind of sifting; `kind` is none");
+  EXPECT_SAYS(said("reweigh: true"), "learning.sifting.reweigh: belongs to a kind of sifting");
+  EXPECT_SAYS(said("kind: rho, beta: 0"), "learning.sifting.beta: must be above 0");
+  EXPECT_SAYS(said("kind: rho, loss_history: 100k"), "learning.sifting.loss_history: must be 1 to 65536");
+  EXPECT_SAYS(said("kind: rho", "\nserving: {weights: ema}"), "learning.sifting.kind: rho compares what is served");
+}
+
 TEST(ConfigErrors, SchedulesMustMakeSense) {
   const auto said = [](const std::string& schedule, const std::string& more = "") {
     return errors_of("learning: {" + more + "schedule: {" + schedule + "}}");
@@ -195,6 +210,13 @@ TEST(ConfigErrors, OptionsMustAgree) {
   EXPECT_SAYS(errors_of("model: {task: multiclass, classes: [a, b, a]}"), "names a class twice");
   EXPECT_SAYS(errors_of("model: {embedding_rows: 1000}"), "must be a power of two, such as 512 or 1024; got 1000");
   EXPECT_SAYS(errors_of("model: {architecture: mlp, hidden: []}"), "an mlp needs one hidden layer or more");
+  EXPECT_SAYS(errors_of("model: {cross_layers: 3}"), "model.cross_layers: belongs to `architecture: dcn`");
+  EXPECT_SAYS(errors_of("model: {cross: parallel, architecture: mlp}"), "model.cross: belongs to `architecture: dcn`");
+  EXPECT_SAYS(errors_of("model: {architecture: dcn, cross_layers: 0}"), "model.cross_layers: must be 1 to 16");
+  EXPECT_EQ(errors_of("model: {architecture: dcn, cross_layers: 3, cross_rank: 8, cross: parallel, hidden: []}"), "");
+  EXPECT_SAYS(errors_of("model: {recompute: layers}"), "model.recompute: saves nothing of 2 hidden layers");
+  EXPECT_EQ(errors_of("model: {recompute: layers, hidden: [8, 8, 8, 8]}"), "");
+  EXPECT_SAYS(errors_of("learning: {autocast: fp16}"), "expected one of auto, off, bf16");
   EXPECT_SAYS(errors_of("learning: {batch_size: 1}"), "a batch of 1 at replay_ratio 0.5 leaves");
   EXPECT_SAYS(errors_of("memory: {capacity_events: 0}"), "memory.capacity_events: is 0, but strategy er");
   EXPECT_EQ(errors_of("memory: {capacity_events: 0}\nlearning: {strategy: finetune}"), "");
@@ -238,11 +260,44 @@ TEST(ConfigErrors, OptionsMustAgree) {
   EXPECT_SAYS(errors_of("learning: {device: gpu}"), "expected auto, cpu, cuda or cuda:N; got 'gpu'");
   EXPECT_SAYS(errors_of("evaluation: {slices: {by: field}}"), "`slices.by: field` needs the name of the field");
   EXPECT_SAYS(errors_of("evaluation: {slices: {by: month}}"), "give evaluation.held_out.share");
+  EXPECT_SAYS(errors_of("evaluation: {slices: {by: time}}"), "`slices.by: time` needs the length of the windows");
+  EXPECT_SAYS(errors_of("evaluation: {slices: {by: month, window: 30d}}"), "is given, but slices.by is not `time`");
   EXPECT_SAYS(errors_of("stream: {brokers: [embedded, a:1]}"), "`embedded` stands alone");
   EXPECT_SAYS(errors_of("stream: {brokers: a}"), "expected host:port");
   EXPECT_SAYS(errors_of("stream: {topic: a b}"), "is no topic name");
   EXPECT_SAYS(errors_of("stream: {topic: a, dead_letter_topic: a}"), "is the topic that is read");
   EXPECT_SAYS(errors_of("serving: {listen: 8080}"), "serving.listen: expected host:port");
+}
+
+TEST(ConfigErrors, AStrategySaysWhatItNeedsOfTheOtherOptions) {
+  const auto with = [](const std::string& strategy, const std::string& rest = "") {
+    return errors_of("learning: {strategy: " + strategy + "}\n" + rest);
+  };
+  for (const std::string strategy : {"lwf", "ewc", "cls_er", "mir", "super_er", "joint", "offline_er"}) {
+    EXPECT_EQ(with(strategy), "") << strategy;
+  }
+  EXPECT_SAYS(with("gdumb"), "memory.policy: gdumb trains on a memory balanced by class; say `policy: class_balanced`");
+  EXPECT_EQ(with("gdumb", "memory: {policy: class_balanced}"), "");
+  EXPECT_SAYS(with("gdumb", "model: {task: regression}"),
+              "learning.strategy: gdumb keeps as many events of each class");
+  for (const std::string strategy : {"joint", "offline_er", "repeated_distillation"}) {
+    EXPECT_SAYS(with(strategy, "memory: {capacity_events: 0}"),
+                "is 0, but strategy " + strategy + " trains on the whole memory");
+  }
+  EXPECT_EQ(with("lwf", "memory: {capacity_events: 0}"), "");
+  EXPECT_SAYS(with("mir", "memory: {capacity_events: 0}"), "is 0, but strategy mir with replay_ratio 0.5 replays");
+  EXPECT_SAYS(errors_of("learning: {strategy: mir, replay_ratio: 0}"),
+              "learning.replay_ratio: is 0, but strategy mir is about replayed events");
+  EXPECT_SAYS(with("joint", "memory: {sampling: recency}"), "memory.sampling: nothing is replayed in samples");
+  EXPECT_SAYS(with("repeated_distillation", "serving: {weights: ema}"),
+              "serving.weights: ema would average the experts");
+  EXPECT_EQ(with("repeated_distillation", "serving: {weights: average}"), "");
+  EXPECT_SAYS(errors_of("learning: {strategy: er, ewc: {lambda: 2}}"),
+              "learning.ewc.lambda: belongs to `strategy: ewc`");
+  EXPECT_SAYS(errors_of("learning: {strategy: der, der_pp: {two_draws: true}}"),
+              "learning.der_pp.two_draws: belongs to `strategy: der_pp`");
+  EXPECT_SAYS(errors_of("learning: {strategy: mir, mir: {candidates: 0}}"),
+              "learning.mir.candidates: must be at least 1");
 }
 
 TEST(ConfigErrors, FeaturesMustAgreeAndEachErrorStandsAtItsFeature) {
@@ -281,6 +336,17 @@ TEST(ConfigErrors, FeaturesMustAgreeAndEachErrorStandsAtItsFeature) {
 TEST(ConfigErrors, AnErrorDoesNotDragInWhatFollowsFromIt) {
   const std::string said = errors_of("model: {task: multclass, classes: 7}\n");
   EXPECT_SAYS(said, "1 error in the configuration:");
+}
+
+TEST(ConfigErrors, AModelOfOnesOwnNeedsItsFileAndAConvnetItsImage) {
+  EXPECT_SAYS(errors_of("model: {architecture: torchscript}"),
+              "model.path: `architecture: torchscript` needs the file");
+  EXPECT_SAYS(errors_of("model: {path: model.pt}"), "model.path: belongs to `architecture: torchscript`");
+  EXPECT_SAYS(errors_of("model: {architecture: torchscript, path: m.pt, hidden: [5]}"), "model.hidden: belongs to");
+  EXPECT_SAYS(errors_of("model: {architecture: convnet}"), "model.image: a convnet needs the size of its image");
+  EXPECT_SAYS(errors_of("model: {architecture: convnet, kernel: 4, image: {height: 8, width: 8}}"), "must be odd");
+  EXPECT_SAYS(errors_of("model: {filters: [4]}"), "model.filters: belongs to `architecture: convnet`");
+  EXPECT_EQ(errors_of("model: {architecture: convnet, image: {height: 8, width: 8}}"), "");
 }
 
 }  // namespace

@@ -142,6 +142,7 @@ TEST(OptionTable, ASecretIsMaskedAndKeptOutOfErrors) {
 TEST(OptionTable, SearchSpacesHoldValuesOfTheirOptions) {
   auto spaces = optimizer_search_spaces();
   for (auto& space : schedule_search_spaces()) spaces.push_back(std::move(space));
+  for (auto& space : model_search_spaces()) spaces.push_back(std::move(space));
   for (auto& space : strategy_search_spaces()) spaces.push_back(std::move(space));
   for (const auto& space : spaces) {
     SCOPED_TRACE(space.option);

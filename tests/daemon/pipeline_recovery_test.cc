@@ -425,6 +425,61 @@ INSTANTIATE_TEST_SUITE_P(
         MemoryChoice{"unbounded_class_balanced", setting::Policy::kUnbounded, setting::Sampling::kClassBalanced}),
     [](const auto& tested) { return tested.param.name; });
 
+struct SiftingChoice {
+  const char* name;
+  setting::Sifting kind;
+  bool reweigh;
+  std::uint64_t loss_age_rounds_max;
+};
+std::ostream& operator<<(std::ostream& out, const SiftingChoice& choice) { return out << choice.name; }
+
+class PipelineRecoveryOfSifting : public PipelineRecovery, public ::testing::WithParamInterface<SiftingChoice> {
+ protected:
+  PipelineRecoveryOfSifting() {
+    config_.learning.sifting.kind = GetParam().kind;
+    config_.learning.sifting.reweigh = GetParam().reweigh;
+    config_.learning.sifting.loss_age_rounds_max = GetParam().loss_age_rounds_max;
+    config_.learning.sifting.beta = 1.0;
+    config_.learning.sifting.loss_history = 200;
+    config_.learning.sifting.only_where_it_pays = false;  // the model is tiny
+  }
+};
+
+TEST_P(PipelineRecoveryOfSifting, ContinuesToTheBitAfterStopsAnywhere) {
+  const auto whole = TemporaryFolder::create("freshet-test");
+  const auto uninterrupted = live(whole->path(), 1, kEvents + 1);
+  ASSERT_TRUE(uninterrupted.is_ok()) << uninterrupted.status().to_string();
+  const SiftingTotals& totals = uninterrupted->snapshot.sifting;
+  EXPECT_GT(totals.considered, 8000U);
+  EXPECT_GT(totals.left_out, totals.considered / 4);
+  EXPECT_LT(totals.left_out, totals.considered * 3 / 5);
+  for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+    SCOPED_TRACE(fmt::format("stops and distances of checkpoints chosen by seed {}", seed));
+    Rng stops(seed);
+    const auto folder = TemporaryFolder::create("freshet-test");
+    std::int64_t stop_after = 0;
+    Result<Outcome> outcome = unavailable("not run");
+    for (int life = 0; life < 12 && stop_after <= kEvents; ++life) {
+      stop_after += 1 + static_cast<std::int64_t>(stops.below(1500));
+      config_.checkpoint.every_events = 200 + stops.below(1000);
+      outcome = live(folder->path(), seed * 100 + static_cast<std::uint64_t>(life), stop_after);
+      ASSERT_TRUE(outcome.is_ok()) << outcome.status().to_string();
+    }
+    ASSERT_GT(stop_after, kEvents);
+    expect_same(*outcome, *uninterrupted);
+    EXPECT_EQ(differing_parts(outcome->state, uninterrupted->state), std::vector<std::string>());
+    EXPECT_EQ(outcome->snapshot.sifting.considered, totals.considered);
+    EXPECT_EQ(outcome->snapshot.sifting.left_out, totals.left_out);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, PipelineRecoveryOfSifting,
+                         ::testing::Values(SiftingChoice{"relative", setting::Sifting::kRelativeProbabilistic, false, 0},
+                                           SiftingChoice{"reweighed_with_aged_losses",
+                                                         setting::Sifting::kRelativeProbabilistic, true, 6},
+                                           SiftingChoice{"rho", setting::Sifting::kRho, true, 0}),
+                         [](const auto& tested) { return tested.param.name; });
+
 TEST_F(PipelineRecovery, AFinishedRunGoesOnFromItsEnd) {
   const auto folder = TemporaryFolder::create("freshet-test");
   const auto first = live(folder->path(), 1, kEvents + 1);

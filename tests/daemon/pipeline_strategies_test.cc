@@ -1,5 +1,6 @@
-// Strategies that store values with the events of the memory, through the whole pipeline: what is stored is what the
-// model said, and a run that was stopped anywhere, with keys erased meanwhile, ends as one that was not.
+// Strategies that store values with the events of the memory, copy weights or plan rounds, through the whole pipeline:
+// what is stored is what the model said, and a run that was stopped anywhere, with keys erased meanwhile, ends as one
+// that was not.
 #include <gtest/gtest.h>
 
 #include <fmt/format.h>
@@ -120,7 +121,15 @@ INSTANTIATE_TEST_SUITE_P(
                              setting::Policy::kSlidingWindow, setting::Sampling::kPriority, 400'000'000},
                       Choice{"der_loss_prioritised", setting::Strategy::kDer, setting::Policy::kLossPrioritised},
                       Choice{"pod_er_class_balanced", setting::Strategy::kPodEr, setting::Policy::kClassBalanced},
-                      Choice{"er_ace_reservoir", setting::Strategy::kErAce}),
+                      Choice{"er_ace_reservoir", setting::Strategy::kErAce}, Choice{"lwf", setting::Strategy::kLwf},
+                      Choice{"ewc", setting::Strategy::kEwc}, Choice{"cls_er", setting::Strategy::kClsEr},
+                      Choice{"mir", setting::Strategy::kMir},
+                      Choice{"super_er_sliding_window", setting::Strategy::kSuperEr, setting::Policy::kSlidingWindow},
+                      Choice{"gdumb", setting::Strategy::kGdumb, setting::Policy::kClassBalanced},
+                      Choice{"joint_unbounded", setting::Strategy::kJoint, setting::Policy::kUnbounded},
+                      Choice{"offline_er_ttl", setting::Strategy::kOfflineEr, setting::Policy::kReservoir,
+                             setting::Sampling::kUniform, 400'000'000},
+                      Choice{"repeated_distillation", setting::Strategy::kRepeatedDistillation}),
     [](const auto& tested) { return tested.param.name; });
 
 // A model that goes live as soon as it is ready does so at places that depend on speed; what its round stored is

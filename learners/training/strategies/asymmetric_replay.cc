@@ -47,9 +47,10 @@ class AsymmetricReplay final : public Strategy {
     return sums;
   }
 
-  void save(ByteWriter& out) const override {
+  Status save(ByteWriter& out) const override {
     out.put<std::uint64_t>(seen_.size());
     for (const std::uint8_t seen : seen_) out.put(seen);
+    return Status::ok();
   }
   Status load(ByteReader& in) override {
     if (in.get<std::uint64_t>() != seen_.size()) return data_loss("the stored state of er_ace has other classes");

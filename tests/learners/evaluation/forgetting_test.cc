@@ -60,6 +60,71 @@ TEST(ForgettingTest, WhereEveryRoundTrainsOnEverythingTheMeanRunsOverAll) {
   EXPECT_FALSE(report.forward_transfer.has_value());
 }
 
+// b of "Gradient Episodic Memory" is the score of a model that has learnt nothing, each task's own.
+TEST(ForgettingTest, ForwardTransferIsCountedFromWhatAnUntrainedModelScores) {
+  Forgetting forgetting;
+  const std::vector<SliceScore> first = {{0, 0.9}};
+  forgetting.note_trained(0, 1);  // nothing was known before it
+  forgetting.record(1, first);
+  EXPECT_FALSE(forgetting.report().forward_transfer.has_value());
+  EXPECT_FALSE(forgetting.trained(1));
+  forgetting.note_before(1, 0.7, 0.4);
+  forgetting.note_trained(1, 2);
+  EXPECT_TRUE(forgetting.trained(1));
+  forgetting.note_before(2, 0.35, 0.45);
+  forgetting.note_trained(2, 3);
+  forgetting.note_before(2, 0.99, 0.01);  // too late: a round has trained on it
+  forgetting.note_before(kSlicesMax, 1, 0);
+  forgetting.note_before(3, std::nan(""), 0);
+  const std::vector<SliceScore> last = {{0, 0.8}, {1, 0.9}, {2, 0.6}};
+  forgetting.record(3, last);
+  const ForgettingReport report = forgetting.report();
+  EXPECT_NEAR(*report.forward_transfer, ((0.7 - 0.4) + (0.35 - 0.45)) / 2, 1e-12);
+  EXPECT_EQ(report.slices[1].before, 0.7);
+  EXPECT_EQ(report.slices[1].untrained, 0.4);
+  EXPECT_FALSE(report.slices[0].untrained.has_value());
+
+  ByteWriter out;
+  forgetting.save(out);
+  Forgetting restored;
+  ByteReader in(out.buffer());
+  ASSERT_TRUE(restored.load(in).is_ok());
+  EXPECT_EQ(*restored.report().forward_transfer, *report.forward_transfer);
+}
+
+// A state of format 1: the same without the untrained model's scores. Its slices have no forward transfer to tell.
+TEST(ForgettingTest, AnOlderStateIsReadWithoutTheUntrainedScores) {
+  ByteWriter old;
+  old.put<std::uint32_t>(1);
+  old.put<std::uint32_t>(kSlicesMax);
+  for (std::uint32_t slice = 0; slice < kSlicesMax; ++slice) {
+    const bool there = slice == 4;
+    old.put<std::uint64_t>(there ? 2 : 0);
+    old.put(there ? 0.6 : 0.0);
+    old.put(there ? 0.8 : 0.0);
+    old.put<std::uint64_t>(there ? 1 : 0);
+    old.put(there);
+    old.put(false);
+    old.put<std::uint64_t>(there ? 2 : 0);
+    for (int optional = 0; optional < 2; ++optional) {
+      old.put(there);
+      old.put(there ? 0.5 : 0.0);
+    }
+  }
+  old.put<std::uint64_t>(2);
+  old.put<std::uint64_t>(1);
+  old.put<std::uint64_t>(0);
+  Forgetting forgetting;
+  ByteReader in(old.buffer());
+  ASSERT_TRUE(forgetting.load(in).is_ok());
+  EXPECT_TRUE(in.at_end());
+  const ForgettingReport report = forgetting.report();
+  ASSERT_EQ(report.slices.size(), 1U);
+  EXPECT_NEAR(report.slices[0].forgetting, 0.2, 1e-12);
+  EXPECT_EQ(report.slices[0].before, 0.5);
+  EXPECT_FALSE(report.forward_transfer.has_value());
+}
+
 TEST(ForgettingTest, ScoresThatMeanNothingArePassedOver) {
   Forgetting forgetting;
   const std::vector<SliceScore> row = {{kSlicesMax, 1.0}, {3, std::nan("")}, {4, 0.5}};

@@ -86,6 +86,83 @@ TEST(Kernels, GiveARowTheSameBitsInAnyBatch) {
   }
 }
 
+// About one value in five is not zero, some rows have none, and runs of zeros are longer than a vector.
+AlignedBuffer sparse_floats(std::size_t rows, std::size_t columns, std::uint64_t seed) {
+  AlignedBuffer buffer = random_floats(rows * columns, seed);
+  Rng rng(seed + 1);
+  for (std::size_t i = 0; i < rows; ++i) {
+    for (std::size_t j = 0; j < columns; ++j) {
+      if (i % 7 == 3 || (j / 20) % 3 == 1 || rng.uniform() < 0.7) buffer.data()[i * columns + j] = 0.0F;
+    }
+  }
+  return buffer;
+}
+
+TEST(Kernels, FindWhatIsNotZero) {
+  for (const Kernels* kernels : runnable_kernels()) {
+    SCOPED_TRACE(kernels->name);
+    for (const std::size_t size : {0UL, 1UL, 15UL, 16UL, 33UL, 784UL}) {
+      auto values = sparse_floats(1, size + 1, 5);
+      if (size > 9) values.data()[9] = std::nanf("");
+      if (size > 10) values.data()[10] = -0.0F;
+      values.data()[size] = 1.0F;  // beyond the end
+      std::vector<unsigned> expected;
+      for (unsigned i = 0; i < size; ++i) {
+        if (!(values.data()[i] == 0.0F)) expected.push_back(i);
+      }
+      std::vector<unsigned> places(size + 1);
+      places.resize(kernels->nonzero(values.data(), size, places.data()));
+      EXPECT_EQ(places, expected) << size;
+    }
+  }
+}
+
+TEST(Kernels, GiveGemmsBitsForARowWithoutItsZeros) {
+  const auto a = sparse_floats(9, 784, 1);
+  for (const std::size_t n : {16UL, 48UL, 112UL, 128UL, 272UL}) {
+    const auto b = random_floats(784 * n, 2);
+    const auto bias = random_floats(n, 3);
+    for (const Kernels* kernels : runnable_kernels()) {
+      SCOPED_TRACE(testing::Message() << kernels->name << " " << n << " columns");
+      for (const bool relu : {false, true}) {
+        AlignedBuffer dense(9 * n);
+        AlignedBuffer sparse(9 * n);
+        kernels->gemm({9, n, 784, a.data(), 784, 1, b.data(), n, dense.data(), n, bias.data(), false, relu});
+        std::vector<unsigned> places(784);
+        for (std::size_t i = 0; i < 9; ++i) {
+          const float* row = a.data() + i * 784;
+          const std::size_t count = kernels->nonzero(row, 784, places.data());
+          kernels->sparse_row({n, count, row, places.data(), b.data(), n, sparse.data() + i * n, bias.data(), relu});
+        }
+        // NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): equal to the bit is what is asked
+        ASSERT_EQ(std::memcmp(dense.data(), sparse.data(), 9 * n * sizeof(float)), 0);
+      }
+    }
+  }
+}
+
+TEST(Kernels, GiveGemmsBitsForGradientsWithoutZeros) {
+  // The rows of a batch are columns here: 20, and 75, which is more than a mask has bits twice over.
+  for (const std::size_t rows : {1UL, 20UL, 75UL}) {
+    const auto a = sparse_floats(rows, 784, 1);
+    for (const std::size_t n : {16UL, 112UL, 144UL}) {
+      const auto above = random_floats(rows * n, 2);
+      for (const Kernels* kernels : runnable_kernels()) {
+        SCOPED_TRACE(testing::Message() << kernels->name << " " << rows << " rows, " << n << " columns");
+        auto dense = random_floats(784 * n, 4);
+        AlignedBuffer sparse(784 * n);
+        std::memcpy(sparse.data(), dense.data(), 784 * n * sizeof(float));
+        kernels->gemm({784, n, rows, a.data(), 1, 784, above.data(), n, dense.data(), n, nullptr, true, false});
+        std::vector<unsigned> masks(784);
+        kernels->gemm_nonzero({784, n, rows, a.data(), 1, 784, above.data(), n, sparse.data(), n, nullptr, true, false},
+                              masks.data());
+        // NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): equal to the bit is what is asked
+        ASSERT_EQ(std::memcmp(dense.data(), sparse.data(), 784 * n * sizeof(float)), 0);
+      }
+    }
+  }
+}
+
 TEST(Kernels, KeepNanThroughRelu) {
   AlignedBuffer a(1);
   a.data()[0] = std::nanf("");
@@ -121,6 +198,9 @@ TEST(Kernels, GiveTheSameBitsWithAvx2AndAvx512) {
       kernels->blend(weights.data(), first.data(), 0.7F, size);
       kernels->add(weights.data(), second.data(), size);
       kernels->scale(weights.data(), 0.3F, size);
+      const auto input = random_floats(size, 8);
+      kernels->cross(input.data(), gradients.data(), second.data(), weights.data(), size);
+      kernels->cross_backward(gradients.data(), input.data(), second.data(), first.data(), sums.data(), size);
       std::vector<float> all;
       for (const auto* buffer : {&weights, &first, &second, &sums}) {
         all.insert(all.end(), buffer->data(), buffer->data() + size);

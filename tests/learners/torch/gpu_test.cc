@@ -49,7 +49,7 @@ TEST_P(Gpu, MovesACheckpointToTheCpuAndBack) {
 
 INSTANTIATE_TEST_SUITE_P(All, Gpu,
                          testing::Combine(testing::Values(Architecture::kLinear, Architecture::kMlp,
-                                                          Architecture::kWideDeep),
+                                                          Architecture::kWideDeep, Architecture::kDcn),
                                           testing::Range<std::size_t>(0, 6)),
                          [](const auto& tested) {
                            return fmt::format("{}_{}", architecture_name(std::get<0>(tested.param)),

@@ -16,6 +16,8 @@ TEST_P(Engines, LearnTheSameOver200Steps) {
   auto options = engine_options(architecture, task);
   options.optimizer = optimizer_cases()[optimizer].options;
   options.schedule.learning_rate = optimizer_cases()[optimizer].learning_rate;
+  // Products of features magnify the last bits, in which the engines differ, from step to step.
+  if (architecture == Architecture::kDcn) options.schedule.learning_rate *= 0.5F;
   auto native = make_learner(options, EngineKind::kNative);
   auto torch = make_learner(options, EngineKind::kTorch);
   ASSERT_EQ(saved(*torch), saved(*native)) << "initial weights";
@@ -26,7 +28,7 @@ TEST_P(Engines, LearnTheSameOver200Steps) {
 
 INSTANTIATE_TEST_SUITE_P(All, Engines,
                          testing::Combine(testing::Values(Architecture::kLinear, Architecture::kMlp,
-                                                          Architecture::kWideDeep),
+                                                          Architecture::kWideDeep, Architecture::kDcn),
                                           testing::Values(Task::kBinary, Task::kMulticlass, Task::kRegression),
                                           testing::Range<std::size_t>(0, kOptimizerCases)),
                          [](const auto& tested) {

@@ -107,7 +107,7 @@ TEST_P(TorchNetPasses, ShowHiddenLayersAndTakeGradientsThereAlike) {
 
 INSTANTIATE_TEST_SUITE_P(All, TorchNetPasses,
                          testing::Combine(testing::Values(Architecture::kLinear, Architecture::kMlp,
-                                                          Architecture::kWideDeep),
+                                                          Architecture::kWideDeep, Architecture::kDcn),
                                           testing::Values(Task::kBinary, Task::kMulticlass, Task::kRegression)),
                          [](const auto& tested) {
                            return fmt::format("{}_{}", architecture_name(std::get<0>(tested.param)),

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "learners/models/model.h"
 #include "learners/optim/optimizer.h"
 #include "learners/optim/schedule.h"
 #include "learners/training/strategy.h"
@@ -27,7 +28,8 @@ TEST(SearchSpace, RefusesWhatCannotBeDrawnFrom) {
 // A study draws in order, so what a space depends on stands before it.
 TEST(SearchSpace, DependsOnlyOnWhatStandsBefore) {
   std::set<std::string> drawn = {"learning.strategy"};  // not searched: it decides what is stored
-  for (const auto& spaces : {strategy_search_spaces(), schedule_search_spaces(), optimizer_search_spaces()}) {
+  for (const auto& spaces : {strategy_search_spaces(), schedule_search_spaces(), optimizer_search_spaces(),
+                             model_search_spaces()}) {
     for (const auto& space : spaces) {
       EXPECT_TRUE(check(space).is_ok()) << check(space).to_string();
       for (const auto& condition : space.conditions) EXPECT_EQ(drawn.count(condition.option), 1U) << space.option;
@@ -48,9 +50,11 @@ TEST(SearchSpace, NamesStrategiesThatThereAre) {
   }
 }
 
-TEST(SearchSpace, NamesOptimizersAndSchedulesThatThereAre) {
+TEST(SearchSpace, NamesOptimizersSchedulesAndModelsThatThereAre) {
   const SearchSpace optimizers = optimizer_search_spaces().front();
   const SearchSpace schedules = schedule_search_spaces().front();
+  const SearchSpace models = model_search_spaces().front();
+  for (const auto& name : models.choices) EXPECT_TRUE(parse_architecture(name).is_ok()) << name;
   for (const auto& name : optimizers.choices) EXPECT_TRUE(parse_optimizer(name).is_ok()) << name;
   for (const auto& name : schedules.choices) EXPECT_TRUE(parse_schedule(name).is_ok()) << name;
 }
