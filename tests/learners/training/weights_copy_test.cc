@@ -111,7 +111,9 @@ TEST_P(WeightsCopies, IsTheMovingAverageOfTheWeights) {
   for (std::uint64_t i = 0; i < 40; ++i) {
     step(*engine, i);
     const double share = i % 3 == 0 ? 0.0 : 0.5 / static_cast<double>(i + 1);
-    if (share > 0.0) ASSERT_TRUE(copy->approach(static_cast<float>(share)).is_ok());
+    if (share > 0.0) {
+      ASSERT_TRUE(copy->approach(static_cast<float>(share)).is_ok());
+    }
     const auto now = outputs(*engine);
     for (std::size_t k = 0; k < now.size(); ++k) average[k] += share * (static_cast<double>(now[k]) - average[k]);
   }
