@@ -156,8 +156,8 @@ Result<Outcome> go_through(const RunSpec& spec, const Mnist& mnist, const Argume
         "/continual_XXXXXX";
     if (spec.on_disk && mkdtemp(scratch.data()) == nullptr) return unavailable("no folder at " + scratch);
     auto result = run_seed(spec, mnist, seed, arguments.quick ? kQuickEvents : 0, scratch, [&](double done) {
-      fmt::print(stderr, "\r{} {}, memory {}, seed {} ({} of them): {:3.0f} %  ", spec.protocol, spec.label, spec.buffer, seed,
-                 seeds, done * 100);
+      fmt::print(stderr, "\r{} {}, memory {}, seed {} ({} of them): {:3.0f} %  ", spec.protocol, spec.label,
+                 spec.buffer, seed, seeds, done * 100);
     });
     if (spec.on_disk) std::filesystem::remove_all(scratch);
     fmt::print(stderr, "\r{:78}\r", "");
@@ -177,7 +177,8 @@ Result<std::vector<RunSpec>> wanted(const std::string& protocol, const Arguments
     specs.push_back(std::move(spec));
   } else {
     for (auto& spec : table_of(protocol)) {
-      const bool named = arguments.only.empty() || std::ranges::find(arguments.only, spec.label) != arguments.only.end();
+      const bool named =
+          arguments.only.empty() || std::ranges::find(arguments.only, spec.label) != arguments.only.end();
       if (named && (arguments.buffer == 0 || spec.buffer == arguments.buffer)) specs.push_back(std::move(spec));
     }
   }

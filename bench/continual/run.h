@@ -42,9 +42,9 @@ Status change(std::string_view setting, RunSpec& spec);
 
 struct SeedResult {
   std::uint64_t seed = 0;
-  double accuracy = 0;    // mean over tasks, after the last one
-  double forgetting = 0;  // mean over all tasks but the last: best so far minus now
-  double seconds = 0;     // sampling, training and inserting; neither encoding nor evaluation
+  double accuracy = 0;     // mean over tasks, after the last one
+  double forgetting = 0;   // mean over all tasks but the last: best so far minus now
+  double seconds = 0;      // sampling, training and inserting; neither encoding nor evaluation
   double cpu_seconds = 0;  // the same, of this thread's processor time: what other work on the machine does not change
   std::uint64_t events = 0;
   std::uint64_t memory_bytes = 0;

@@ -112,7 +112,9 @@ RunSpec base_spec(std::string_view protocol) {
 std::vector<RunSpec> table_of(std::string_view protocol) {
   const auto known = Strategy::names();
   std::vector<RunSpec> specs;
-  for (const auto& row : protocol == "split" ? split_rows() : protocol == "permuted" ? permuted_rows() : rotated_rows()) {
+  for (const auto& row : protocol == "split"      ? split_rows()
+                         : protocol == "permuted" ? permuted_rows()
+                                                  : rotated_rows()) {
     if (std::ranges::find(known, row.strategy) == known.end()) continue;
     RunSpec spec = base_spec(protocol);
     spec.learner.strategy = row.strategy;

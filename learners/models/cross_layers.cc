@@ -100,8 +100,8 @@ void cross_backward(const CrossShape& shape, const float* dense, float* dense_gr
     back_through(factor, rows, shape.width, shape.stride, dense + layer.up, shape.rank, shape.rank_stride, low, false,
                  gradients.transposed);
     add_weight_gradients(x, shape.stride, shape.width, rows, low, shape.rank_stride, dense_gradients + layer.down);
-    back_through(low, rows, shape.rank, shape.rank_stride, dense + layer.down, shape.width, shape.stride, arriving, true,
-                 gradients.transposed);
+    back_through(low, rows, shape.rank, shape.rank_stride, dense + layer.down, shape.width, shape.stride, arriving,
+                 true, gradients.transposed);
   }
   kernels.add(input_gradient, arriving, size);
 }

@@ -1,5 +1,5 @@
-// Cross layers: the part of a deep and cross network that multiplies features with each other, one degree more with each
-// layer (Wang et al., 2021, "DCN V2: Improved deep & cross network"):
+// Cross layers: the part of a deep and cross network that multiplies features with each other, one degree more with
+// each layer (Wang et al., 2021, "DCN V2: Improved deep & cross network"):
 //
 //   x_{l+1} = x_0 * (x_l W_l + b_l) + x_l        elementwise product, x_0 = [embeddings | numbers]
 //
@@ -27,7 +27,7 @@ struct CrossShape {
   std::size_t stride = 0;  // of its rows, and of the rows of W and U
   std::size_t rank = 0;    // 0: full
   std::size_t rank_stride = 0;
-  bool parallel = false;  // beside the hidden layers; else below them
+  bool parallel = false;   // beside the hidden layers; else below them
   std::size_t output = 0;  // offset of the weights from x_L to the outputs, [width, outputs], where parallel
   std::vector<CrossLayer> layers;
   bool any() const { return !layers.empty(); }

@@ -172,13 +172,13 @@ void masked_columns(const Gemm& gemm, std::size_t i, std::size_t j, std::size_t 
 
 constexpr std::size_t kPanelVectors = 8;
 using SparseColumns = void (*)(const SparseRow& row, std::size_t j);
-constexpr SparseColumns kSparseColumns[kPanelVectors] = {
-    sparse_columns<1>, sparse_columns<2>, sparse_columns<3>, sparse_columns<4>,
-    sparse_columns<5>, sparse_columns<6>, sparse_columns<7>, sparse_columns<8>};
+constexpr SparseColumns kSparseColumns[kPanelVectors] = {sparse_columns<1>, sparse_columns<2>, sparse_columns<3>,
+                                                         sparse_columns<4>, sparse_columns<5>, sparse_columns<6>,
+                                                         sparse_columns<7>, sparse_columns<8>};
 using MaskedColumns = void (*)(const Gemm& gemm, std::size_t i, std::size_t j, std::size_t p, unsigned mask);
-constexpr MaskedColumns kMaskedColumns[kPanelVectors] = {
-    masked_columns<1>, masked_columns<2>, masked_columns<3>, masked_columns<4>,
-    masked_columns<5>, masked_columns<6>, masked_columns<7>, masked_columns<8>};
+constexpr MaskedColumns kMaskedColumns[kPanelVectors] = {masked_columns<1>, masked_columns<2>, masked_columns<3>,
+                                                         masked_columns<4>, masked_columns<5>, masked_columns<6>,
+                                                         masked_columns<7>, masked_columns<8>};
 
 constexpr std::size_t panel_vectors(std::size_t columns) {
   const std::size_t vectors = columns / kVectorFloats;
@@ -333,7 +333,7 @@ void adagrad(const AdagradStep& step, float* __restrict weights, const float* __
 }  // namespace
 
 extern const Kernels FRESHET_KERNELS = {
-    FRESHET_KERNELS_NAME, gemm,  nonzero,   sparse_row,  gemm_nonzero, transpose,      add,         scale,
-    relu_mask,            column_sums, cross, cross_backward, squared_sum, blend, sgd, adam, adamw, adagrad};
+    FRESHET_KERNELS_NAME, gemm,  nonzero,        sparse_row,  gemm_nonzero, transpose, add,  scale, relu_mask,
+    column_sums,          cross, cross_backward, squared_sum, blend,        sgd,       adam, adamw, adagrad};
 
 }  // namespace freshet

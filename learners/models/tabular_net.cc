@@ -153,8 +153,9 @@ void TabularNet::backward_layers(std::span<const std::span<const float>> hidden_
     const bool first = l == 0;
     if (!first) recompute_hidden(l - 1);
     const auto [below, below_stride] = layer_input(*shape_, l, scratch_);
-    const Gemm weights{layer.in, layer.stride, rows, below, 1, below_stride, above, layer.stride,
-                       gradients + layer.weight, layer.stride, nullptr, true, false};
+    const Gemm weights{
+        layer.in,     layer.stride, rows, below, 1, below_stride, above, layer.stride, gradients + layer.weight,
+        layer.stride, nullptr,      true, false};
     if (first && shape_->looks_for_zeros() && 2 * scratch_.sparse_rows >= rows) {
       kernels.gemm_nonzero(weights, scratch_.places.data());
     } else {

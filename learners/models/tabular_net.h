@@ -1,5 +1,5 @@
-// TabularNet: the linear, mlp, wide_deep and dcn models with a forward and a backward pass written out by hand over kept
-// buffers: a step allocates nothing once it has seen its largest mini-batch.
+// TabularNet: the linear, mlp, wide_deep and dcn models with a forward and a backward pass written out by hand over
+// kept buffers: a step allocates nothing once it has seen its largest mini-batch.
 //
 // Threads: the trainer.  Owns: parameters, activations and the gradients on their way back.
 // Failure: see Model.
@@ -55,12 +55,12 @@ class TabularNet final : public Model {
   std::vector<float> compact_outputs_;  // [rows, outputs]
   std::vector<HiddenLayer> hidden_layers_;
   std::vector<std::vector<float>> compact_hidden_;  // a hidden layer each, [rows, width]; where it was asked for
-  std::vector<float> loss_gradients_;     // [rows, outputs]
-  AlignedBuffer output_gradients_;        // [rows, output_stride]
-  AlignedBuffer gradients_[2];            // of one hidden layer and the next, [rows, stride]
-  AlignedBuffer input_gradients_;         // [rows, round_up(categories * embedding)], of a dcn [rows, input_stride]
+  std::vector<float> loss_gradients_;               // [rows, outputs]
+  AlignedBuffer output_gradients_;                  // [rows, output_stride]
+  AlignedBuffer gradients_[2];                      // of one hidden layer and the next, [rows, stride]
+  AlignedBuffer input_gradients_;  // [rows, round_up(categories * embedding)], of a dcn [rows, input_stride]
   CrossGradients cross_gradients_;
-  AlignedBuffer transposed_;              // weights of one layer, [out, in]
+  AlignedBuffer transposed_;  // weights of one layer, [out, in]
 };
 
 }  // namespace freshet

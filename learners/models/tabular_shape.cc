@@ -41,9 +41,10 @@ Status check_options(const ModelOptions& options, const EncodedLayout& layout) {
           fmt::format("model.cross_layers is {}; it must be between 1 and 16", options.cross_layers));
     }
     if (options.cross_rank >= width && options.cross_rank > 0) {
-      return invalid_argument(fmt::format(
-          "model.cross_rank is {}; what is crossed has {} values a row, so it must be below that, or 0 for the full rank",
-          options.cross_rank, width));
+      return invalid_argument(
+          fmt::format("model.cross_rank is {}; what is crossed has {} values a row, so it must be below that, or 0 for "
+                      "the full rank",
+                      options.cross_rank, width));
     }
     if (width > kWidest) {
       return invalid_argument(fmt::format("a dcn over {} values a row; at most {} can be crossed", width, kWidest));
@@ -215,8 +216,8 @@ void first_layer(const Gemm& gemm, TabularScratch& scratch) {
       continue;
     }
     multiply_waiting(i);
-    kernels.sparse_row({gemm.n, count, a, scratch.places.data(), gemm.b, gemm.b_row, gemm.c + i * gemm.c_row, gemm.bias,
-                        gemm.relu});
+    kernels.sparse_row(
+        {gemm.n, count, a, scratch.places.data(), gemm.b, gemm.b_row, gemm.c + i * gemm.c_row, gemm.bias, gemm.relu});
     ++scratch.sparse_rows;
   }
   multiply_waiting(gemm.m);
@@ -226,8 +227,8 @@ void layer_forward(const TabularShape& shape, const float* dense, std::size_t l,
   const TabularLayer& layer = shape.layers[l];
   const LayerInput from = layer_input(shape, l, scratch);
   const bool relu = l + 1 < shape.layers.size();
-  const Gemm gemm{scratch.rows, layer.stride, layer.in, from.values, from.stride, 1, dense + layer.weight,
-                  layer.stride, to, layer.stride, dense + layer.bias, false, relu};
+  const Gemm gemm{scratch.rows, layer.stride, layer.in,     from.values,        from.stride, 1,   dense + layer.weight,
+                  layer.stride, to,           layer.stride, dense + layer.bias, false,       relu};
   if (l == 0 && shape.looks_for_zeros()) {
     first_layer(gemm, scratch);
   } else {

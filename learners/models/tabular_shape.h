@@ -3,9 +3,9 @@
 //
 //   deep:  x = [embedding of each category | numbers] -> hidden layers with ReLU -> outputs
 //   wide:  numbers * wide_weight + wide_bias + sum over categories of their row's wide part
-// linear has the wide part, mlp the deep part, wide_deep adds both (Cheng et al., 2016). dcn is an mlp whose hidden layers
-// stand on cross layers, or beside them: then the outputs are linear in both (cross_layers.h). All categories share one
-// table of rows, found by hash; a row holds [embedding | wide part].
+// linear has the wide part, mlp the deep part, wide_deep adds both (Cheng et al., 2016). dcn is an mlp whose hidden
+// layers stand on cross layers, or beside them: then the outputs are linear in both (cross_layers.h). All categories
+// share one table of rows, found by hash; a row holds [embedding | wide part].
 //
 // Threads: immutable once made; `tabular_forward` may run on many threads, each with its own scratch.
 // Owns: sizes only.  Failure: make() refuses options that make no model.
@@ -48,7 +48,7 @@ struct TabularShape {
   std::size_t input = 0;  // categories * embedding + numbers
   std::size_t input_stride = 0;
   std::vector<TabularLayer> layers;  // the hidden ones and the output; empty without a deep part
-  CrossShape cross;                 // without layers but for a dcn
+  CrossShape cross;                  // without layers but for a dcn
   std::size_t wide_weight = 0;
   std::size_t wide_bias = 0;
   std::size_t dense_size = 0;

@@ -179,8 +179,8 @@ at::Tensor TorchNet::product(const at::Tensor& bias, const at::Tensor& x, const 
 at::Tensor TorchNet::input() const {
   const TabularShape& shape = *shape_;
   if (shape.embedded() == 0) return numbers_;
-  const auto embedded = lookups_.narrow(1, 0, signed_size(shape.embedding))
-                            .reshape({signed_size(count_), signed_size(shape.embedded())});
+  const auto embedded =
+      lookups_.narrow(1, 0, signed_size(shape.embedding)).reshape({signed_size(count_), signed_size(shape.embedded())});
   return shape.numbers == 0 ? embedded : at::cat({embedded, numbers_}, 1);
 }
 
@@ -188,8 +188,8 @@ at::Tensor TorchNet::crossed(const at::Tensor& input) const {
   at::Tensor x = input;
   for (std::size_t l = 0; l < cross_up_.size(); ++l) {
     at::Tensor low = x;
-    if (!cross_down_.empty()) low = bfloat16_ ? at::mm(x.to(at::kBFloat16), cross_down_[l].to(at::kBFloat16))
-                                              : at::mm(x, cross_down_[l]);
+    if (!cross_down_.empty())
+      low = bfloat16_ ? at::mm(x.to(at::kBFloat16), cross_down_[l].to(at::kBFloat16)) : at::mm(x, cross_down_[l]);
     x = input * product(cross_biases_[l], low, cross_up_[l]) + x;
   }
   return x;

@@ -21,8 +21,8 @@ namespace freshet {
 
 struct TorchNetOptions {
   bool recompute = false;  // keep the activations of one hidden layer in several; see hidden_activations.h
-  // Products of hidden and cross layers in bfloat16, forward and backward, the output layer's among them; weights, their
-  // gradients, losses, the wide part and sums over features stay float32.
+  // Products of hidden and cross layers in bfloat16, forward and backward, the output layer's among them; weights,
+  // their gradients, losses, the wide part and sums over features stay float32.
   bool bfloat16 = false;
 };
 
@@ -87,8 +87,8 @@ class TorchNet final : public Model, public DeviceWeights {
   // Of the last forward():
   std::vector<std::uint32_t> row_of_lookup_;  // [rows, categories]
   std::size_t count_ = 0;
-  at::Tensor numbers_;  // [rows, numbers]
-  at::Tensor lookups_;  // [rows * categories, stride], a leaf
+  at::Tensor numbers_;                      // [rows, numbers]
+  at::Tensor lookups_;                      // [rows * categories, stride], a leaf
   std::vector<at::Tensor> segment_inputs_;  // of all segments but the first, leaves
   at::Tensor outputs_;                      // [rows, outputs]
   std::vector<HiddenLayer> hidden_layers_;

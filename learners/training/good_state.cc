@@ -62,9 +62,8 @@ void GoodState::before_move(std::span<const std::uint32_t> rows) {
     if (epoch_of_[row] == epoch_) continue;
     epoch_of_[row] = epoch_;
     rows_.push_back(row);
-    each_row_array([&](const float* array) {
-      values_.insert(values_.end(), array + row * stride, array + (row + 1) * stride);
-    });
+    each_row_array(
+        [&](const float* array) { values_.insert(values_.end(), array + row * stride, array + (row + 1) * stride); });
     if (!optimizer_.row_steps.empty()) row_steps_.push_back(optimizer_.row_steps[row]);
     if (ema_ != nullptr) row_log_products_.push_back(ema_->state().row_log_product[row]);
   }
@@ -80,8 +79,8 @@ bool GoodState::sane() const {
   // Rows that lag behind are caught up with weights that are finite.
   const AveragedWeights& average = *ema_->state().weights;
   if (!all_sane(average.dense.data(), average.dense.size())) return false;
-  return std::ranges::all_of(
-      rows_, [&](std::uint32_t row) { return all_sane(average.rows.data() + row * stride, stride); });
+  return std::ranges::all_of(rows_,
+                             [&](std::uint32_t row) { return all_sane(average.rows.data() + row * stride, stride); });
 }
 
 void GoodState::restore() {

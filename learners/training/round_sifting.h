@@ -1,8 +1,8 @@
-// RoundSifting: the sifting of a learner's rounds: asks its Sifter, puts the kept rows together as mini-batches want them,
-// and holds the moving average that `rho` compares with.
+// RoundSifting: the sifting of a learner's rounds: asks its Sifter, puts the kept rows together as mini-batches want
+// them, and holds the moving average that `rho` compares with.
 //
-// Threads: the trainer.  Owns: sifter, room for the kept rows, the average; all but the room is part of a learner's state.
-// Failure: create() refuses options out of bounds, and `rho` where the model cannot be copied.
+// Threads: the trainer.  Owns: sifter, room for the kept rows, the average; all but the room is part of a learner's
+// state. Failure: create() refuses options out of bounds, and `rho` where the model cannot be copied.
 #pragma once
 
 #include <memory>

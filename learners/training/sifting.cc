@@ -48,7 +48,7 @@ SiftingCosts sifting_costs(std::uint64_t dense_weights, std::uint64_t row_values
   SiftingCosts costs;
   costs.forward = dense_weights + kRowCost / 2;
   costs.row = 3 * dense_weights + kRowCost;
-  costs.step = 8 * dense_weights;        // gradients cleared, weights moved
+  costs.step = 8 * dense_weights;               // gradients cleared, weights moved
   costs.choice = kChoiceCost + row_values / 4;  // a kept row is copied
   return costs;
 }

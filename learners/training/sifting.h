@@ -39,18 +39,18 @@ struct SiftingOptions {
   double beta = 0.5;
   double replay_beta = 0.0;  // of replayed rows; 0: as beta
   std::uint32_t loss_history = 500;
-  std::uint64_t delay_steps = 10;   // rounds that begin before so many steps are trained whole
-  bool reweigh = false;             // a kept row weighs the inverse of its probability: no bias towards high losses
+  std::uint64_t delay_steps = 10;  // rounds that begin before so many steps are trained whole
+  bool reweigh = false;            // a kept row weighs the inverse of its probability: no bias towards high losses
   bool only_where_it_pays = true;
   std::uint64_t seed = 1;
 };
 
 // In the multiplications of a step, about; a function of the model's shape alone.
 struct SiftingCosts {
-  std::uint64_t row = 0;     // forward and backward pass of a row
-  std::uint64_t step = 0;    // of a step, whatever its rows
-  std::uint64_t forward = 0; // forward pass of a row
-  std::uint64_t choice = 0;  // to look at a row
+  std::uint64_t row = 0;      // forward and backward pass of a row
+  std::uint64_t step = 0;     // of a step, whatever its rows
+  std::uint64_t forward = 0;  // forward pass of a row
+  std::uint64_t choice = 0;   // to look at a row
 };
 SiftingCosts sifting_costs(std::uint64_t dense_weights, std::uint64_t row_values);
 
@@ -85,7 +85,7 @@ struct KeptRows {
 // Rows, since the learner was made.
 struct SiftingTotals {
   std::uint64_t considered = 0;
-  std::uint64_t left_out = 0;  // so many forward and backward passes were saved
+  std::uint64_t left_out = 0;   // so many forward and backward passes were saved
   std::uint64_t looked_at = 0;  // so many forward passes were spent (rho)
 };
 

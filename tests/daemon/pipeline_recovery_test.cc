@@ -473,12 +473,12 @@ TEST_P(PipelineRecoveryOfSifting, ContinuesToTheBitAfterStopsAnywhere) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, PipelineRecoveryOfSifting,
-                         ::testing::Values(SiftingChoice{"relative", setting::Sifting::kRelativeProbabilistic, false, 0},
-                                           SiftingChoice{"reweighed_with_aged_losses",
-                                                         setting::Sifting::kRelativeProbabilistic, true, 6},
-                                           SiftingChoice{"rho", setting::Sifting::kRho, true, 0}),
-                         [](const auto& tested) { return tested.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    All, PipelineRecoveryOfSifting,
+    ::testing::Values(SiftingChoice{"relative", setting::Sifting::kRelativeProbabilistic, false, 0},
+                      SiftingChoice{"reweighed_with_aged_losses", setting::Sifting::kRelativeProbabilistic, true, 6},
+                      SiftingChoice{"rho", setting::Sifting::kRho, true, 0}),
+    [](const auto& tested) { return tested.param.name; });
 
 TEST_F(PipelineRecovery, AFinishedRunGoesOnFromItsEnd) {
   const auto folder = TemporaryFolder::create("freshet-test");

@@ -49,10 +49,9 @@ class CrossLayers : public testing::TestWithParam<std::size_t> {
     std::vector<double> crossed = x0;
     for (std::size_t l = 0; l < options.cross_layers; ++l) {
       const std::string name = fmt::format("cross{}", l);
-      const auto factor =
-          options.cross_rank == 0
-              ? affine(crossed, width, name + ".weight", name + ".bias")
-              : affine(affine(crossed, options.cross_rank, name + ".down", ""), width, name + ".up", name + ".bias");
+      const auto factor = options.cross_rank == 0 ? affine(crossed, width, name + ".weight", name + ".bias")
+                                                  : affine(affine(crossed, options.cross_rank, name + ".down", ""),
+                                                           width, name + ".up", name + ".bias");
       for (std::size_t i = 0; i < width; ++i) crossed[i] += x0[i] * factor[i];
     }
     const bool parallel = options.cross == CrossPlace::kParallel;
@@ -225,7 +224,8 @@ TEST(Dcn, LearnsAProductOfTwoFeaturesWithoutHiddenLayers) {
     double loss = 0.0;
     for (std::uint64_t round = 0; round < 100; ++round) {
       auto events = synthetic_events(layout, 256, kEngineSeed + round, Task::kRegression);
-      for (std::size_t i = 0; i < events.size(); ++i) events.labels[i] = events.dense_row(i)[0] * events.dense_row(i)[2];
+      for (std::size_t i = 0; i < events.size(); ++i)
+        events.labels[i] = events.dense_row(i)[0] * events.dense_row(i)[2];
       loss = learner->train_round({&events, nullptr, round}).value().mean_loss;
     }
     return loss;

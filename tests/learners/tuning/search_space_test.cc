@@ -28,8 +28,8 @@ TEST(SearchSpace, RefusesWhatCannotBeDrawnFrom) {
 // A study draws in order, so what a space depends on stands before it.
 TEST(SearchSpace, DependsOnlyOnWhatStandsBefore) {
   std::set<std::string> drawn = {"learning.strategy"};  // not searched: it decides what is stored
-  for (const auto& spaces : {strategy_search_spaces(), schedule_search_spaces(), optimizer_search_spaces(),
-                             model_search_spaces()}) {
+  for (const auto& spaces :
+       {strategy_search_spaces(), schedule_search_spaces(), optimizer_search_spaces(), model_search_spaces()}) {
     for (const auto& space : spaces) {
       EXPECT_TRUE(check(space).is_ok()) << check(space).to_string();
       for (const auto& condition : space.conditions) EXPECT_EQ(drawn.count(condition.option), 1U) << space.option;
