@@ -148,6 +148,14 @@ Result<LearnerOptions> learner_options(const Config& config, const EventSpec& sp
   options.model.cross = TRY(parse_cross_place(option_text(config, "model.cross")));
   options.model.recompute = config.model.recompute == setting::Recompute::kLayers;
   options.model.seed = config.model.seed;
+  options.model.path = config.model.path;
+  const auto& image = config.model.image;
+  options.model.convnet = {image.channels,
+                           image.height,
+                           image.width,
+                           image.field,
+                           {config.model.filters.begin(), config.model.filters.end()},
+                           config.model.kernel};
   options.loss = loss_options(config);
   options.optimizer.kind = TRY(parse_optimizer(option_text(config, "learning.optimizer")));
   options.optimizer.weight_decay = static_cast<float>(config.learning.weight_decay);

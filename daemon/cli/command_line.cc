@@ -190,6 +190,16 @@ void add_average(CLI::App& state, std::function<int()>& chosen) {
   command->callback([&chosen, arguments] { chosen = [arguments] { return run_average(*arguments); }; });
 }
 
+void add_export(CLI::App& app, std::function<int()>& chosen) {
+  auto* command = app.add_subcommand("export", "write the model of the newest checkpoint as TorchScript");
+  auto arguments = std::make_shared<ExportArguments>();
+  add_config(*command, arguments->config, true);
+  command->add_option("--path", arguments->path, "folder of the store (default: memory.path of --config)");
+  command->add_option("--out", arguments->out, "the file to write")->required();
+  command->add_flag("--json", arguments->json, "say what was written as JSON");
+  command->callback([&chosen, arguments] { chosen = [arguments] { return run_export(*arguments); }; });
+}
+
 void add_state(CLI::App& app, std::function<int()>& chosen) {
   auto* state = app.add_subcommand("state", "look at what is stored, prove it, copy it, change it");
   state->require_subcommand(1);
@@ -213,6 +223,7 @@ int run_command_line(int argc, char** argv) {
   add_produce(app, chosen);
   add_consume(app, chosen);
   add_state(app, chosen);
+  add_export(app, chosen);
   ConfigCommand config;
   config.add_to(app);
   try {

@@ -113,6 +113,13 @@ struct RollbackArguments {
   bool json = false;
 };
 
+struct ExportArguments {
+  ConfigArguments config;
+  std::string path;  // instead of the configuration's memory.path
+  std::string out;
+  bool json = false;
+};
+
 int run_daemon(const ConfigArguments& arguments);
 int run_backtest(const BacktestArguments& arguments);
 int run_demo(const DemoArguments& arguments);
@@ -127,5 +134,6 @@ int run_compact(const StateArguments& arguments);
 int run_erase(const EraseArguments& arguments);
 int run_rollback(const RollbackArguments& arguments);
 int run_average(const AverageArguments& arguments);
+int run_export(const ExportArguments& arguments);
 
 }  // namespace freshet

@@ -51,6 +51,29 @@ void check_model(const ModelConfig& model, Faults& faults) {
   }
 }
 
+void check_module(const Config& config, Faults& faults) {
+  const auto& model = config.model;
+  const bool script = model.architecture == setting::Architecture::kTorchscript;
+  const bool convnet = model.architecture == setting::Architecture::kConvnet;
+  if (script && model.path.empty()) {
+    faults.add("model.path", "`architecture: torchscript` needs the file of the module, such as model.pt");
+  }
+  check_belongs(config, script, "model.path", "`architecture: torchscript`", faults);
+  for (const auto* option : {"model.image.channels", "model.image.height", "model.image.width", "model.image.field",
+                             "model.filters", "model.kernel"}) {
+    check_belongs(config, convnet, option, "`architecture: convnet`", faults);
+  }
+  check_belongs(config, !script, "model.hidden", "the built-in models; a TorchScript module has its own layers",
+                faults);
+  check_belongs(config, !script && !convnet, "model.recompute", "the models of numbers and categories", faults);
+  if (!convnet) return;
+  if (model.image.height == 0 || model.image.width == 0) {
+    faults.add("model.image", "a convnet needs the size of its image: {{channels: 1, height: 28, width: 28}}");
+  }
+  if (model.filters.empty()) faults.add("model.filters", "a convnet needs one convolution or more");
+  if (model.kernel % 2 == 0) faults.add("model.kernel", "must be odd, such as 3 or 5; got {}", model.kernel);
+}
+
 void check_brokers(const StreamConfig& stream, Faults& faults) {
   if (stream.brokers.empty()) faults.add("stream.brokers", "names no broker; give host:port or embedded");
   for (const auto& broker : stream.brokers) {
@@ -156,7 +179,8 @@ void check_schedule(const Config& config, Faults& faults) {
     faults.add("learning.learning_rate", "says nothing to `schedule.kind: noam`; its size is learning.schedule.scale");
   }
   const auto& hidden = config.model.hidden;
-  const bool has_width = config.model.architecture != setting::Architecture::kLinear && !hidden.empty();
+  const bool has_width = config.model.architecture != setting::Architecture::kLinear &&
+                         config.model.architecture != setting::Architecture::kTorchscript && !hidden.empty();
   if (noam && schedule.dim == 0 && !has_width) {
     faults.add("learning.schedule.dim",
                "noam needs a width, and this model has no hidden layer; give one, such as 512");
@@ -356,6 +380,7 @@ Result<HostPort> parse_host_port(const std::string& text) {
 std::vector<ConfigFault> check_together(const Config& config) {
   Faults faults;
   check_model(config.model, faults);
+  check_module(config, faults);
   check_layers(config, faults);
   check_stream(config, faults);
   check_learning(config, faults);

@@ -21,7 +21,7 @@ namespace freshet {
 // The choices of options. Each room has its own types; daemon/ maps one to the other, by name where the room can parse
 // one (option_text in option_table.h gives it). The order here is the order of the choices in option_table.cc.
 namespace setting {
-enum class Architecture : std::uint8_t { kLinear, kMlp, kWideDeep, kDcn };
+enum class Architecture : std::uint8_t { kLinear, kMlp, kWideDeep, kDcn, kConvnet, kTorchscript };
 enum class Cross : std::uint8_t { kStacked, kParallel };
 enum class Recompute : std::uint8_t { kNone, kLayers };
 enum class Format : std::uint8_t { kJson };
@@ -79,6 +79,14 @@ struct FeatureList {
   std::vector<FeatureSpec> specs;
 };
 
+// Of `architecture: convnet`.
+struct ImageConfig {
+  std::uint32_t channels = 1;
+  std::uint32_t height = 0;  // 0: not given
+  std::uint32_t width = 0;
+  std::string field;  // empty: all numbers
+};
+
 struct ModelConfig {
   std::string name = "freshet";
   setting::Architecture architecture = setting::Architecture::kWideDeep;
@@ -87,6 +95,10 @@ struct ModelConfig {
   std::vector<std::int64_t> hidden = {64, 32};
   std::uint32_t embedding_dim = 8;
   std::uint32_t embedding_rows = 65536;
+  std::string path;  // of `architecture: torchscript`
+  ImageConfig image;
+  std::vector<std::int64_t> filters = {16, 32};
+  std::uint32_t kernel = 3;
   std::uint32_t cross_layers = 2;
   std::uint32_t cross_rank = 0;  // 0: full
   setting::Cross cross = setting::Cross::kStacked;

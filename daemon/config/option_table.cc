@@ -15,8 +15,9 @@ void add_model(List& list) {
   add(list, Declare("model.architecture", Type::kChoice, FIELD(model.architecture),
                     "`linear`: one weight for each feature. `mlp`: embeddings and hidden layers. `wide_deep`: both, "
                     "side by side. `dcn`: cross layers, which multiply features with each other, and hidden layers "
-                    "(DCN V2).")
-                .choices({"linear", "mlp", "wide_deep", "dcn"})
+                    "(DCN V2). `convnet`: convolutions over an image, then hidden layers. `torchscript`: your own, "
+                    "from `model.path`.")
+                .choices({"linear", "mlp", "wide_deep", "dcn", "convnet", "torchscript"})
                 .new_state());
   add(list, Declare("model.task", Type::kChoice, FIELD(model.task),
                     "What the label is: one of two classes, one of many, or a number.")
@@ -29,6 +30,40 @@ void add_model(List& list) {
                 .between(2, 100'000)
                 .or_none()
                 .example("[ok, fraud]")
+                .new_state());
+  add(list, Declare("model.path", Type::kText, FIELD(model.path),
+                    "File of a TorchScript module, as torch.jit.save writes it, for `architecture: torchscript`: "
+                    "`forward(numbers)` or `forward(numbers, categories)`, and `loss(outputs, targets)` if it has one "
+                    "of its own.")
+                .or_none()
+                .example("model.pt"));
+  add(list, Declare("model.image.channels", Type::kWhole, FIELD(model.image.channels),
+                    "Channels of a convnet's image, which its numbers give channel by channel, row by row.")
+                .between(1, 4096)
+                .new_state());
+  add(list, Declare("model.image.height", Type::kWhole, FIELD(model.image.height), "Height of a convnet's image.")
+                .between(1, 4096)
+                .or_none()
+                .example("28")
+                .new_state());
+  add(list, Declare("model.image.width", Type::kWhole, FIELD(model.image.width), "Width of a convnet's image.")
+                .between(1, 4096)
+                .or_none()
+                .example("28")
+                .new_state());
+  add(list, Declare("model.image.field", Type::kText, FIELD(model.image.field),
+                    "The vector feature that is the image; other numbers join the first hidden layer. None: all "
+                    "numbers, in their order, are the image.")
+                .or_none()
+                .example("pixels")
+                .new_state());
+  add(list, Declare("model.filters", Type::kWholeList, FIELD(model.filters),
+                    "Filters of each convolution of a convnet; after each, ReLU and max-pooling of 2 x 2.")
+                .between(1, 4096)
+                .example("[16, 32]")
+                .new_state());
+  add(list, Declare("model.kernel", Type::kWhole, FIELD(model.kernel), "Height and width of a filter; odd.")
+                .between(1, 31)
                 .new_state());
   add(list,
       Declare("model.hidden", Type::kWholeList, FIELD(model.hidden), "Units of each hidden layer; `linear` has none.")

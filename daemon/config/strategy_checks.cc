@@ -76,7 +76,10 @@ void check_strategy(const Config& config, Faults& faults) {
   } else if (is(Strategy::kGdumb) && config.memory.policy != setting::Policy::kClassBalanced) {
     faults.add("memory.policy", "gdumb trains on a memory balanced by class; say `policy: class_balanced`");
   }
-  const bool hidden = config.model.architecture != setting::Architecture::kLinear && !config.model.hidden.empty();
+  const auto architecture = config.model.architecture;
+  const bool hidden = architecture != setting::Architecture::kLinear &&
+                      architecture != setting::Architecture::kConvnet &&
+                      architecture != setting::Architecture::kTorchscript && !config.model.hidden.empty();
   if (is(Strategy::kPodEr) && !hidden) {
     faults.add("learning.strategy", "pod_er stores hidden layers; this model has none");
   }

@@ -139,6 +139,7 @@ Result<const KeptRows*> TrainerThread::sift(RoundJob& job) {
   job.replay.slots.resize(row);
   return kept;
 }
+
 // The whole memory as a round passes over it: pieces of it are read when their turn comes.
 class TrainerThread::PieceReader final : public ReplayReader {
  public:

@@ -8,7 +8,8 @@
 namespace freshet {
 
 namespace {
-constexpr std::array<std::string_view, 4> kArchitectureNames = {"linear", "mlp", "wide_deep", "dcn"};
+constexpr std::array<std::string_view, 6> kArchitectureNames = {"linear", "mlp",     "wide_deep",
+                                                                "dcn",    "convnet", "torchscript"};
 }
 
 std::string_view architecture_name(Architecture architecture) {
@@ -19,7 +20,8 @@ Result<Architecture> parse_architecture(std::string_view name) {
   for (std::size_t i = 0; i < kArchitectureNames.size(); ++i) {
     if (kArchitectureNames.at(i) == name) return static_cast<Architecture>(i);
   }
-  return invalid_argument(fmt::format("no architecture \"{}\"; there are linear, mlp, wide_deep and dcn", name));
+  return invalid_argument(
+      fmt::format("no architecture \"{}\"; there are linear, mlp, wide_deep, dcn, convnet and torchscript", name));
 }
 
 Result<CrossPlace> parse_cross_place(std::string_view name) {

@@ -19,9 +19,23 @@
 
 namespace freshet {
 
-enum class Architecture : std::uint8_t { kLinear, kMlp, kWideDeep, kDcn };
+enum class Architecture : std::uint8_t { kLinear, kMlp, kWideDeep, kDcn, kConvnet, kTorchScript };
+// Made of LibTorch's operations, a TorchScript module: not a model of numbers and categories with kernels of its own.
+inline bool is_module(Architecture architecture) {
+  return architecture == Architecture::kConvnet || architecture == Architecture::kTorchScript;
+}
 std::string_view architecture_name(Architecture architecture);
 Result<Architecture> parse_architecture(std::string_view name);
+
+// A stack of convolutions, each with ReLU and max-pooling, before the hidden layers.
+struct ConvnetOptions {
+  std::uint32_t channels = 1;  // of the image, which the numbers hold as [channels, height, width]
+  std::uint32_t height = 0;
+  std::uint32_t width = 0;
+  std::string field;  // the vector feature that is the image; empty: all numbers, in their order
+  std::vector<std::uint32_t> filters = {16, 32};
+  std::uint32_t kernel = 3;  // odd
+};
 
 // Where the cross layers of a kDcn stand: below the hidden layers, or beside them.
 enum class CrossPlace : std::uint8_t { kStacked, kParallel };
@@ -33,13 +47,15 @@ struct ModelOptions {
   std::uint32_t classes = 2;  // of a multiclass task
   std::vector<std::uint32_t> hidden = {64, 32};
   std::uint32_t embedding_dim = 8;
-  std::uint32_t embedding_rows = 65536;     // a power of two
-  std::uint32_t cross_layers = 2;           // of kDcn
-  std::uint32_t cross_rank = 0;             // of their weights; 0: full
+  std::uint32_t embedding_rows = 65536;  // a power of two
+  std::uint32_t cross_layers = 2;        // of kDcn
+  std::uint32_t cross_rank = 0;          // of their weights; 0: full
   CrossPlace cross = CrossPlace::kStacked;
   bool recompute = false;                   // activations of hidden layers on the way back, instead of keeping all
   float embedding_scale = 0.01F;            // standard deviation of a new embedding
   OutputLink link = OutputLink::kIdentity;  // of a regression; Learner takes it from the loss
+  std::string path;                         // torchscript: the file
+  ConvnetOptions convnet;
   std::uint64_t seed = 1;
 };
 
@@ -81,6 +97,13 @@ class Model {
   virtual Result<std::span<const float>> hidden(std::size_t layer);
   virtual Status backward_from_hidden(std::span<const float> output_gradients,
                                       std::span<const std::span<const float>> hidden_gradients);
+
+  // Outputs as forward() gives them, but of the model as it serves: without what only training does (dropout,
+  // statistics of the batch) and without what backward() needs.
+  virtual Result<std::span<const float>> infer(std::span<const RowRange> rows) { return forward(rows); }
+
+  // The loss that the model brings along, if any: Learner puts it in place of the configured one.
+  virtual std::shared_ptr<const OwnLoss> own_loss() const { return nullptr; }
 
   // Both at once, where the model's weights lie: adds the gradients of the mean of the weighted losses of all rows, and
   // writes a sum for each of `parts` (untouched where a part has no rows).

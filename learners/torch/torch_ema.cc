@@ -9,7 +9,7 @@
 
 namespace freshet {
 
-TorchEma::TorchEma(Ema& image, double decay, const TorchNet& net)
+TorchEma::TorchEma(Ema& image, double decay, const DeviceWeights& net)
     : image_(image), decay_(decay), device_(net.device()), dense_(at::zeros_like(net.dense())) {
   if (net.table().defined()) {
     rows_ = at::zeros_like(net.table());
@@ -50,7 +50,7 @@ void TorchEma::download_state(std::span<const std::uint32_t> rows) {
 }
 
 // A row that steps left alone has moved towards its resting weights by the product of the decays since.
-void TorchEma::before_step(const TorchNet& net, const at::Tensor& touched) {
+void TorchEma::before_step(const DeviceWeights& net, const at::Tensor& touched) {
   const c10::NoGradGuard no_grad;
   if (touched.numel() == 0) return;
   const at::Tensor keep = at::exp(log_product_ - row_log_product_.index_select(0, touched)).to(at::kFloat).unsqueeze(1);
@@ -59,7 +59,7 @@ void TorchEma::before_step(const TorchNet& net, const at::Tensor& touched) {
   row_log_product_.index_fill_(0, touched, log_product_);
 }
 
-void TorchEma::after_step(const TorchNet& net, const at::Tensor& touched) {
+void TorchEma::after_step(const DeviceWeights& net, const at::Tensor& touched) {
   const c10::NoGradGuard no_grad;
   const double decay = Ema::decay_at(++steps_, decay_);
   log_product_ += Ema::log_of(decay);
@@ -70,7 +70,7 @@ void TorchEma::after_step(const TorchNet& net, const at::Tensor& touched) {
   row_log_product_.index_fill_(0, touched, log_product_);
 }
 
-void TorchEma::catch_up(const TorchNet& net, const RowTable& table, std::size_t most,
+void TorchEma::catch_up(const DeviceWeights& net, const RowTable& table, std::size_t most,
                         std::vector<std::uint32_t>& moved) {
   moved.insert(moved.end(), table.changed().begin(), table.changed().end());
   const auto used = table.used();

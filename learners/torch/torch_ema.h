@@ -8,7 +8,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "learners/torch/torch_net.h"
+#include "learners/torch/device_weights.h"
 #include "learners/training/averaging.h"
 
 namespace freshet {
@@ -16,14 +16,14 @@ namespace freshet {
 class TorchEma {
  public:
   // Starts from the state of `image`, which outlives it.
-  TorchEma(Ema& image, double decay, const TorchNet& net);
+  TorchEma(Ema& image, double decay, const DeviceWeights& net);
 
   // Around each optimizer step, for the rows that it touches, [touched] int64.
-  void before_step(const TorchNet& net, const at::Tensor& touched);
-  void after_step(const TorchNet& net, const at::Tensor& touched);
+  void before_step(const DeviceWeights& net, const at::Tensor& touched);
+  void after_step(const DeviceWeights& net, const at::Tensor& touched);
 
   // Like Ema::catch_up(); then copies the dense average and the rows of `moved` to the image.
-  void catch_up(const TorchNet& net, const RowTable& table, std::size_t most, std::vector<std::uint32_t>& moved);
+  void catch_up(const DeviceWeights& net, const RowTable& table, std::size_t most, std::vector<std::uint32_t>& moved);
 
   // What a step changes: tensors, and how far the average is.
   struct Progress {

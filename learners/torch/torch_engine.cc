@@ -263,8 +263,8 @@ class TorchEngine final : public TrainingEngine {
   SnapshotPublisher publisher_;
 };
 
-// Whether products are to be taken in bfloat16. A CPU computes so where it is asked to: LibTorch can on any, but is
-// faster so on few, so that `auto` leaves it.
+// Whether products are to be taken in bfloat16. A CPU does so only where it is asked to: LibTorch can on any, but few are
+// faster so, and what is learnt should not hang on which.
 Result<bool> takes_bfloat16(Autocast wanted, const at::Device& device) {
   if (wanted == Autocast::kOff || (wanted == Autocast::kAuto && device.is_cpu())) return false;
   if (device.is_cpu()) return true;

@@ -15,6 +15,7 @@
 
 #include "learners/models/model.h"
 #include "learners/models/tabular_net.h"
+#include "learners/torch/device_weights.h"
 
 namespace freshet {
 
@@ -25,7 +26,7 @@ struct TorchNetOptions {
   bool bfloat16 = false;
 };
 
-class TorchNet final : public Model {
+class TorchNet final : public Model, public DeviceWeights {
  public:
   // Starts from the weights of `image`, which outlives it.
   TorchNet(TabularNet& image, const at::Device& device, const TorchNetOptions& options = {});
@@ -52,11 +53,11 @@ class TorchNet final : public Model {
   void upload_weights();
   void download_weights(std::span<const std::uint32_t> rows);
 
-  const at::Tensor& dense() const { return dense_; }                      // [dense_size]
-  const at::Tensor& dense_gradients() const { return dense_gradients_; }  // [dense_size]
-  const at::Tensor& table() const { return table_; }                  // [rows, stride]; undefined without categories
-  const at::Tensor& row_gradients() const { return row_gradients_; }  // [touched, stride]; undefined if none
-  const at::Device& device() const { return device_; }
+  const at::Tensor& dense() const override { return dense_; }
+  const at::Tensor& dense_gradients() const override { return dense_gradients_; }
+  const at::Tensor& table() const override { return table_; }
+  const at::Tensor& row_gradients() const override { return row_gradients_; }
+  const at::Device& device() const override { return device_; }
 
  private:
   struct Mean;  // what a mean of losses needs beside the outputs

@@ -9,7 +9,7 @@
 
 namespace freshet {
 
-TorchOptimizer::TorchOptimizer(Optimizer& image, const TorchNet& net)
+TorchOptimizer::TorchOptimizer(Optimizer& image, const DeviceWeights& net)
     : image_(image), options_(image.options()), device_(net.device()) {
   for (std::size_t p = 0; p < image.state().planes.size(); ++p) {
     planes_.push_back(
@@ -57,7 +57,7 @@ void TorchOptimizer::download_state(std::span<const std::uint32_t> rows) {
   }
 }
 
-void TorchOptimizer::step(TorchNet& net, const at::Tensor& touched, float learning_rate) {
+void TorchOptimizer::step(const DeviceWeights& net, const at::Tensor& touched, float learning_rate) {
   const c10::NoGradGuard no_grad;
   if (options_.kind == OptimizerKind::kAdamW || options_.kind == OptimizerKind::kAdam) {
     return step_adam(net, touched, learning_rate);
@@ -88,7 +88,7 @@ void TorchOptimizer::step(TorchNet& net, const at::Tensor& touched, float learni
   if (!planes_.empty()) planes_[0].rows.index_copy_(0, touched, state[1]);
 }
 
-void TorchOptimizer::step_adam(TorchNet& net, const at::Tensor& touched, float learning_rate) {
+void TorchOptimizer::step_adam(const DeviceWeights& net, const at::Tensor& touched, float learning_rate) {
   const auto rate = static_cast<double>(learning_rate);
   const auto beta1 = static_cast<double>(options_.beta1);
   const auto beta2 = static_cast<double>(options_.beta2);

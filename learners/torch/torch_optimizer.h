@@ -9,17 +9,17 @@
 #include <ATen/core/Tensor.h>
 
 #include "learners/optim/optimizer.h"
-#include "learners/torch/torch_net.h"
+#include "learners/torch/device_weights.h"
 
 namespace freshet {
 
 class TorchOptimizer {
  public:
   // Starts from the state of `image`, which outlives it.
-  TorchOptimizer(Optimizer& image, const TorchNet& net);
+  TorchOptimizer(Optimizer& image, const DeviceWeights& net);
 
   // touched: the rows whose gradients net.row_gradients() holds, [touched] int64.
-  void step(TorchNet& net, const at::Tensor& touched, float learning_rate);
+  void step(const DeviceWeights& net, const at::Tensor& touched, float learning_rate);
 
   // What a step changes, beside the number of steps (Adam, AdamW).
   std::vector<at::Tensor> state_tensors() const;
@@ -34,7 +34,7 @@ class TorchOptimizer {
     at::Tensor dense;  // [dense_size]
     at::Tensor rows;   // [rows, stride]; undefined without a table
   };
-  void step_adam(TorchNet& net, const at::Tensor& touched, float learning_rate);
+  void step_adam(const DeviceWeights& net, const at::Tensor& touched, float learning_rate);
 
   Optimizer& image_;
   OptimizerOptions options_;

@@ -5,6 +5,7 @@
 
 #include <fmt/core.h>
 
+#include "learners/modules/module_engine.h"
 #include "learners/torch/torch_engine.h"
 #include "learners/training/round_sifting.h"
 #include "learners/training/row_feed.h"
@@ -44,7 +45,8 @@ Status check(const LearnerOptions& options) {
 // What follows from other options.
 LearnerOptions completed(LearnerOptions options) {
   options.model.link = output_link(options.loss.kind);
-  const bool hidden = options.model.architecture != Architecture::kLinear && !options.model.hidden.empty();
+  const bool hidden = options.model.architecture != Architecture::kLinear &&
+                      options.model.architecture != Architecture::kTorchScript && !options.model.hidden.empty();
   if (options.schedule.dim == 0 && hidden) options.schedule.dim = options.model.hidden.front();
   return options;
 }
@@ -137,7 +139,7 @@ class Learner::Impl {
     const auto rows = static_cast<std::size_t>(options_.batch_size);
     for (std::size_t begin = 0; begin < batch.size(); begin += rows) {
       const RowRange range{&batch, begin, std::min(begin + rows, batch.size())};
-      const auto outputs = TRY(engine_->model().forward({&range, 1}));
+      const auto outputs = TRY(engine_->model().infer({&range, 1}));
       loss_.evaluate(outputs, std::span<const float>(batch.labels).subspan(begin, range.size()),
                      std::span<const float>(batch.weights).subspan(begin, range.size()), 1.0F,
                      std::span<float>(losses).subspan(begin, range.size()), {});
@@ -146,6 +148,8 @@ class Learner::Impl {
   }
 
   Status evaluate(const EncodedBatch& batch, Predictions& out) { return engine_->evaluate(batch, out); }
+
+  Status export_model(const std::string& path, std::string_view about) { return engine_->export_model(path, about); }
 
   Status save(ByteWriter& out) {
     out.put(kMagic);
@@ -406,16 +410,28 @@ Result<std::unique_ptr<Learner>> Learner::create(const LearnerOptions& given, co
   const LearnerOptions options = completed(given);
   TRY(check(options));
   const bool on_gpu = device.kind == Device::Kind::kCuda;
+  const bool module = is_module(options.model.architecture);
+  if (module && options.engine == EngineKind::kNative) {
+    return invalid_argument(
+        fmt::format("the native engine knows no {}", architecture_name(options.model.architecture)));
+  }
   if (on_gpu && options.engine == EngineKind::kNative) {
     return invalid_argument("the native engine runs on the CPU alone");
   }
+  if (module && options.autocast == Autocast::kBf16) {
+    return invalid_argument(fmt::format("learning.autocast is bf16; a {} computes in the types that it is made of",
+                                        architecture_name(options.model.architecture)));
+  }
   const bool through_torch = on_gpu || options.engine == EngineKind::kTorch;
-  if (!through_torch && options.autocast == Autocast::kBf16) {
+  if (!through_torch && !module && options.autocast == Autocast::kBf16) {
     return invalid_argument(
         "learning.autocast is bf16, but on a CPU this model computes in float32; say auto, which takes bf16 on a GPU");
   }
-  auto engine = TRY(through_torch ? make_torch_engine(options, layout, device) : make_native_engine(options, layout));
+  auto engine = TRY(module          ? make_module_engine(options, layout, device)
+                    : through_torch ? make_torch_engine(options, layout, device)
+                                    : make_native_engine(options, layout));
   auto loss = TRY(Loss::create(options.loss, options.model.task, engine->model().outputs()));
+  if (auto own = engine->model().own_loss(); own != nullptr) loss.replace(std::move(own));
   auto schedule = TRY(Schedule::create(options.schedule));
   auto strategy =
       TRY(Strategy::create({options.strategy, options.replay_ratio, options.strategies, options.model.seed}));
@@ -453,6 +469,9 @@ std::size_t Learner::replay_rows_for(std::size_t fresh_rows, std::size_t memory_
 bool Learner::reads_memory_in_pieces() const { return impl_->reads_memory_in_pieces(); }
 Result<std::vector<float>> Learner::losses(const EncodedBatch& batch) { return impl_->losses(batch); }
 Status Learner::evaluate(const EncodedBatch& batch, Predictions& out) { return impl_->evaluate(batch, out); }
+Status Learner::export_model(const std::string& path, std::string_view about) {
+  return impl_->export_model(path, about);
+}
 Status Learner::save(ByteWriter& out) const { return impl_->save(out); }
 Status Learner::load(ByteReader& in) { return impl_->load(in); }
 Status Learner::copy_weights(std::vector<float>& to) const { return impl_->copy_weights(to); }

@@ -150,6 +150,9 @@ class Learner {
   // does not offer it.
   Status copy_weights(std::vector<float>& to) const;
   Status take_weights(std::span<const float> weights);
+  // Writes the weights that publish() gives as a TorchScript module, which Python loads: models of the architectures
+  // convnet and torchscript. `about` is told in the file.
+  Status export_model(const std::string& path, std::string_view about);
 
   std::uint64_t steps() const;
   std::uint64_t parameter_count() const;

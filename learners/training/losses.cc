@@ -153,8 +153,33 @@ float Loss::regression_row(float output, float label, float* gradient) const {
   return regression_loss(options_, output, label, gradient);
 }
 
+LossSum Loss::evaluate_own(std::span<const float> outputs, std::span<const float> labels,
+                           std::span<const float> weights, float scale, std::span<float> losses,
+                           std::span<float> gradients) const {
+  const std::size_t rows = labels.size();
+  std::vector<float> targets(rows);
+  std::vector<float> own(rows);
+  for (std::size_t i = 0; i < rows; ++i) targets[i] = usable(labels[i], weights[i]) ? labels[i] : 0.0F;
+  // Callers may give more room than these rows need.
+  const std::size_t size = rows * outputs_;
+  own_->evaluate(outputs.first(size), targets, own, gradients.first(std::min(size, gradients.size())));
+  LossSum sum;
+  for (std::size_t i = 0; i < rows; ++i) {
+    const bool counts = usable(labels[i], weights[i]);
+    const float weight = counts ? weights[i] * class_weight(labels[i]) : 0.0F;
+    ++(counts ? sum.usable : sum.unusable);
+    if (counts) sum.weighted += static_cast<double>(weight) * own[i];
+    if (!losses.empty()) losses[i] = counts ? own[i] : 0.0F;
+    if (gradients.empty()) continue;
+    for (float& gradient : gradients.subspan(i * outputs_, outputs_))
+      gradient = counts ? gradient * scale * weight : 0.0F;
+  }
+  return sum;
+}
+
 LossSum Loss::evaluate(std::span<const float> outputs, std::span<const float> labels, std::span<const float> weights,
                        float scale, std::span<float> losses, std::span<float> gradients) const {
+  if (own_ != nullptr) return evaluate_own(outputs, labels, weights, scale, losses, gradients);
   LossSum sum;
   const std::size_t width = outputs_;
   std::array<float, 1> one{};

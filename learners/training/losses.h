@@ -15,6 +15,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -52,6 +53,16 @@ struct LossSum {
   std::size_t unusable = 0;
 };
 
+// A loss that a model brings along: a function of its outputs and of the targets alone.
+class OwnLoss {
+ public:
+  virtual ~OwnLoss() = default;
+  // outputs: [rows, outputs], targets: [rows], all usable. Writes the loss of each row and, where `gradients` is not
+  // empty, its gradient with respect to the row's outputs. NaN losses where it cannot be computed.
+  virtual void evaluate(std::span<const float> outputs, std::span<const float> targets, std::span<float> losses,
+                        std::span<float> gradients) const = 0;
+};
+
 class Loss {
  public:
   static Result<Loss> create(LossOptions options, Task task, std::uint32_t outputs);
@@ -60,6 +71,9 @@ class Loss {
   // `losses` and scale * weight * d loss / d output to `gradients` ([rows, outputs()]); either may be empty.
   LossSum evaluate(std::span<const float> outputs, std::span<const float> labels, std::span<const float> weights,
                    float scale, std::span<float> losses, std::span<float> gradients) const;
+
+  // From here on `own` in place of the configured kind; label smoothing has no part in it, class weights have.
+  void replace(std::shared_ptr<const OwnLoss> own) { own_ = std::move(own); }
 
   // Whether a row with this label and weight has a part in the loss; the factor that its class adds to its weight.
   bool usable(float label, float weight) const;
@@ -75,9 +89,13 @@ class Loss {
   float multiclass_row(const float* logits, std::size_t label, float* gradients) const;
   float regression_row(float output, float label, float* gradient) const;
 
+  LossSum evaluate_own(std::span<const float> outputs, std::span<const float> labels, std::span<const float> weights,
+                       float scale, std::span<float> losses, std::span<float> gradients) const;
+
   LossOptions options_;
   Task task_;
   std::uint32_t outputs_;
+  std::shared_ptr<const OwnLoss> own_;
 };
 
 }  // namespace freshet

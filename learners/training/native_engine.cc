@@ -191,6 +191,10 @@ class NativeEngine final : public TrainingEngine {
 
 }  // namespace
 
+Status TrainingEngine::export_model(const std::string& /*path*/, std::string_view /*about*/) {
+  return unsupported("models of numbers and categories are not written as TorchScript; convnet and torchscript are");
+}
+
 Result<std::unique_ptr<TrainingEngine>> make_native_engine(const LearnerOptions& options, const EncodedLayout& layout) {
   auto net = TRY(make_tabular_net(options.model, layout));
   auto optimizer = TRY(Optimizer::create(options.optimizer, net->parameters()));

@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
 #include <cstring>
+
+#include "learners/models/output_predictions.h"
 
 namespace freshet {
 
@@ -12,28 +13,6 @@ namespace {
 constexpr std::size_t kRemembered = 16;  // publications whose moved rows are kept
 constexpr std::size_t kIdleKept = 4;     // idle copies kept warm
 constexpr std::size_t kBlockRows = 64;   // rows predicted at a time: their activations stay in cache
-constexpr float kLogRateMax = 88.0F;     // exp() of it is still finite
-
-void outputs_to_predictions(const TabularShape& shape, const TabularScratch& scratch, float* to) {
-  for (std::size_t i = 0; i < scratch.rows; ++i, to += shape.outputs) {
-    const float* output = scratch.outputs.data() + i * shape.output_stride;
-    if (shape.task == Task::kRegression && shape.link == OutputLink::kLog) {
-      // Held to what float32 holds: an answer must be a number. Not a number stays what it is.
-      *to = std::exp(std::min(*output, kLogRateMax));
-    } else if (shape.task == Task::kRegression) {
-      *to = *output;
-    } else if (shape.task == Task::kBinary) {
-      const float small = std::exp(-std::abs(*output));
-      *to = (*output >= 0.0F ? 1.0F : small) / (1.0F + small);
-    } else {
-      float highest = output[0];
-      for (std::size_t k = 1; k < shape.outputs; ++k) highest = std::max(highest, output[k]);
-      float sum = 0.0F;
-      for (std::size_t k = 0; k < shape.outputs; ++k) sum += to[k] = std::exp(output[k] - highest);
-      for (std::size_t k = 0; k < shape.outputs; ++k) to[k] /= sum;
-    }
-  }
-}
 
 }  // namespace
 
@@ -48,7 +27,8 @@ Status tabular_predict(const TabularShape& shape, const TabularWeights& weights,
   for (std::size_t row = begin; row < end; row += kBlockRows) {
     const RowRange block{&batch, row, std::min(row + kBlockRows, end)};
     tabular_forward(shape, weights, {&block, 1}, scratch);
-    outputs_to_predictions(shape, scratch, out.values.data() + (row - begin) * shape.outputs);
+    outputs_to_predictions({shape.task, shape.link, shape.outputs}, scratch.outputs.data(), scratch.rows,
+                           shape.output_stride, out.values.data() + (row - begin) * shape.outputs);
   }
   return Status::ok();
 }

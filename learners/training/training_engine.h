@@ -12,6 +12,8 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/bytes.h"
@@ -54,6 +56,8 @@ class TrainingEngine : public TrainedWeights {
   virtual Status take_weights(std::span<const float>) {
     return unsupported("this engine's weights cannot be averaged");
   }
+  // Writes what publish() gives as a TorchScript file; `about` goes into it.
+  virtual Status export_model(const std::string& path, std::string_view about);
 
   virtual Status save(ByteWriter& out) = 0;
   // seed, embedding_scale: of the initial weights, which rows that never moved still have.

@@ -338,5 +338,16 @@ TEST(ConfigErrors, AnErrorDoesNotDragInWhatFollowsFromIt) {
   EXPECT_SAYS(said, "1 error in the configuration:");
 }
 
+TEST(ConfigErrors, AModelOfOnesOwnNeedsItsFileAndAConvnetItsImage) {
+  EXPECT_SAYS(errors_of("model: {architecture: torchscript}"),
+              "model.path: `architecture: torchscript` needs the file");
+  EXPECT_SAYS(errors_of("model: {path: model.pt}"), "model.path: belongs to `architecture: torchscript`");
+  EXPECT_SAYS(errors_of("model: {architecture: torchscript, path: m.pt, hidden: [5]}"), "model.hidden: belongs to");
+  EXPECT_SAYS(errors_of("model: {architecture: convnet}"), "model.image: a convnet needs the size of its image");
+  EXPECT_SAYS(errors_of("model: {architecture: convnet, kernel: 4, image: {height: 8, width: 8}}"), "must be odd");
+  EXPECT_SAYS(errors_of("model: {filters: [4]}"), "model.filters: belongs to `architecture: convnet`");
+  EXPECT_EQ(errors_of("model: {architecture: convnet, image: {height: 8, width: 8}}"), "");
+}
+
 }  // namespace
 }  // namespace freshet

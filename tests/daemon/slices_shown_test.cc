@@ -81,7 +81,7 @@ TEST(SlicesShown, TheMatrixInJsonHasALineARoundAndNullWhereASliceWasNotScored) {
   EXPECT_FLOAT_EQ(matrix["rounds"][1]["scores"][0].as<float>(), 0.7F);
   EXPECT_FLOAT_EQ(matrix["rounds"][2]["scores"][1].as<float>(), 0.8F);
   EXPECT_TRUE(matrix["rounds"][0]["scores"][1].IsNull());
-  EXPECT_NE(text.find(R"({"round":10,"scores":[0.9,null]})"), std::string::npos) << text;
+  EXPECT_NE(text.find(R"({"round": 10, "scores": [0.9, null]})"), std::string::npos) << text;
   JsonWriter without;
   without.begin_object();
   write_forgetting(without, snapshot);

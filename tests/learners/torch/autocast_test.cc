@@ -7,8 +7,8 @@ namespace {
 
 class AutocastNet : public testing::TestWithParam<std::size_t> {};
 
-// bfloat16 has 8 bits of mantissa: rounding of a factor is 2^-9 of it, so outputs and gradients of these networks of at
-// most six layers agree to 3 % of the largest.
+// bfloat16 has 8 bits of mantissa: rounding is 2^-9 of a number. These networks multiply by at most seven matrices on
+// the way forth and as many back, rounding both factors: outputs and gradients agree to 28 * 2^-9, 5 % of the largest.
 TEST_P(AutocastNet, AgreesWithFloat32ToItsPrecision) {
   const auto variant = cross_variants()[GetParam()];
   const auto events = synthetic_events(variant.layout, 40, kEngineSeed, Task::kMulticlass);
@@ -30,7 +30,7 @@ TEST_P(AutocastNet, AgreesWithFloat32ToItsPrecision) {
   const auto compare = [](const std::vector<std::vector<float>>& values) {
     float largest = 0.0F;
     for (const float value : values[0]) largest = std::max(largest, std::abs(value));
-    for (std::size_t i = 0; i < values[0].size(); ++i) ASSERT_NEAR(values[1][i], values[0][i], 0.03F * largest) << i;
+    for (std::size_t i = 0; i < values[0].size(); ++i) ASSERT_NEAR(values[1][i], values[0][i], 0.05F * largest) << i;
     EXPECT_NE(values[0], values[1]) << "nothing was computed in bfloat16";
   };
   compare(outputs);

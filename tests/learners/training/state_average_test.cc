@@ -75,12 +75,12 @@ Parsed parse(const std::string& state) {
 }
 
 // States after rounds of 4, 20 and 200 events: each moves rows that the one before had not.
-struct Run {
+struct Trained {
   std::vector<std::string> states;
   std::unique_ptr<Learner> learner;
 };
-Run run(const LearnerOptions& options) {
-  Run run;
+Trained run(const LearnerOptions& options) {
+  Trained run;
   run.learner = learner_of(options);
   std::uint64_t seed = 5;
   for (const std::size_t events : {4, 20, 200}) {
@@ -117,7 +117,7 @@ TEST(StateAverageTest, EveryWeightIsTheMeanAndRowsThatHadNotMovedCountWithTheirI
     SCOPED_TRACE(static_cast<int>(published));
     LearnerOptions options = options_of(Architecture::kWideDeep, Task::kBinary);
     options.published = published;
-    const Run made = run(options);
+    const Trained made = run(options);
     const auto initial = initial_rows(options);
     const auto learner = average(options, made.states);
     ASSERT_TRUE(learner.is_ok()) << learner.status().to_string();
@@ -163,7 +163,7 @@ TEST(StateAverageTest, EveryWeightIsTheMeanAndRowsThatHadNotMovedCountWithTheirI
 // Predictions of a linear model are linear in its weights.
 TEST(StateAverageTest, ALinearModelPredictsTheMeanOfItsStates) {
   const LearnerOptions options = options_of(Architecture::kLinear, Task::kRegression);
-  const Run made = run(options);
+  const Trained made = run(options);
   const EncodedBatch batch = synthetic_events(kLayout, 100, 77, Task::kRegression);
   std::vector<double> mean(batch.size());
   for (const auto& state : made.states) {
@@ -181,7 +181,7 @@ TEST(StateAverageTest, ALinearModelPredictsTheMeanOfItsStates) {
 
 TEST(StateAverageTest, RefusesWhatCannotBeAveraged) {
   const LearnerOptions options = options_of(Architecture::kWideDeep, Task::kBinary);
-  const Run made = run(options);
+  const Trained made = run(options);
   LearnerOptions other = options;
   other.model.hidden = {7};
   const auto wider = average(options, {made.states[0], run(other).states[1]});

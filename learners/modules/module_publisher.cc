@@ -1,0 +1,92 @@
+#include "learners/modules/module_publisher.h"
+
+#include <atomic>
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include "learners/torch/device_tensors.h"
+
+namespace freshet {
+
+namespace {
+constexpr std::size_t kIdleKept = 4;  // idle copies kept warm
+}
+
+void fill_parameters(const ScriptModule& module, std::span<const DenseTensor> places, const float* dense) {
+  const c10::NoGradGuard no_grad;
+  module.for_each_parameter([&](std::size_t number, const at::Tensor& parameter) {
+    const DenseTensor& place = places[number];
+    // from_blob takes no const; nothing writes through it.
+    parameter.copy_(
+        at::from_blob(const_cast<float*>(dense + place.offset), {signed_size(place.columns)}).view(parameter.sizes()));
+  });
+}
+
+// One copy. `in_use` goes up at publication and down when the last reader lets go.
+class ModuleSnapshot final : public Predictor {
+ public:
+  ModuleSnapshot(std::unique_ptr<ScriptModule> module, const ModuleContract& contract)
+      : module_(std::move(module)), contract_(contract) {}
+
+  std::uint64_t version() const override { return version_; }
+  Task task() const override { return contract_.output.task; }
+  std::uint32_t outputs() const override { return static_cast<std::uint32_t>(contract_.output.width); }
+  // A module in evaluation mode changes nothing in itself: its forward is as good as const.
+  Status predict(const EncodedBatch& batch, std::size_t begin, std::size_t end, Predictions& out) const override {
+    return predict_rows(*module_, contract_, batch, begin, end, out);
+  }
+
+  void fill(std::span<const DenseTensor> places, const float* dense, std::span<const at::Tensor> buffers,
+            std::uint64_t version) {
+    fill_parameters(*module_, places, dense);
+    for (std::size_t i = 0; i < buffers.size(); ++i) module_->set_buffer(i, buffers[i]);
+    version_ = version;
+  }
+  std::atomic<bool> in_use{false};
+
+ private:
+  std::unique_ptr<ScriptModule> module_;
+  ModuleContract contract_;
+  std::uint64_t version_ = 0;
+};
+
+ModulePublisher::ModulePublisher(const ScriptModule& original, std::span<const DenseTensor> places,
+                                 const ModuleContract& contract)
+    : original_(original), places_(places), contract_(contract) {}
+ModulePublisher::~ModulePublisher() = default;
+
+std::shared_ptr<ModuleSnapshot> ModulePublisher::idle_snapshot() {
+  std::shared_ptr<ModuleSnapshot> found;
+  std::size_t idle = 0;
+  for (auto it = snapshots_.begin(); it != snapshots_.end();) {
+    if ((*it)->in_use.load(std::memory_order_acquire)) {
+      ++it;
+    } else if (++idle > kIdleKept) {
+      it = snapshots_.erase(it);
+    } else {
+      if (found == nullptr) found = *it;
+      ++it;
+    }
+  }
+  if (found == nullptr) {
+    found = std::make_shared<ModuleSnapshot>(original_.copy(), contract_);
+    snapshots_.push_back(found);
+  }
+  return found;
+}
+
+std::shared_ptr<const Predictor> ModulePublisher::publish(const float* dense, std::span<const at::Tensor> buffers,
+                                                          std::uint64_t version) {
+  auto snapshot = idle_snapshot();
+  snapshot->fill(places_, dense, buffers, version);
+  snapshot->in_use.store(true, std::memory_order_relaxed);
+  // The deleter keeps the copy alive should the publisher go first.
+  const Predictor* reader = snapshot.get();
+  return {reader, [held = std::move(snapshot)](const Predictor*) mutable {
+            held->in_use.store(false, std::memory_order_release);
+            held.reset();
+          }};
+}
+
+}  // namespace freshet

@@ -1,0 +1,44 @@
+// ModulePublisher: immutable copies of a module for evaluation and serving. A copy that nobody reads any more is filled
+// again with newer weights and buffers, off the request path: the module itself, its code and its plans stay.
+//
+// Threads: publish() on the trainer; what it returns may be used and dropped on any thread.
+// Owns: the copies.  Failure: publish() throws what LibTorch throws; predict() of what it returns gives an error.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "core/predictor.h"
+#include "learners/models/parameters.h"
+#include "learners/modules/module_calls.h"
+
+namespace freshet {
+
+class ModuleSnapshot;
+
+// Weights as they lie in Parameters, into every parameter of a module on the CPU.
+void fill_parameters(const ScriptModule& module, std::span<const DenseTensor> places, const float* dense);
+
+class ModulePublisher {
+ public:
+  // original: what copies are made of; it outlives the publisher, as do the tensors' places.
+  ModulePublisher(const ScriptModule& original, std::span<const DenseTensor> places, const ModuleContract& contract);
+  ~ModulePublisher();
+
+  // dense: weights in host memory; buffers: in host memory, in the order of the module's.
+  std::shared_ptr<const Predictor> publish(const float* dense, std::span<const at::Tensor> buffers,
+                                           std::uint64_t version);
+
+  std::size_t copies() const { return snapshots_.size(); }
+
+ private:
+  std::shared_ptr<ModuleSnapshot> idle_snapshot();
+
+  const ScriptModule& original_;
+  std::span<const DenseTensor> places_;
+  ModuleContract contract_;
+  std::vector<std::shared_ptr<ModuleSnapshot>> snapshots_;
+};
+
+}  // namespace freshet
