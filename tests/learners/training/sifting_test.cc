@@ -278,7 +278,8 @@ TEST(Sifting, RhoLooksAtTheLossAboveTheReference) {
   sifter.end_round(1);
   EXPECT_NEAR(static_cast<double>(kept.fresh.size()) / 4000.0, 1.0 / 9.0, 0.025);
   double mean = 0.0;
-  for (const auto row : kept.fresh) mean += static_cast<double>(reference[row]) / static_cast<double>(kept.fresh.size());
+  for (const auto row : kept.fresh)
+    mean += static_cast<double>(reference[row]) / static_cast<double>(kept.fresh.size());
   EXPECT_NEAR(mean, 4.0 / 10.0, 0.12);  // of u^8 over a uniform reference: 4 / (beta + 2)
   EXPECT_EQ(sifter.totals().looked_at, 4000U);
 }
@@ -352,7 +353,9 @@ class SiftingLearner : public testing::Test {
       sample.resize(kept->replay.size());
     }
     std::vector<float> losses(sample.size());
-    const auto report = learner.train_round({&fresh, &sample, number, losses, kept});
+    RoundInput input{&fresh, &sample, number, losses};
+    input.kept = kept;
+    const auto report = learner.train_round(input);
     EXPECT_TRUE(report.is_ok()) << report.status().to_string();
     return report.is_ok() ? *report : RoundReport{};
   }
