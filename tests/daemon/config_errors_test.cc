@@ -297,7 +297,7 @@ TEST(ConfigErrors, AStrategySaysWhatItNeedsOfTheOtherOptions) {
   EXPECT_SAYS(errors_of("learning: {strategy: der, der_pp: {two_draws: true}}"),
               "learning.der_pp.two_draws: belongs to `strategy: der_pp`");
   EXPECT_SAYS(errors_of("learning: {strategy: mir, mir: {candidates: 0}}"),
-              "learning.mir.candidates: must be at least 1");
+              "learning.mir.candidates: must be 1 to 1000; got 0");
 }
 
 TEST(ConfigErrors, FeaturesMustAgreeAndEachErrorStandsAtItsFeature) {

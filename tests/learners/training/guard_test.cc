@@ -153,6 +153,13 @@ TEST_P(Guard, CountsAStreakOverRoundsAndRestarts) {
   EXPECT_EQ(train(*learner, bad).restored, 0U) << "a new streak";
 }
 
+std::string name_of(const GuardCase& tested) {
+  constexpr std::array<const char*, 3> kWeights = {"raw", "ema", "average"};
+  return fmt::format("{}_{}{}", optimizer_name(tested.optimizer),
+                     kWeights.at(static_cast<std::size_t>(tested.published)),
+                     tested.engine == EngineKind::kTorch ? "_torch" : "");
+}
+
 INSTANTIATE_TEST_SUITE_P(
     All, Guard,
     testing::Values(GuardCase{OptimizerKind::kAdagrad, PublishedWeights::kRaw, EngineKind::kNative},
@@ -162,12 +169,7 @@ INSTANTIATE_TEST_SUITE_P(
                     GuardCase{OptimizerKind::kAdamW, PublishedWeights::kAverage, EngineKind::kNative},
                     GuardCase{OptimizerKind::kSgd, PublishedWeights::kEma, EngineKind::kTorch},
                     GuardCase{OptimizerKind::kAdam, PublishedWeights::kRaw, EngineKind::kTorch}),
-    [](const auto& tested) {
-      constexpr std::array<const char*, 3> kWeights = {"raw", "ema", "average"};
-      return fmt::format("{}_{}{}", optimizer_name(tested.param.optimizer),
-                         kWeights.at(static_cast<std::size_t>(tested.param.published)),
-                         tested.param.engine == EngineKind::kTorch ? "_torch" : "");
-    });
+    [](const auto& tested) { return name_of(tested.param); });
 
 }  // namespace
 }  // namespace freshet

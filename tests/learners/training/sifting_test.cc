@@ -353,7 +353,9 @@ class SiftingLearner : public testing::Test {
       sample.resize(kept->replay.size());
     }
     std::vector<float> losses(sample.size());
-    const auto report = learner.train_round({&fresh, &sample, number, losses, kept});
+    RoundInput input{&fresh, &sample, number, losses};
+    input.kept = kept;
+    const auto report = learner.train_round(input);
     EXPECT_TRUE(report.is_ok()) << report.status().to_string();
     return report.is_ok() ? *report : RoundReport{};
   }

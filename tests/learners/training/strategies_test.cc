@@ -94,8 +94,9 @@ struct Step {
     std::vector<std::span<float>> to_store_views(to_store.begin(), to_store.end());
     replay_losses.assign(kReplayed, -1.0F);
     // The replayed rows stand within their batch.
-    const MiniBatch batch{
-        {&fresh, 0, kFresh}, {&replay, 1, 1 + kReplayed, replay_losses.data()}, stored_views, to_store_views};
+    MiniBatch batch{{&fresh, 0, kFresh}, {&replay, 1, 1 + kReplayed, replay_losses.data()}, kReplayed};
+    batch.stored = stored_views;
+    batch.to_store = to_store_views;
     auto sums = strategy->compute_gradients(model, loss, batch);
     EXPECT_TRUE(sums.is_ok()) << sums.status().to_string();
     return sums.is_ok() ? *sums : StepLoss{};
@@ -238,7 +239,7 @@ TEST(AsymmetricReplay, KeepsFreshEventsFromClassesThatOnlyTheMemoryHolds) {
   expect({2, 2, 1, 2, 1}, {1, 2, 3});
   // What was seen is part of the state.
   ByteWriter out;
-  step.strategy->save(out);
+  ASSERT_TRUE(step.strategy->save(out).is_ok());
   const std::string state = out.take();
   step.strategy = Strategy::create({"er_ace"}).value();
   ASSERT_TRUE(step.strategy->prepare(step.model).is_ok());
