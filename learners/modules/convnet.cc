@@ -90,7 +90,7 @@ class Builder {
     parameters_.emplace_back(name + "_bias", drawn({sizes.front()}, bound));
   }
   at::Tensor drawn(const std::vector<std::int64_t>& sizes, float bound) {
-    const at::Tensor tensor = at::empty(sizes, at::kFloat);
+    at::Tensor tensor = at::empty(sizes, at::kFloat);
     auto* value = tensor.mutable_data_ptr<float>();
     for (std::int64_t i = 0; i < tensor.numel(); ++i) value[i] = bound * static_cast<float>(2.0 * rng_.uniform() - 1.0);
     return tensor;

@@ -56,8 +56,8 @@ TEST_F(OwnModel, AFileThatIsNoModuleIsRefusedAtTheStart) {
       run_freshet({"backtest", "--config", config(), "--input", input, "--set", "model.path=none.pt"});
   EXPECT_NE(missing.exit_code, 0);
   EXPECT_NE(missing.errors.find("model.path: there is no file none.pt"), std::string::npos) << missing.errors;
-  const Finished other = run_freshet({"backtest", "--config", config(), "--input", input, "--set",
-                                      "model.path=" FRESHET_SOURCE_DIR "/examples/torchscript/tiny.pt"});
+  const std::string unfit = std::string("model.path=") + FRESHET_SOURCE_DIR + "/examples/torchscript/tiny.pt";
+  const Finished other = run_freshet({"backtest", "--config", config(), "--input", input, "--set", unfit});
   EXPECT_NE(other.exit_code, 0);
   EXPECT_NE(other.errors.find("tried with numbers [16, 27] and categories [16, 5]"), std::string::npos) << other.errors;
 }

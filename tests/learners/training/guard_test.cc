@@ -134,7 +134,8 @@ TEST_P(Guard, FewBadStepsAreOnlyLeftOut) {
   EXPECT_EQ(report.steps, 5U);
 }
 
-// Bad steps in a row are counted over rounds, and over a restart. Each round is published, as states that are saved are.
+// Bad steps in a row are counted over rounds, and over a restart. Each round is published, as states that are saved
+// are.
 TEST_P(Guard, CountsAStreakOverRoundsAndRestarts) {
   std::uint64_t version = 0;
   const auto restored = [&](Learner& each, const EncodedBatch& fresh) {

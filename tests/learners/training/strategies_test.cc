@@ -64,7 +64,7 @@ torch::Tensor rows(const torch::Tensor& all, std::size_t begin, std::size_t end)
 
 // One mini-batch of a strategy and what must come of it.
 struct Step {
-  Step(Task task, std::uint32_t width, const StrategyOptions& options, std::vector<HiddenLayer> layers = {})
+  Step(Task task, std::uint32_t width, const StrategyOptions& options, const std::vector<HiddenLayer>& layers = {})
       : model(task, width, layers), task_(task), width_(width) {
     const auto layout = synthetic_layout(2, 0);
     fresh = synthetic_events(layout, kFresh, kSeed, task, width);
