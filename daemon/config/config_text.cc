@@ -70,7 +70,8 @@ std::string reference_row(const Option& option) {
   std::string allowed = option.type == OptionType::kChoice ? choice_list(option) : bounds_text(option);
   if (option.may_be_none) allowed += allowed.empty() ? "or `none`" : "; or `none`";
   std::string help = option.help;
-  const std::string standard = format_option(option, option.get(Config{}));
+  const Config defaults;
+  const std::string standard = format_option(option, option.get(defaults));
   if (!option.example.empty() && option.example != standard) help += fmt::format(" Example: `{}`.", option.example);
   return fmt::format("| `{}` | {} | `{}` | {} | {} | {} |\n", option.name, type_words(option.type), standard, allowed,
                      change_words(option.change), help);

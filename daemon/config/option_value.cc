@@ -48,7 +48,8 @@ std::string_view expectation(OptionType type) {
 
 std::string example_of(const Option& option) {
   if (!option.example.empty()) return option.example;
-  return format_option(option, option.get(Config{}));
+  const Config defaults;
+  return format_option(option, option.get(defaults));
 }
 
 // Collects faults of one option's value; `secret` keeps the value out of the message.

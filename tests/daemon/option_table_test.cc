@@ -14,6 +14,11 @@
 namespace freshet {
 namespace {
 
+const Config& defaults() {
+  static const Config kDefaults;
+  return kDefaults;
+}
+
 YamlNode parse(const std::string& text) {
   std::vector<YamlFault> faults;
   auto node = parse_yaml(text, Origin{Origin::Kind::kFile, "t", 0, 0}, faults);
@@ -50,7 +55,7 @@ TEST(OptionTable, EveryOptionSaysWhatItDoes) {
 
 TEST(OptionTable, DefaultsAndExamplesAreValidAndReadBack) {
   for (const auto& option : option_table()) {
-    const std::string standard = format_option(option, option.get(Config{}), true);
+    const std::string standard = format_option(option, option.get(defaults()), true);
     for (const auto& text : {standard, option.example}) {
       if (text.empty()) continue;
       std::vector<YamlFault> faults;
@@ -99,7 +104,7 @@ TEST(OptionTable, EveryChoiceReachesItsFieldAndNoOther) {
       EXPECT_EQ(option_text(config, option.name), choice);
       for (const auto& other : option_table()) {
         if (other.name != option.name) {
-          EXPECT_EQ(option_text(config, other.name), option_text(Config{}, other.name))
+          EXPECT_EQ(option_text(config, other.name), option_text(defaults(), other.name))
               << option.name << " writes " << other.name;
         }
       }
@@ -114,7 +119,7 @@ TEST(OptionTable, EveryOptionIsSetFromTheEnvironment) {
       variable += c == '.' ? std::string("__") : std::string(1, static_cast<char>(std::toupper(c)));
     LoadOptions options;
     const std::string value =
-        option.example.empty() ? format_option(option, option.get(Config{}), true) : option.example;
+        option.example.empty() ? format_option(option, option.get(defaults()), true) : option.example;
     options.environment = {{variable, value}};
     const auto loaded = load_config_with_origins(options);
     if (!loaded) {  // the value may need another option beside it, but it must have been read

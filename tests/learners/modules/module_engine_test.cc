@@ -181,7 +181,9 @@ TEST_P(EveryModule, IsExportedAsItIsServed) {
     for (std::int64_t i = 0; i < categories.numel(); ++i) {
       categories.mutable_data_ptr<std::int64_t>()[i] = events.hashes()[i] % 256;
     }
-    std::vector<c10::IValue> inputs{numbers};
+    std::vector<c10::IValue> inputs;
+    inputs.reserve(2);
+    inputs.emplace_back(numbers);
     if (tested_.layout.categorical() > 0) inputs.emplace_back(categories);
     const at::NoGradGuard no_grad;
     at::Tensor outputs = module.forward(inputs).toTensor();
