@@ -19,7 +19,7 @@ constexpr std::uint64_t kWindowRows = 8192;
 constexpr std::uint64_t kRestRows = 64 * kWindowRows;
 constexpr std::int64_t kWorthwhilePart = 20;
 
-// Measured on flights, in the multiplications that the kernels do in the same time.
+// Estimated, in the multiplications that the kernels do in the same time.
 constexpr std::uint64_t kChoiceCost = 400;
 constexpr std::uint64_t kRowCost = 2000;  // of a row, beside its multiplications: its labels, categories and losses
 
