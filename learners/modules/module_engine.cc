@@ -5,7 +5,6 @@
 #include <optional>
 
 #include <ATen/ATen.h>
-#include <c10/core/GradMode.h>
 
 #include "core/json_writer.h"
 #include "learners/modules/convnet.h"
@@ -15,9 +14,9 @@
 #include "learners/modules/stored_buffers.h"
 #include "learners/torch/device_tensors.h"
 #include "learners/torch/torch_ema.h"
+#include "learners/torch/torch_good_state.h"
 #include "learners/torch/torch_optimizer.h"
 #include "learners/training/averaging.h"
-#include "learners/training/good_state.h"
 #include "learners/training/native_copies.h"
 
 namespace freshet {
@@ -88,44 +87,24 @@ class ModuleEngine final : public TrainingEngine {
 
   Status mark_good() override {
     return on_device(device_, "mark of the good state", [&] {
-      const c10::NoGradGuard no_grad;
       net_.settle();
-      const auto live = state_tensors();
-      if (good_tensors_.empty()) {
-        for (const auto& tensor : live) good_tensors_.push_back(at::empty_like(tensor));
-      }
-      for (std::size_t i = 0; i < live.size(); ++i) good_tensors_[i].copy_(live[i]);
+      good_.mark({net_.dense()}, *optimizer_, ema());
       good_buffers_ = net_.copy_buffers();
-      good_optimizer_steps_ = optimizer_->steps();
-      if (ema_) good_ema_ = ema_->progress();
       return Status::ok();
     });
   }
   Result<bool> sane() override {
-    return on_device(device_, "look at the weights", [&]() -> Result<bool> {
-      const c10::NoGradGuard no_grad;
-      std::vector<at::Tensor> values = {net_.dense()};
-      if (ema_) {
-        for (const auto& tensor : ema_->state_tensors()) values.push_back(tensor);
-      }
-      for (const auto& tensor : values) {
-        if (!(tensor.abs().max().item<double>() <= static_cast<double>(kSaneWeightMax))) return false;
-      }
-      for (const auto& buffer : net_.copy_buffers()) {
-        if (buffer.is_floating_point() && !at::all(at::isfinite(buffer)).item<bool>()) return false;
-      }
-      return true;
+    return on_device(device_, "check of the weights", [&]() -> Result<bool> {
+      if (!TorchGoodState::sane({net_.dense()}, ema())) return false;
+      return std::ranges::all_of(net_.copy_buffers(), [](const at::Tensor& buffer) {
+        return !buffer.is_floating_point() || at::all(at::isfinite(buffer)).item<bool>();
+      });
     });
   }
   Status restore_good() override {
     return on_device(device_, "going back to the good state", [&] {
-      const c10::NoGradGuard no_grad;
-      const auto live = state_tensors();
-      if (good_tensors_.size() != live.size()) abort_with("restore_good() without mark_good()");
-      for (std::size_t i = 0; i < live.size(); ++i) live[i].copy_(good_tensors_[i]);
+      good_.restore({net_.dense()}, *optimizer_, ema());
       net_.set_buffers(good_buffers_);
-      optimizer_->set_steps(good_optimizer_steps_);
-      if (ema_) ema_->set_progress(good_ema_);
       return Status::ok();
     });
   }
@@ -305,15 +284,7 @@ class ModuleEngine final : public TrainingEngine {
     return image_ema_->weights().dense.data();
   }
 
-  // What a step moves: weights, optimizer state, moving average.
-  std::vector<at::Tensor> state_tensors() {
-    std::vector<at::Tensor> tensors = optimizer_->state_tensors();
-    tensors.push_back(net_.dense());
-    if (ema_) {
-      for (const auto& tensor : ema_->state_tensors()) tensors.push_back(tensor);
-    }
-    return tensors;
-  }
+  TorchEma* ema() { return ema_ ? &*ema_ : nullptr; }
 
   Status check_identity(ByteReader& in) const {
     const auto format = in.get<std::uint32_t>();
@@ -384,10 +355,8 @@ class ModuleEngine final : public TrainingEngine {
   std::unique_ptr<ScriptModule> evaluated_;
   const float* latest_ = nullptr;  // what was published last; null: nothing yet
   std::vector<std::uint32_t> moved_;
-  std::vector<at::Tensor> good_tensors_;  // of mark_good(), as state_tensors()
+  TorchGoodState good_;
   std::vector<at::Tensor> good_buffers_;
-  std::int64_t good_optimizer_steps_ = 0;
-  TorchEma::Progress good_ema_;
   at::Tensor none_ = at::empty({0}, at::kLong);
 };
 

@@ -9,10 +9,6 @@
 
 namespace freshet {
 
-namespace {
-constexpr std::size_t kIdleKept = 4;  // idle copies kept warm
-}
-
 void fill_parameters(const ScriptModule& module, std::span<const DenseTensor> places, const float* dense) {
   const c10::NoGradGuard no_grad;
   module.for_each_parameter([&](std::size_t number, const at::Tensor& parameter) {
@@ -23,7 +19,7 @@ void fill_parameters(const ScriptModule& module, std::span<const DenseTensor> pl
   });
 }
 
-// One copy. `in_use` goes up at publication and down when the last reader lets go.
+// One copy.
 class ModuleSnapshot final : public Predictor {
  public:
   ModuleSnapshot(std::unique_ptr<ScriptModule> module, const ModuleContract& contract)
@@ -56,37 +52,12 @@ ModulePublisher::ModulePublisher(const ScriptModule& original, std::span<const D
     : original_(original), places_(places), contract_(contract) {}
 ModulePublisher::~ModulePublisher() = default;
 
-std::shared_ptr<ModuleSnapshot> ModulePublisher::idle_snapshot() {
-  std::shared_ptr<ModuleSnapshot> found;
-  std::size_t idle = 0;
-  for (auto it = snapshots_.begin(); it != snapshots_.end();) {
-    if ((*it)->in_use.load(std::memory_order_acquire)) {
-      ++it;
-    } else if (++idle > kIdleKept) {
-      it = snapshots_.erase(it);
-    } else {
-      if (found == nullptr) found = *it;
-      ++it;
-    }
-  }
-  if (found == nullptr) {
-    found = std::make_shared<ModuleSnapshot>(original_.copy(), contract_);
-    snapshots_.push_back(found);
-  }
-  return found;
-}
-
 std::shared_ptr<const Predictor> ModulePublisher::publish(const float* dense, std::span<const at::Tensor> buffers,
                                                           std::uint64_t version) {
-  auto snapshot = idle_snapshot();
+  auto snapshot = pool_.idle([&] { return std::make_shared<ModuleSnapshot>(original_.copy(), contract_); },
+                             [](const auto&, const auto&) { return false; });  // all are filled whole
   snapshot->fill(places_, dense, buffers, version);
-  snapshot->in_use.store(true, std::memory_order_relaxed);
-  // The deleter keeps the copy alive should the publisher go first.
-  const Predictor* reader = snapshot.get();
-  return {reader, [held = std::move(snapshot)](const Predictor*) mutable {
-            held->in_use.store(false, std::memory_order_release);
-            held.reset();
-          }};
+  return SnapshotPool<ModuleSnapshot>::hand_out(std::move(snapshot));
 }
 
 }  // namespace freshet

@@ -7,11 +7,11 @@
 
 #include <memory>
 #include <span>
-#include <vector>
 
 #include "core/predictor.h"
 #include "learners/models/parameters.h"
 #include "learners/modules/module_calls.h"
+#include "learners/training/snapshot_pool.h"
 
 namespace freshet {
 
@@ -30,15 +30,13 @@ class ModulePublisher {
   std::shared_ptr<const Predictor> publish(const float* dense, std::span<const at::Tensor> buffers,
                                            std::uint64_t version);
 
-  std::size_t copies() const { return snapshots_.size(); }
+  std::size_t copies() const { return pool_.size(); }
 
  private:
-  std::shared_ptr<ModuleSnapshot> idle_snapshot();
-
   const ScriptModule& original_;
   std::span<const DenseTensor> places_;
   ModuleContract contract_;
-  std::vector<std::shared_ptr<ModuleSnapshot>> snapshots_;
+  SnapshotPool<ModuleSnapshot> pool_;
 };
 
 }  // namespace freshet

@@ -10,6 +10,7 @@
 #include "learners/torch/device_tensors.h"
 #include "learners/torch/torch_copies.h"
 #include "learners/torch/torch_ema.h"
+#include "learners/torch/torch_good_state.h"
 #include "learners/torch/torch_net.h"
 #include "learners/torch/torch_optimizer.h"
 #include "learners/training/averaging.h"
@@ -78,39 +79,18 @@ class TorchEngine final : public TrainingEngine {
 
   Status mark_good() override {
     return on_device(device_, "mark of the good state", [&] {
-      const c10::NoGradGuard no_grad;
-      const auto live = state_tensors();
-      if (good_tensors_.empty()) {
-        for (const auto& tensor : live) good_tensors_.push_back(at::empty_like(tensor));
-      }
-      for (std::size_t i = 0; i < live.size(); ++i) good_tensors_[i].copy_(live[i]);
-      good_optimizer_steps_ = optimizer_.steps();
-      if (ema_) good_ema_ = ema_->progress();
+      good_.mark(weight_tensors(), optimizer_, ema());
       return Status::ok();
     });
   }
   Result<bool> sane() override {
-    return on_device(device_, "check of the weights", [&]() -> Result<bool> {
-      const c10::NoGradGuard no_grad;
-      std::vector<at::Tensor> values = {net_.dense()};
-      if (net_.table().defined()) values.push_back(net_.table());
-      if (ema_) {
-        for (const auto& tensor : ema_->state_tensors()) values.push_back(tensor);
-      }
-      for (const auto& tensor : values) {
-        if (!(tensor.abs().max().item<double>() <= static_cast<double>(kSaneWeightMax))) return false;
-      }
-      return true;
-    });
+    return on_device(device_, "check of the weights",
+                     [&]() -> Result<bool> { return TorchGoodState::sane(weight_tensors(), ema()); });
   }
   Status restore_good() override {
     return on_device(device_, "going back to the good state", [&] {
-      const c10::NoGradGuard no_grad;
       copies_.before_move(image_->parameters().table.used());
-      auto live = state_tensors();
-      for (std::size_t i = 0; i < live.size(); ++i) live[i].copy_(good_tensors_[i]);
-      optimizer_.set_steps(good_optimizer_steps_);
-      if (ema_) ema_->set_progress(good_ema_);
+      good_.restore(weight_tensors(), optimizer_, ema());
       return Status::ok();
     });
   }
@@ -227,16 +207,12 @@ class TorchEngine final : public TrainingEngine {
   }
 
  private:
-  // All that a step changes on the device.
-  std::vector<at::Tensor> state_tensors() const {
+  std::vector<at::Tensor> weight_tensors() const {
     std::vector<at::Tensor> tensors = {net_.dense()};
     if (net_.table().defined()) tensors.push_back(net_.table());
-    for (const auto& tensor : optimizer_.state_tensors()) tensors.push_back(tensor);
-    if (ema_) {
-      for (const auto& tensor : ema_->state_tensors()) tensors.push_back(tensor);
-    }
     return tensors;
   }
+  TorchEma* ema() { return ema_ ? &*ema_ : nullptr; }
 
   void before_move(std::span<const std::uint32_t> rows) {
     copies_.before_move(rows);
@@ -256,9 +232,7 @@ class TorchEngine final : public TrainingEngine {
   TorchOptimizer optimizer_;
   TorchCopies copies_;
   std::optional<TorchEma> ema_;
-  std::vector<at::Tensor> good_tensors_;  // of mark_good(), as state_tensors()
-  std::int64_t good_optimizer_steps_ = 0;
-  TorchEma::Progress good_ema_;
+  TorchGoodState good_;
   std::vector<std::uint32_t> moved_;  // rows of the published average that moved since publish()
   SnapshotPublisher publisher_;
 };

@@ -11,7 +11,6 @@ namespace freshet {
 namespace {
 
 constexpr std::size_t kRemembered = 16;  // publications whose moved rows are kept
-constexpr std::size_t kIdleKept = 4;     // idle copies kept warm
 constexpr std::size_t kBlockRows = 64;   // rows predicted at a time: their activations stay in cache
 
 }  // namespace
@@ -33,7 +32,7 @@ Status tabular_predict(const TabularShape& shape, const TabularWeights& weights,
   return Status::ok();
 }
 
-// One copy of the weights. `in_use` goes up at publication and down when the last reader lets go.
+// One copy of the weights.
 class TabularSnapshot final : public Predictor {
  public:
   explicit TabularSnapshot(std::shared_ptr<const TabularShape> shape)
@@ -76,33 +75,12 @@ class TabularSnapshot final : public Predictor {
 SnapshotPublisher::~SnapshotPublisher() = default;
 
 void SnapshotPublisher::forget() {
-  for (auto& snapshot : snapshots_) {
+  for (auto& snapshot : pool_.copies()) {
     if (!snapshot->in_use.load(std::memory_order_acquire)) snapshot->publication = 0;
   }
   // Copies in use are dropped from the pool instead: their last reader frees them.
-  std::erase_if(snapshots_, [](const auto& snapshot) { return snapshot->publication != 0; });
+  std::erase_if(pool_.copies(), [](const auto& snapshot) { return snapshot->publication != 0; });
   moved_.clear();
-}
-
-// The idle copy that needs the least to be brought up to date; superfluous ones are freed here.
-std::shared_ptr<TabularSnapshot> SnapshotPublisher::idle_snapshot() {
-  std::shared_ptr<TabularSnapshot> best;
-  std::size_t idle = 0;
-  for (auto it = snapshots_.begin(); it != snapshots_.end();) {
-    if ((*it)->in_use.load(std::memory_order_acquire)) {
-      ++it;
-    } else if (++idle > kIdleKept) {
-      it = snapshots_.erase(it);
-    } else {
-      if (best == nullptr || (*it)->publication > best->publication) best = *it;
-      ++it;
-    }
-  }
-  if (best == nullptr) {
-    best = std::make_shared<TabularSnapshot>(shape_);
-    snapshots_.push_back(best);
-  }
-  return best;
 }
 
 std::shared_ptr<const Predictor> SnapshotPublisher::publish(const TabularWeights& source,
@@ -118,7 +96,9 @@ std::shared_ptr<const Predictor> SnapshotPublisher::publish(const TabularWeights
   list.assign(moved.begin(), moved.end());
   moved_.push_back(std::move(list));
 
-  auto snapshot = idle_snapshot();
+  // The one that needs the least to be brought up to date.
+  auto snapshot = pool_.idle([&] { return std::make_shared<TabularSnapshot>(shape_); },
+                             [](const auto& a, const auto& b) { return a.publication > b.publication; });
   snapshot->copy_dense(source);
   const std::uint64_t behind = publications_ - snapshot->publication;
   std::size_t rows = 0;
@@ -133,13 +113,7 @@ std::shared_ptr<const Predictor> SnapshotPublisher::publish(const TabularWeights
   }
   snapshot->publication = publications_;
   snapshot->set_version(version);
-  snapshot->in_use.store(true, std::memory_order_relaxed);
-  // The deleter keeps the copy alive should the publisher go first.
-  const Predictor* reader = snapshot.get();
-  return {reader, [held = std::move(snapshot)](const Predictor*) mutable {
-            held->in_use.store(false, std::memory_order_release);
-            held.reset();
-          }};
+  return SnapshotPool<TabularSnapshot>::hand_out(std::move(snapshot));
 }
 
 }  // namespace freshet

@@ -17,6 +17,7 @@
 
 #include "core/predictor.h"
 #include "learners/models/tabular_shape.h"
+#include "learners/training/snapshot_pool.h"
 
 namespace freshet {
 
@@ -43,14 +44,12 @@ class SnapshotPublisher {
   // The next publish() copies everything.
   void forget();
 
-  std::size_t copies() const { return snapshots_.size(); }
+  std::size_t copies() const { return pool_.size(); }
 
  private:
-  std::shared_ptr<TabularSnapshot> idle_snapshot();
-
   std::shared_ptr<const TabularShape> shape_;
   TabularWeights latest_;
-  std::vector<std::shared_ptr<TabularSnapshot>> snapshots_;
+  SnapshotPool<TabularSnapshot> pool_;
   std::uint64_t publications_ = 0;
   std::deque<std::vector<std::uint32_t>> moved_;  // of the latest publications, newest last
 };
