@@ -11,6 +11,19 @@
 #include "learners/device.h"
 
 namespace freshet {
+namespace {
+
+Result<EvaluationReport> score(const Predictor& model, const EncodedBatch& rows, const EvaluationOptions& options,
+                               std::vector<float>& losses) {
+  Predictions predictions;
+  TRY(model.predict(rows, 0, rows.size(), predictions).with_context("scoring held-out events"));
+  losses.resize(rows.size());
+  ProgressiveEvaluation evaluation(options);
+  evaluation.add(predictions, rows.labels, rows.weights, model.version(), losses);
+  return evaluation.report();
+}
+
+}  // namespace
 
 Result<std::shared_ptr<const Predictor>> Pipeline::averaged_model() const {
   const LearnerOptions options = TRY(learner_options(config_, schema_.spec()));
@@ -76,23 +89,15 @@ Result<HeldOutComparison> Pipeline::compare_on_held_out(const Predictor& candida
   comparison.events = rows.size();
   if (rows.size() == 0) return comparison;
   const EvaluationOptions options = evaluation_options(config_, schema_.spec());
-  const auto served = parts_.slot.current();
-  std::vector<float> losses[2];
-  for (const bool of_candidate : {false, true}) {
-    const Predictor& model = of_candidate ? candidate : *served;
-    Predictions predictions;
-    TRY(model.predict(rows, 0, rows.size(), predictions).with_context("scoring held-out events"));
-    std::vector<float>& each = losses[of_candidate ? 1 : 0];
-    each.resize(rows.size());
-    ProgressiveEvaluation evaluation(options);
-    evaluation.add(predictions, rows.labels, rows.weights, model.version(), each);
-    (of_candidate ? comparison.candidate : comparison.served) = evaluation.report().stream;
-  }
+  std::vector<float> served_losses;
+  std::vector<float> candidate_losses;
+  comparison.served = TRY(score(*parts_.slot.current(), rows, options, served_losses)).stream;
+  comparison.candidate = TRY(score(candidate, rows, options, candidate_losses)).stream;
   const auto count = static_cast<double>(rows.size());
   double sum = 0;
   double squares = 0;
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    const double difference = static_cast<double>(losses[1][i]) - static_cast<double>(losses[0][i]);
+    const double difference = static_cast<double>(candidate_losses[i]) - static_cast<double>(served_losses[i]);
     sum += difference;
     squares += difference * difference;
   }
@@ -108,13 +113,8 @@ Result<EvaluationReport> Pipeline::score_held_out() {
   EncodedBatch rows;
   TRY(decode_held_out(*state_->forgetting_set, *codec_, state_->encoder->layout(), rows));
   if (rows.size() == 0) return EvaluationReport{};
-  const auto served = parts_.slot.current();
-  Predictions predictions;
-  TRY(served->predict(rows, 0, rows.size(), predictions).with_context("scoring held-out events"));
-  std::vector<float> losses(rows.size());
-  ProgressiveEvaluation evaluation(evaluation_options(config_, schema_.spec()));
-  evaluation.add(predictions, rows.labels, rows.weights, served->version(), losses);
-  return evaluation.report();
+  std::vector<float> losses;
+  return score(*parts_.slot.current(), rows, evaluation_options(config_, schema_.spec()), losses);
 }
 
 }  // namespace freshet

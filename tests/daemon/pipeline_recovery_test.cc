@@ -125,6 +125,20 @@ class PipelineRecovery : public ::testing::Test {
     config_.evaluation.forgetting_every_rounds = 3;
   }
 
+  // Lives that stop anywhere, each with another distance between checkpoints, until one comes to the end.
+  Result<Outcome> live_with_stops(std::uint64_t seed) {
+    Rng stops(seed);
+    const auto folder = TemporaryFolder::create("freshet-test");
+    std::int64_t stop_after = 0;
+    for (int life = 0; life < 12; ++life) {
+      stop_after += 1 + static_cast<std::int64_t>(stops.below(1500));
+      config_.checkpoint.every_events = 200 + stops.below(1000);
+      Outcome outcome = TRY(live(folder->path(), seed * 100 + static_cast<std::uint64_t>(life), stop_after));
+      if (stop_after > kEvents) return outcome;
+    }
+    return internal_error("no life came to the end");
+  }
+
   // One life of the pipeline, to `stop_after` events or to the end.
   Result<Outcome> live(const std::string& folder, std::uint64_t batch_seed, std::int64_t stop_after) {
     std::atomic<bool> stop{false};
@@ -392,17 +406,8 @@ TEST_P(PipelineRecoveryOfMemory, ContinuesToTheBitAfterStopsAnywhere) {
   EXPECT_GT(uninterrupted->snapshot.memory_events, 100U);
   for (std::uint64_t seed = 1; seed <= 2; ++seed) {
     SCOPED_TRACE(fmt::format("stops and distances of checkpoints chosen by seed {}", seed));
-    Rng stops(seed);
-    const auto folder = TemporaryFolder::create("freshet-test");
-    std::int64_t stop_after = 0;
-    Result<Outcome> outcome = unavailable("not run");
-    for (int life = 0; life < 12 && stop_after <= kEvents; ++life) {
-      stop_after += 1 + static_cast<std::int64_t>(stops.below(1500));
-      config_.checkpoint.every_events = 200 + stops.below(1000);
-      outcome = live(folder->path(), seed * 100 + static_cast<std::uint64_t>(life), stop_after);
-      ASSERT_TRUE(outcome.is_ok()) << outcome.status().to_string();
-    }
-    ASSERT_GT(stop_after, kEvents);
+    const auto outcome = live_with_stops(seed);
+    ASSERT_TRUE(outcome.is_ok()) << outcome.status().to_string();
     expect_same(*outcome, *uninterrupted);
   }
 }
@@ -455,17 +460,8 @@ TEST_P(PipelineRecoveryOfSifting, ContinuesToTheBitAfterStopsAnywhere) {
   EXPECT_LT(totals.left_out, totals.considered * 3 / 5);
   for (std::uint64_t seed = 1; seed <= 3; ++seed) {
     SCOPED_TRACE(fmt::format("stops and distances of checkpoints chosen by seed {}", seed));
-    Rng stops(seed);
-    const auto folder = TemporaryFolder::create("freshet-test");
-    std::int64_t stop_after = 0;
-    Result<Outcome> outcome = unavailable("not run");
-    for (int life = 0; life < 12 && stop_after <= kEvents; ++life) {
-      stop_after += 1 + static_cast<std::int64_t>(stops.below(1500));
-      config_.checkpoint.every_events = 200 + stops.below(1000);
-      outcome = live(folder->path(), seed * 100 + static_cast<std::uint64_t>(life), stop_after);
-      ASSERT_TRUE(outcome.is_ok()) << outcome.status().to_string();
-    }
-    ASSERT_GT(stop_after, kEvents);
+    const auto outcome = live_with_stops(seed);
+    ASSERT_TRUE(outcome.is_ok()) << outcome.status().to_string();
     expect_same(*outcome, *uninterrupted);
     EXPECT_EQ(differing_parts(outcome->state, uninterrupted->state), std::vector<std::string>());
     EXPECT_EQ(outcome->snapshot.sifting.considered, totals.considered);
