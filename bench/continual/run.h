@@ -32,7 +32,7 @@ struct RunSpec {
   std::uint32_t replayed = 0;
   bool rounds_of_tasks = false;  // for strategies that pass over the memory: a round is a task, inserted first
   LearnerOptions learner;
-  // What others reached with the same: FINDINGS' Python loop, the paper's table.
+  // What others reached with the same: a plain PyTorch loop; Buzzega et al., 2020.
   double python = kNone;
   double paper = kNone;
 };
