@@ -88,7 +88,10 @@ Result<StudyRunner::Step> StudyRunner::advance(bool wait) {
   if (pool_->stopped()) return Step::kStopped;
   give_jobs();
   auto slot = next_due();
-  if (!slot) return Step::kOver;
+  if (!slot) {
+    drop_checkpoints();  // no trial comes again
+    return Step::kOver;
+  }
   if (options_.order == CompletionOrder::kArrival) slot = pool_->any_done(wait);
   std::optional<Outcome> outcome;
   if (slot) outcome = pool_->take(*slot, wait);
