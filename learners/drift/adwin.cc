@@ -245,6 +245,7 @@ const DetectorKind& adwin_kind() {
       .title = "adaptive windowing: the means of two parts of a window of the newest numbers",
       .source = "Bifet and Gavaldà, Learning from Time-Changing Data with Adaptive Windowing, SDM 2007",
       .input = "any numbers; bounded ones have its guarantees",
+      .errors_only = false,
       .statistic = "mean of the window",
       .options = kOptions,
       .check = [](const DetectorSettings&) { return Status::ok(); },

@@ -106,6 +106,7 @@ const DetectorKind& ddm_kind() {
       .title = "drift detection method: the error rate against its least so far",
       .source = "Gama, Medas, Castillo and Rodrigues, Learning with Drift Detection, SBIA 2004",
       .input = "errors, from 0 (right) to 1 (wrong)",
+      .errors_only = true,
       .statistic = "error rate and its deviation, added",
       .options = kOptions,
       .check = [](const DetectorSettings&) { return Status::ok(); },

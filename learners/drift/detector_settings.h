@@ -41,6 +41,7 @@ struct DetectorKind {
   std::string_view title;      // what it is, in a line
   std::string_view source;     // the paper
   std::string_view input;      // what its numbers are
+  bool errors_only;            // its numbers must be from 0 to 1
   std::string_view statistic;  // what DriftDetector::statistic is
   std::span<const DetectorOption> options;
   Status (*check)(const DetectorSettings& settings);  // what options ask of each other

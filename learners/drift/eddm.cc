@@ -123,6 +123,7 @@ const DetectorKind& eddm_kind() {
       .title = "early drift detection method: the distance between errors against its largest so far",
       .source = "Baena-García et al., Early Drift Detection Method, 2006",
       .input = "errors: 1 (wrong), 0 (right)",
+      .errors_only = true,
       .statistic = "mean distance between errors and two deviations, as a share of their largest so far",
       .options = kOptions,
       .check = check,

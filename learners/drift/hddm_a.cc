@@ -107,6 +107,7 @@ const DetectorKind& hddm_a_kind() {
           "Frías-Blanco et al., Online and Non-Parametric Drift Detection Methods Based on Hoeffding's Bounds, "
           "2015 (A-test)",
       .input = "errors or other numbers from 0 to 1: the bound is theirs",
+      .errors_only = true,
       .statistic = "mean of all numbers since the newest alarm",
       .options = kOptions,
       .check = [](const DetectorSettings&) { return Status::ok(); },

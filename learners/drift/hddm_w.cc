@@ -158,6 +158,7 @@ const DetectorKind& hddm_w_kind() {
           "Frías-Blanco et al., Online and Non-Parametric Drift Detection Methods Based on Hoeffding's Bounds, "
           "2015 (W-test)",
       .input = "errors or other numbers from 0 to 1: the bound is theirs",
+      .errors_only = true,
       .statistic = "exponentially weighted mean since the newest alarm",
       .options = kOptions,
       .check = [](const DetectorSettings&) { return Status::ok(); },

@@ -183,6 +183,7 @@ const DetectorKind& kswin_kind() {
       .title = "Kolmogorov-Smirnov test between the newest numbers and a random sample of those before",
       .source = "Raab, Heusinger and Schleif, Reactive Soft Prototype Computing for Concept Drift Streams, 2020",
       .input = "any numbers",
+      .errors_only = false,
       .statistic = "Kolmogorov-Smirnov distance at the newest test",
       .options = kOptions,
       .check = check,

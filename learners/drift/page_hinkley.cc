@@ -116,6 +116,7 @@ const DetectorKind& page_hinkley_kind() {
       .title = "Page-Hinkley test: cumulated distance from the running mean",
       .source = "Page, Continuous Inspection Schemes, Biometrika 41, 1954",
       .input = "any numbers; delta and threshold are in their unit",
+      .errors_only = false,
       .statistic = "cumulated distance beyond its extreme, to be held against the threshold",
       .options = kOptions,
       .check = [](const DetectorSettings&) { return Status::ok(); },
