@@ -18,6 +18,14 @@ void write_metrics(JsonWriter& json, std::string_view name, std::span<const Metr
   json.end_object();
 }
 
+void write_own_measures(JsonWriter& json, const PipelineSnapshot& snapshot) {
+  if (snapshot.own_measures.empty()) return;
+  json.key("own_measures");
+  json.begin_object();
+  for (const OwnMeasure& measure : snapshot.own_measures) json.field(measure.name, measure.value);
+  json.end_object();
+}
+
 void write_baseline(JsonWriter& json, const PipelineSnapshot& snapshot) {
   const BaselineReport& baseline = snapshot.baseline;
   if (!baseline.frozen) return;
@@ -124,6 +132,7 @@ std::string to_status_json(std::string_view model, const PipelineSnapshot& snaps
   json.field("weights_restored", snapshot.restored);
   write_metrics(json, "live", snapshot.evaluation.stream);
   write_metrics(json, "live_recent", snapshot.evaluation.window);
+  write_own_measures(json, snapshot);
   write_baseline(json, snapshot);
   write_sifting(json, snapshot);
   write_forgetting(json, snapshot);

@@ -210,6 +210,17 @@ void add_state(CLI::App& app, std::function<int()>& chosen) {
   add_average(*state, chosen);
 }
 
+void add_drift(CLI::App& app, std::function<int()>& chosen) {
+  auto* command = app.add_subcommand(
+      "drift", "watch numbers on standard input, one a line; print the position of each alarm, counted from 0");
+  auto arguments = std::make_shared<DriftArguments>();
+  command->add_option("--detector", arguments->detector, "which one, see below")->required();
+  command->add_option("--set", arguments->sets, "set one of its options: name=value (repeatable)");
+  command->add_flag("--warnings", arguments->warnings, "also print the positions at which it warns, as `N warning`");
+  command->footer(describe_detectors);
+  command->callback([&chosen, arguments] { chosen = [arguments] { return run_drift(*arguments); }; });
+}
+
 }  // namespace
 
 int run_command_line(int argc, char** argv) {
@@ -224,6 +235,7 @@ int run_command_line(int argc, char** argv) {
   add_consume(app, chosen);
   add_state(app, chosen);
   add_export(app, chosen);
+  add_drift(app, chosen);
   ConfigCommand config;
   config.add_to(app);
   try {

@@ -153,6 +153,7 @@ std::string to_json(const BacktestRun& run) {
   json.field("memory_events", run.snapshot.memory_events);
   write_baseline(json, run.snapshot);
   write_held_out(json, run);
+  write_own_measures(json, run.snapshot);
   write_sifting(json, run.snapshot);
   write_forgetting(json, run.snapshot, true);
   json.field("model_hash", hash_text_of(run.model_hash));

@@ -120,6 +120,12 @@ struct ExportArguments {
   bool json = false;
 };
 
+struct DriftArguments {
+  std::string detector;
+  std::vector<std::string> sets;  // "delta=0.01"
+  bool warnings = false;          // print the zone of warning as well
+};
+
 int run_daemon(const ConfigArguments& arguments);
 int run_backtest(const BacktestArguments& arguments);
 int run_demo(const DemoArguments& arguments);
@@ -135,5 +141,9 @@ int run_erase(const EraseArguments& arguments);
 int run_rollback(const RollbackArguments& arguments);
 int run_average(const AverageArguments& arguments);
 int run_export(const ExportArguments& arguments);
+int run_drift(const DriftArguments& arguments);
+
+// The detectors with their options, for --help.
+std::string describe_detectors();
 
 }  // namespace freshet

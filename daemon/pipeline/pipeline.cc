@@ -299,8 +299,9 @@ Status Pipeline::collect(bool record) {
   for (std::uint32_t slice = 0; slice < kSlicesMax; ++slice) {
     if ((training_slices_ >> slice & 1) != 0) state_->forgetting->note_trained(slice, result.round);
   }
-  if (state_->slices && result.round % config_.evaluation.forgetting_every_rounds == 0) {
-    TRY(score_slices(*result.candidate, result.round));
+  if (result.round % config_.evaluation.forgetting_every_rounds == 0) {
+    if (state_->slices) TRY(score_slices(*result.candidate, result.round));
+    TRY(measure_itself(*result.candidate));
   }
   if (publisher_.offer(std::move(result.candidate)) != Verdict::kPublished) return Status::ok();
   served_average_.clear();
@@ -340,6 +341,7 @@ Status Pipeline::settle() {
 Status Pipeline::finish() {
   TRY(settle());
   TRY(checkpoint());
+  TRY(measure_itself(*parts_.slot.current()));
   update_snapshot();
   return Status::ok();
 }
@@ -369,6 +371,7 @@ void Pipeline::update_snapshot() {
   now.forgetting = state_->forgetting->report();
   now.slice_scores = state_->forgetting->history();
   now.history = history_;
+  now.own_measures = own_measures_;
   for (std::uint32_t slice = 0; state_->slices && slice < kSlicesMax; ++slice) {
     now.slice_names.push_back(state_->slices->name(slice));
   }
@@ -381,6 +384,7 @@ void Pipeline::update_snapshot() {
     metrics_.show_forgetting(now.slice_names[slice.slice], slice.now, slice.forgetting);
   }
   metrics_.show_transfer(now.forgetting);
+  metrics_.show_own(now.own_measures);
   const std::lock_guard lock(snapshot_mutex_);
   snapshot_ = std::move(now);
 }

@@ -98,6 +98,7 @@ struct PipelineSnapshot {
   ForgettingReport forgetting;
   std::vector<std::string> slice_names;  // by slice number
   std::vector<ScoreRow> slice_scores;    // kept rounds
+  std::vector<OwnMeasure> own_measures;  // the model's own, on the held-out events, when last scored since the start
   std::vector<HistoryPoint> history;
 };
 
@@ -189,6 +190,7 @@ class Pipeline {
   Status score_slices(const Predictor& model, std::uint64_t round);
   Result<double> score_slice(const Predictor& model, std::uint32_t slice);
   Status score_new_slices();
+  Status measure_itself(const Predictor& model);
   void update_snapshot();
   void update_snapshot_now_and_then();
   std::uint64_t gathered() const { return state_->counters.next_seq - state_->counters.cut_seq; }
@@ -231,6 +233,7 @@ class Pipeline {
   SiftingTotals sifting_;
   std::int64_t event_time_ms_ = 0;
   std::vector<HistoryPoint> history_;
+  std::vector<OwnMeasure> own_measures_;
   const std::atomic<bool>* stop_ = nullptr;  // of the current run
   bool redoing_ = false;
   std::vector<Erasure> redo_erasures_;  // of the cut that comes next in the log being redone

@@ -110,4 +110,12 @@ void PipelineMetrics::show_transfer(const ForgettingReport& report) {
        report.forward_transfer);
 }
 
+void PipelineMetrics::show_own(std::span<const OwnMeasure> measures) {
+  for (const auto& [name, value] : measures) {
+    registry_
+        .gauge("freshet_own_measure", "What the model's own metrics() says of the held-out events.", {{"name", name}})
+        .set(value);
+  }
+}
+
 }  // namespace freshet
