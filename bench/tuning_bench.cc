@@ -2,10 +2,12 @@
 //
 //   tuning_bench [--data FILE] [--searcher random] [--scheduler asha] [--seeds 3] [--first-seed 1] [--trials 64]
 //                [--epochs 27] [--grace 1] [--eta 3] [--workers 2] [--order arrival|virtual] [--initial 0]
-//                [--warm TRIALS]
+//                [--every 1] [--warm TRIALS [--warm-searcher NAME] [--warm-grace EPOCHS] [--narrow yes|no]
+//                [--margin 0.1] [--first 4]]
 //
-// One JSON line a study. --warm: each study is followed by one of so many trials at most, that begins with what three
-// cold studies with other seeds found, and is said to have arrived at the trial that reaches the cold study's best.
+// One JSON line a study. --every: epochs between evaluations, as its peers report each one. --warm: each study is
+// followed by one of so many trials at most, that begins with what three cold studies with other seeds found, and has
+// arrived at the trial that reaches the cold study's best.
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -108,6 +110,7 @@ Status run_all(const Arguments& arguments) {
   wanted.study.scheduler.grace = number(arguments, "grace", 1);
   wanted.study.scheduler.eta = static_cast<std::uint32_t>(number(arguments, "eta", 3));
   wanted.study.max_trials = number(arguments, "trials", 64);
+  wanted.study.evaluate_every = number(arguments, "every", 1);
   wanted.runner.workers = static_cast<std::uint32_t>(number(arguments, "workers", 2));
   wanted.runner.order = text(arguments, "order", "arrival") == "virtual" ? tuning::CompletionOrder::kVirtual
                                                                          : tuning::CompletionOrder::kArrival;
@@ -129,10 +132,14 @@ Status run_all(const Arguments& arguments) {
     }
     Wanted after = wanted;
     after.study.max_trials = wanted.warm;
+    after.study.searcher.kind = text(arguments, "warm-searcher", wanted.study.searcher.kind);
+    after.study.scheduler.grace = number(arguments, "warm-grace", wanted.study.scheduler.grace);
     const std::uint64_t warm_seed = seed * 1000 + 500;
     auto space = TRY(tuning::ParameterSpace::create(bench::digits_spaces()));
     tuning::WarmStartOptions options;
     options.narrow = text(arguments, "narrow", "yes") == "yes";
+    options.narrow_margin = std::strtod(text(arguments, "margin", "0.1").c_str(), nullptr);
+    options.first = number(arguments, "first", options.first);
     auto start = TRY(tuning::plan_warm_start(past, {}, 4.0, space, options, warm_seed));
     tuning::StudyOptions own = after.study;
     own.searcher.seed = warm_seed;

@@ -23,13 +23,13 @@
 namespace freshet::tuning {
 
 struct SchedulerOptions {
-  std::string kind = "asha";          // a name of scheduler_names()
-  std::uint64_t max_resource = 100;   // what one trial is trained to at most, in units of the study's choice
-  std::uint64_t grace = 1;            // the least that any trial is trained
-  std::uint32_t eta = 3;              // one of so many goes on to the next rung
-  std::uint32_t brackets = 1;         // asha: with more, trials also start at higher rungs
-  double epsilon_percentile = 90.0;   // pasha: of the noise that makes two ranks equal
-  std::uint32_t median_trials = 4;    // median: so many others must have got as far
+  std::string kind = "asha";         // a name of scheduler_names()
+  std::uint64_t max_resource = 100;  // what one trial is trained to at most, in units of the study's choice
+  std::uint64_t grace = 1;           // the least that any trial is trained
+  std::uint32_t eta = 3;             // one of so many goes on to the next rung
+  std::uint32_t brackets = 1;        // asha: with more, trials also start at higher rungs
+  double epsilon_percentile = 90.0;  // pasha: of the noise that makes two ranks equal
+  std::uint32_t median_trials = 4;   // median: so many others must have got as far
 };
 
 struct Job {
@@ -52,8 +52,12 @@ class Scheduler {
   // What a free worker is to do. Nothing: wait for a report; where none is awaited, there will be no more.
   virtual std::optional<Job> next_job(const StartTrial& start) = 0;
 
-  // The trial was trained to `resource` and evaluated: at the end of its job, or, where the job asks for it, before.
+  // The trial was trained to `resource` and evaluated: at the end of its job, or, where the scheduler asked for it with
+  // Job::evaluate_every, before.
   virtual void report(std::uint64_t trial, std::uint64_t resource, double objective) = 0;
+
+  // Whether jobs are to be evaluated on the way for what the scheduler decides.
+  virtual bool wants_curves() const { return false; }
 
   // Whether a trial that pauses may come again; if not, its checkpoint is not needed.
   virtual bool may_resume(std::uint64_t trial) const = 0;

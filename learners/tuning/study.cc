@@ -33,10 +33,7 @@ std::string_view trial_state_name(TrialState state) {
 
 Study::Study(const StudyOptions& options, std::unique_ptr<ParameterSpace> space, std::unique_ptr<Searcher> searcher,
              std::unique_ptr<Scheduler> scheduler)
-    : options_(options),
-      space_(std::move(space)),
-      searcher_(std::move(searcher)),
-      scheduler_(std::move(scheduler)) {}
+    : options_(options), space_(std::move(space)), searcher_(std::move(searcher)), scheduler_(std::move(scheduler)) {}
 
 Result<std::unique_ptr<Study>> Study::create(const StudyOptions& options, ParameterSpace space) {
   if (options.max_trials == 0 || options.max_trials > kTrialsMost) {
@@ -133,6 +130,7 @@ std::optional<Job> Study::next() {
   }
   // A new trial's units were looked at by start().
   if (trials_.size() == before && !fits(job->trial, job->to - job->from)) return std::nullopt;
+  if (job->evaluate_every == 0) job->evaluate_every = options_.evaluate_every;
   trials_[job->trial].running = true;
   reserved_ += job->to - job->from;
   outstanding_.push_back(*job);
@@ -144,7 +142,7 @@ void Study::record(TrialRecord& trial, const Completion& completion, const Job& 
   for (const auto& evaluation : completion.on_the_way) {
     if (!std::isfinite(evaluation.objective)) break;
     trial.evaluations.push_back({evaluation.resource, evaluation.objective, trial.cost + evaluation.cost});
-    scheduler_->report(completion.trial, evaluation.resource, evaluation.objective);
+    if (scheduler_->wants_curves()) scheduler_->report(completion.trial, evaluation.resource, evaluation.objective);
   }
   trial.running = false;
   trial.failed = failed;

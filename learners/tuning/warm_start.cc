@@ -49,8 +49,8 @@ SearchSpace narrowed(const ParameterSpace& space, std::size_t i, std::span<const
       const auto at = static_cast<double>(choice);
       // Among choices in order, those between good ones may be good too.
       const auto [least, most] = std::minmax_element(values.begin(), values.end());
-      const bool keep = space.ordered(i) ? at >= *least && at <= *most
-                                         : std::find(values.begin(), values.end(), at) != values.end();
+      const bool keep =
+          space.ordered(i) ? at >= *least && at <= *most : std::find(values.begin(), values.end(), at) != values.end();
       if (keep) kept.push_back(cut.choices[choice]);
     }
     cut.choices = std::move(kept);
@@ -202,9 +202,10 @@ Result<WarmStart> plan_warm_start(std::span<const PastStudy> studies, std::span<
 
   for (const auto& used : plan.used) {
     const auto& study = studies[used.study];
-    const double scale = options.max_resource == 0 ? 1.0
-                                                   : static_cast<double>(options.max_resource) /
-                                                         static_cast<double>(std::max<std::uint64_t>(study.max_resource, 1));
+    const double scale = options.max_resource == 0
+                             ? 1.0
+                             : static_cast<double>(options.max_resource) /
+                                   static_cast<double>(std::max<std::uint64_t>(study.max_resource, 1));
     for (const auto& trial : study.trials) {
       const auto configuration = plan.space.parse(trial.settings);
       if (!configuration) continue;

@@ -51,12 +51,12 @@ struct WarmStartOptions {
   std::size_t studies_most = 5;
   double half_life = std::numeric_limits<double>::infinity();
   double weight_least = 0.1;
-  std::size_t first = 4;             // configurations to begin with
-  std::size_t prior_most = 256;      // evaluations to learn from, those of the most alike studies first
+  std::size_t first = 4;         // configurations to begin with
+  std::size_t prior_most = 256;  // evaluations to learn from, those of the most alike studies first
   bool narrow = true;
-  std::size_t narrow_best = 3;       // of each study
-  double narrow_margin = 0.1;        // of the whole range, on each side
-  std::uint64_t max_resource = 0;    // of the new study: resources of others are brought to its scale; 0: as they are
+  std::size_t narrow_best = 3;     // of each study
+  double narrow_margin = 0.1;      // of the whole range, on each side
+  std::uint64_t max_resource = 0;  // of the new study: resources of others are brought to its scale; 0: as they are
 };
 
 struct WarmStart {

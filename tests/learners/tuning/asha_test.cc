@@ -73,7 +73,8 @@ TEST(Asha, DecidesAsThePaperForAnyOrderOfArrival) {
         ASSERT_TRUE(job.has_value());
         ASSERT_EQ(job->trial, static_cast<std::uint64_t>(expected.first));
         ASSERT_EQ(job->to, static_cast<std::uint64_t>(paper.resource(expected.second)));
-        ASSERT_EQ(job->from, expected.second == 0 ? 0U : static_cast<std::uint64_t>(paper.resource(expected.second - 1)));
+        ASSERT_EQ(job->from,
+                  expected.second == 0 ? 0U : static_cast<std::uint64_t>(paper.resource(expected.second - 1)));
         promotions += expected.second > 0 ? 1 : 0;
         running.push_back(expected);
       }

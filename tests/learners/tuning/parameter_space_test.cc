@@ -103,7 +103,7 @@ TEST(ParameterSpace, TakesOverWhatItCanOfAnotherStudy) {
   const std::vector<Setting> other = {{"optimizer", "sgd"}, {"rate", "7"}, {"momentum", "0.95"}, {"gone", "1"}};
   const auto taken = space.nearest(other, rng);
   ASSERT_TRUE(space.check_inside(taken).is_ok());
-  EXPECT_EQ(taken.values[1], 0.1);                    // moved inside
+  EXPECT_EQ(taken.values[1], 0.1);                         // moved inside
   EXPECT_EQ(space.value_text(3, taken.values[3]), "0.9");  // the nearest choice in order
 }
 

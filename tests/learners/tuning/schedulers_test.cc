@@ -108,8 +108,8 @@ TEST(Pasha, AddsARungOnlyWhenRanksChange) {
   EXPECT_GE(most, 9U);
 }
 
-// The two trials of the top rung have curves that cross three times, or once, and are 0.2 apart at the end: their noise,
-// if it is that, makes a difference of 0.1 at the rung below no difference.
+// The two trials of the top rung have curves that cross three times, or once, and are 0.2 apart at the end: their
+// noise, if it is that, makes a difference of 0.1 at the rung below no difference.
 TEST(Pasha, LetsTrialsWithinTheirNoiseChangePlaces) {
   for (const bool noisy : {true, false}) {
     SCOPED_TRACE(noisy);

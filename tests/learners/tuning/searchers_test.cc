@@ -81,8 +81,8 @@ TEST(KernelDensity, IsTheFormula) {
     return std::exp(-0.5 * z * z) / std::sqrt(2.0 * std::numbers::pi) / width /
            (below((1.0 - center) / width) - below(-center / width));
   };
-  const double expected =
-      0.25 * kernel(0.5, 0.2) * (1.0 - other) + 0.25 * kernel(0.5, 0.6) * other / 2.0 + 0.5 * kernel(0.5, 0.7) * (1.0 - other);
+  const double expected = 0.25 * kernel(0.5, 0.2) * (1.0 - other) + 0.25 * kernel(0.5, 0.6) * other / 2.0 +
+                          0.5 * kernel(0.5, 0.7) * (1.0 - other);
   EXPECT_NEAR(density.log_density({{0.5, 0.0}}), std::log(expected), 1e-9);
   double total = 0.0;  // over all choices and a fine grid
   for (int choice = 0; choice < 3; ++choice) {

@@ -81,8 +81,8 @@ class MixingTrainers final : public TrialTrainers {
     EXPECT_EQ(settings.back(), (Setting{"fixed", "yes"}));
     const std::lock_guard lock(mutex_);
     paces_.push_back(std::make_unique<Rng>(pace_.next()));
-    return std::unique_ptr<TrialTrainer>(std::make_unique<MixingTrainer>(
-        trial, std::stod(settings[0].value), state, at, paced_ ? paces_.back().get() : nullptr));
+    return std::unique_ptr<TrialTrainer>(std::make_unique<MixingTrainer>(trial, std::stod(settings[0].value), state, at,
+                                                                         paced_ ? paces_.back().get() : nullptr));
   }
   std::mutex mutex_;
   Rng pace_;
@@ -95,8 +95,7 @@ std::unique_ptr<Study> make_study(const std::string& scheduler = "asha") {
   options.scheduler.kind = scheduler;
   options.scheduler.max_resource = 9;
   options.max_trials = 20;
-  return Study::create(options,
-                       ParameterSpace::create({SearchSpace::linear("rate", 0, 1)}, {{"fixed", "yes"}}).value())
+  return Study::create(options, ParameterSpace::create({SearchSpace::linear("rate", 0, 1)}, {{"fixed", "yes"}}).value())
       .value();
 }
 

@@ -8,7 +8,8 @@ namespace freshet::tuning {
 namespace {
 
 ParameterSpace space() {
-  return ParameterSpace::create({SearchSpace::logarithmic("rate", 1e-4, 1.0), SearchSpace::choice("kind", {"a", "b", "c"}),
+  return ParameterSpace::create({SearchSpace::logarithmic("rate", 1e-4, 1.0),
+                                 SearchSpace::choice("kind", {"a", "b", "c"}),
                                  SearchSpace::linear("of_c", 0, 1).when("kind", {"c"})})
       .value();
 }
@@ -71,7 +72,8 @@ TEST(WarmStart, NarrowsTheSpaceToWhatWasGood) {
   options.narrow_best = 2;
   options.narrow_margin = 0.05;
   const auto plan = plan_warm_start(studies(), std::vector<double>{0.0, 7.0}, 10.0, space(), options, 1).value();
-  // The best two of the two studies: rates 0.01, 0.02, 0.1, 0.05, kinds a, a, a, b. 5 % of 4 decades is a factor of 1.58.
+  // The best two of the two studies: rates 0.01, 0.02, 0.1, 0.05, kinds a, a, a, b. 5 % of 4 decades is a factor
+  // of 1.58.
   ASSERT_EQ(plan.space.size(), 2U);  // of_c goes with c
   EXPECT_NEAR(plan.space[0].lowest, 0.01 / std::pow(10.0, 0.2), 1e-9);
   EXPECT_NEAR(plan.space[0].highest, 0.1 * std::pow(10.0, 0.2), 1e-9);
