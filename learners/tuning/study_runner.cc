@@ -115,7 +115,7 @@ Result<StudyRunner::Step> StudyRunner::advance(bool wait) {
   }
   worker_seconds_ += outcome->seconds;
   now_ = std::max(now_, worker.due);
-  worker.busy = false;
+  worker = {};
   TRY(study_.finish(completion));
   checkpoints_[completion.trial] = std::move(outcome->checkpoint);
   drop_checkpoints();
