@@ -209,12 +209,11 @@ Result<WarmStart> plan_warm_start(std::span<const PastStudy> studies, std::span<
     for (const auto& trial : study.trials) {
       const auto configuration = plan.space.parse(trial.settings);
       if (!configuration) continue;
-      for (const auto& evaluation : trial.evaluations) {
-        if (plan.prior.size() >= options.prior_most) break;
-        const double resource = std::max(1.0, std::round(static_cast<double>(evaluation.resource) * scale));
-        plan.prior.push_back({*configuration, static_cast<std::uint64_t>(resource), evaluation.objective,
-                              std::min(used.weight, 1.0), static_cast<std::uint32_t>(used.study)});
-      }
+      if (trial.evaluations.empty() || plan.prior.size() >= options.prior_most) continue;
+      const auto& last = trial.evaluations.back();
+      const double resource = std::max(1.0, std::round(static_cast<double>(last.resource) * scale));
+      plan.prior.push_back({*configuration, static_cast<std::uint64_t>(resource), last.objective,
+                            std::min(used.weight, 1.0), static_cast<std::uint32_t>(used.study)});
     }
   }
   return plan;

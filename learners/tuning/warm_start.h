@@ -8,7 +8,8 @@
 //   Hutter, AAAI 2015).
 // - Narrowing: each range and choice is cut to what the best configurations span, with a margin (the bounding box of
 //   Perrone et al., NeurIPS 2019, there of one best each; with few studies a box of those alone would be too tight).
-// - Prior: all evaluations that lie in the narrowed space, with the study's weight; a searcher with a model learns from
+// - Prior: the last evaluation of each trial that lies in the narrowed space, with the study's weight; a searcher with
+// a model learns from
 //   them beside its own (their objectives are ranked within their study, so scales do not matter: Salinas, Shen and
 //   Perrone, ICML 2020).
 //
@@ -52,7 +53,7 @@ struct WarmStartOptions {
   double half_life = std::numeric_limits<double>::infinity();
   double weight_least = 0.1;
   std::size_t first = 4;         // configurations to begin with
-  std::size_t prior_most = 256;  // evaluations to learn from, those of the most alike studies first
+  std::size_t prior_most = 256;  // trials to learn from, those of the most alike studies first
   bool narrow = true;
   std::size_t narrow_best = 3;     // of each study
   double narrow_margin = 0.1;      // of the whole range, on each side

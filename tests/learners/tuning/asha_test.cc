@@ -19,8 +19,8 @@ namespace {
 // Algorithm 2, line by line: minimum resource r, maximum resource R, reduction factor eta, early-stopping rate 0.
 class PaperAsha {
  public:
-  PaperAsha(int r, int R, int eta) : r_(r), eta_(eta) {
-    while (r * std::pow(eta, highest_ + 1) <= R) ++highest_;
+  PaperAsha(int r, int most, int eta) : r_(r), eta_(eta) {
+    while (r * std::pow(eta, highest_ + 1) <= most) ++highest_;
   }
   // get_job(): a configuration and the rung to train it in.
   std::pair<int, int> get_job() {

@@ -54,7 +54,9 @@ TEST(WarmStart, BeginsWithTheBestOfWhatIsAlike) {
   EXPECT_EQ(plan.space.settings(plan.first[0]), (std::vector<Setting>{{"rate", "0.01"}, {"kind", "a"}}));
   EXPECT_EQ(plan.space.settings(plan.first[1]), (std::vector<Setting>{{"rate", "0.1"}, {"kind", "a"}}));
   EXPECT_EQ(plan.space.settings(plan.first[2]), (std::vector<Setting>{{"rate", "0.02"}, {"kind", "a"}}));
-  EXPECT_EQ(plan.prior.size(), 12U);  // six trials with two evaluations
+  EXPECT_EQ(plan.prior.size(), 6U);
+  EXPECT_EQ(plan.prior[0].resource, 9U);
+  EXPECT_EQ(plan.prior[0].objective, 0.8);
 }
 
 TEST(WarmStart, LosesInterestWithAge) {
@@ -79,7 +81,7 @@ TEST(WarmStart, NarrowsTheSpaceToWhatWasGood) {
   EXPECT_NEAR(plan.space[0].highest, 0.1 * std::pow(10.0, 0.2), 1e-9);
   EXPECT_EQ(plan.space[1].choices, (std::vector<std::string>{"a", "b"}));
   // 0.5 and the trial with c lie outside.
-  EXPECT_EQ(plan.prior.size(), 8U);
+  EXPECT_EQ(plan.prior.size(), 4U);
   for (const auto& one : plan.first) EXPECT_TRUE(plan.space.check_inside(one).is_ok());
 }
 
