@@ -81,7 +81,9 @@ class Asha final : public Scheduler {
   std::size_t next_bracket() const {
     std::size_t best = 0;
     for (std::size_t s = 1; s < brackets_.size(); ++s) {
-      const auto behind = [&](std::size_t b) { return static_cast<double>(brackets_[b].started + 1) / brackets_[b].share; };
+      const auto behind = [&](std::size_t b) {
+        return static_cast<double>(brackets_[b].started + 1) / brackets_[b].share;
+      };
       if (behind(s) < behind(best)) best = s;
     }
     return best;

@@ -49,7 +49,8 @@ void solve_lower_transposed(std::span<const double> factor, std::size_t n, std::
   }
 }
 
-void cholesky_inverse(std::span<const double> factor, std::size_t n, std::span<double> inverse, std::span<double> room) {
+void cholesky_inverse(std::span<const double> factor, std::size_t n, std::span<double> inverse,
+                      std::span<double> room) {
   // Row c of `room` becomes column c of L^-1, which begins at its diagonal.
   for (std::size_t c = 0; c < n; ++c) {
     double* column = room.data() + c * n;

@@ -46,8 +46,7 @@ void GaussianProcess::covariance(const GpHyperparameters& at, double added) {
   factor_.resize(n * n);
   for (std::size_t i = 0; i < n; ++i) {
     for (std::size_t j = 0; j < i; ++j) {
-      factor_[i * n + j] =
-          at.variance * matern(scaled_square(&points_[i * width()], &points_[j * width()], at));
+      factor_[i * n + j] = at.variance * matern(scaled_square(&points_[i * width()], &points_[j * width()], at));
     }
     factor_[i * n + i] = at.variance + at.noise / weights_[i] + added;
   }
@@ -96,7 +95,9 @@ double GaussianProcess::log_marginal_likelihood(const GpHyperparameters& at, std
 GpHyperparameters GaussianProcess::fit(GpHyperparameters from, int steps) {
   constexpr double kGrow = 1.2, kShrink = 0.5, kStepMost = 1.0, kStepLeast = 1e-4;
   const std::size_t count = 2 + group_count_;
-  const auto low = [](std::size_t i) { return std::log(i == 0 ? kVarianceLeast : i == 1 ? kNoiseLeast : kLengthLeast); };
+  const auto low = [](std::size_t i) {
+    return std::log(i == 0 ? kVarianceLeast : i == 1 ? kNoiseLeast : kLengthLeast);
+  };
   const auto high = [](std::size_t i) { return std::log(i == 0 ? kVarianceMost : i == 1 ? kNoiseMost : kLengthMost); };
   std::vector<double> at(count), gradient(count), last(count, 0.0), step(count, 0.2);
   at[0] = std::log(from.variance);

@@ -16,9 +16,9 @@ namespace freshet::tuning {
 namespace {
 
 constexpr std::uint32_t kCandidates = 256;
-constexpr std::size_t kRefined = 4;      // candidates that are improved by small moves
-constexpr std::size_t kMoves = 24;       // tried for each of them
-constexpr int kStepsFirst = 40;          // of fitting
+constexpr std::size_t kRefined = 4;  // candidates that are improved by small moves
+constexpr std::size_t kMoves = 24;   // tried for each of them
+constexpr int kStepsFirst = 40;      // of fitting
 constexpr int kStepsAgain = 12;
 
 struct Scored {

@@ -1,7 +1,7 @@
 // The model of BOHB (Falkner, Klein and Hutter, ICML 2018), which goes back to TPE (Bergstra et al., 2011): at the
 // highest resource with enough observations, a density of the good configurations and one of the others; of candidates
-// drawn from the good one, wider, the one where good is likeliest beside bad. A share of suggestions is drawn at random.
-// Observations of earlier studies, good and bad in their own study, stand in both densities with their weights.
+// drawn from the good one, wider, the one where good is likeliest beside bad. A share of suggestions is drawn at
+// random. Observations of earlier studies, good and bad in their own study, stand in both densities with their weights.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -33,8 +33,8 @@ class KdeSearcher final : public Searcher {
   KdeSearcher(const SearcherOptions& options, const ParameterSpace& space)
       : options_(options), space_(space), rng_(options.seed), good_(space), bad_(space) {
     if (options_.candidates == 0) options_.candidates = kCandidates;
-    least_ = options_.initial > 0 ? options_.initial
-                                  : static_cast<std::uint32_t>(std::min(space.size() + 1, kLeastMost));
+    least_ =
+        options_.initial > 0 ? options_.initial : static_cast<std::uint32_t>(std::min(space.size() + 1, kLeastMost));
   }
 
   std::string_view name() const override { return "kde"; }

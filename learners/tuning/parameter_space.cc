@@ -286,8 +286,8 @@ void ParameterSpace::encode(const Configuration& configuration, std::span<double
     if (ordered_[i]) {
       double coordinate = 0.5;
       if (!std::isnan(value)) {
-        coordinate = space.kind == Kind::kChoice ? value / static_cast<double>(space.choices.size() - 1)
-                                                 : unit_of(i, value);
+        coordinate =
+            space.kind == Kind::kChoice ? value / static_cast<double>(space.choices.size() - 1) : unit_of(i, value);
       }
       point[at++] = coordinate;
     } else if (space.choices.size() > 1) {

@@ -59,8 +59,9 @@ class ParameterSpace {
   // is drawn.
   Configuration neighbour(const Configuration& configuration, Rng& rng, double spread) const;
 
-  // A point for models: a number, or a choice among numbers in rising order, is one coordinate in [0, 1]; another choice
-  // has a coordinate for each, 1 for the one that it is. What is not active stands in the middle, or is no choice.
+  // A point for models: a number, or a choice among numbers in rising order, is one coordinate in [0, 1]; another
+  // choice has a coordinate for each, 1 for the one that it is. What is not active stands in the middle, or is no
+  // choice.
   std::size_t encoded_width() const { return groups_.size(); }
   std::span<const std::uint32_t> groups() const { return groups_; }  // the space that each coordinate is of
   bool ordered(std::size_t i) const { return ordered_[i]; }          // one coordinate

@@ -1,8 +1,8 @@
-// Progressive ASHA (Bohdal et al., "PASHA: Efficient HPO and NAS with Progressive Resource Allocation", ICLR 2023): ASHA
-// over the two lowest rungs at first; a rung is added when the trials of the two highest rungs do not stand in the same
-// order in both. Trials whose objectives are within epsilon of each other may change places. Epsilon comes from the
-// trials' own noise: of pairs whose curves cross at least twice, so that neither can be called better, a percentile of
-// how far apart they are.
+// Progressive ASHA (Bohdal et al., "PASHA: Efficient HPO and NAS with Progressive Resource Allocation", ICLR 2023):
+// ASHA over the two lowest rungs at first; a rung is added when the trials of the two highest rungs do not stand in the
+// same order in both. Trials whose objectives are within epsilon of each other may change places. Epsilon comes from
+// the trials' own noise: of pairs whose curves cross at least twice, so that neither can be called better, a percentile
+// of how far apart they are.
 #include <algorithm>
 #include <cmath>
 
@@ -107,7 +107,8 @@ class Pasha final : public Scheduler {
     std::vector<Rungs::Member> below;
     const auto top = rungs_.members(highest_);
     for (const auto& member : rungs_.members(highest_ - 1)) {
-      const bool above = std::any_of(top.begin(), top.end(), [&](const auto& other) { return other.trial == member.trial; });
+      const bool above =
+          std::any_of(top.begin(), top.end(), [&](const auto& other) { return other.trial == member.trial; });
       if (above) below.push_back(member);
     }
     const double tolerance = epsilon();

@@ -25,10 +25,11 @@ std::optional<std::size_t> Rungs::rung_at(std::uint64_t resource) const {
 
 void Rungs::arrive(std::size_t rung, std::uint64_t trial, double objective) {
   auto& members = members_[rung];
-  const auto place = std::upper_bound(members.begin(), members.end(), objective, [](double value, const Member& member) {
-    if (std::isnan(value)) return false;
-    return std::isnan(member.objective) || value > member.objective;
-  });
+  const auto place =
+      std::upper_bound(members.begin(), members.end(), objective, [](double value, const Member& member) {
+        if (std::isnan(value)) return false;
+        return std::isnan(member.objective) || value > member.objective;
+      });
   members.insert(place, {trial, objective, false});
 }
 

@@ -32,9 +32,10 @@ std::span<const std::string_view> scheduler_names() { return kNames; }
 
 Result<std::unique_ptr<Scheduler>> make_scheduler(const SchedulerOptions& options) {
   if (options.grace == 0 || options.max_resource < options.grace || options.max_resource > kResourceMost) {
-    return invalid_argument(fmt::format("a study's trials cannot be trained for {} to {} units: the least is at least 1 "
-                                        "and not above the most",
-                                        options.grace, options.max_resource));
+    return invalid_argument(
+        fmt::format("a study's trials cannot be trained for {} to {} units: the least is at least 1 "
+                    "and not above the most",
+                    options.grace, options.max_resource));
   }
   if (options.eta < 2 || options.eta > 1000) {
     return invalid_argument(fmt::format("eta is {}: from 2 to 1000 trials of which one goes on", options.eta));
@@ -48,9 +49,8 @@ Result<std::unique_ptr<Scheduler>> make_scheduler(const SchedulerOptions& option
   for (const auto& entry : kTable) {
     if (entry.name == options.kind) return entry.make(options);
   }
-  return invalid_argument(
-      fmt::format("there is no scheduler \"{}\": plain, successive_halving, hyperband, asha, pasha or median",
-                  options.kind));
+  return invalid_argument(fmt::format(
+      "there is no scheduler \"{}\": plain, successive_halving, hyperband, asha, pasha or median", options.kind));
 }
 
 }  // namespace freshet::tuning

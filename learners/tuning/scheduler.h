@@ -23,13 +23,13 @@
 namespace freshet::tuning {
 
 struct SchedulerOptions {
-  std::string kind = "asha";          // a name of scheduler_names()
-  std::uint64_t max_resource = 100;   // what one trial is trained to at most, in units of the study's choice
-  std::uint64_t grace = 1;            // the least that any trial is trained
-  std::uint32_t eta = 3;              // one of so many goes on to the next rung
-  std::uint32_t brackets = 1;         // asha: with more, trials also start at higher rungs
-  double epsilon_percentile = 90.0;   // pasha: of the noise that makes two ranks equal
-  std::uint32_t median_trials = 4;    // median: so many others must have got as far
+  std::string kind = "asha";         // a name of scheduler_names()
+  std::uint64_t max_resource = 100;  // what one trial is trained to at most, in units of the study's choice
+  std::uint64_t grace = 1;           // the least that any trial is trained
+  std::uint32_t eta = 3;             // one of so many goes on to the next rung
+  std::uint32_t brackets = 1;        // asha: with more, trials also start at higher rungs
+  double epsilon_percentile = 90.0;  // pasha: of the noise that makes two ranks equal
+  std::uint32_t median_trials = 4;   // median: so many others must have got as far
 };
 
 struct Job {

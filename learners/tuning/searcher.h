@@ -23,7 +23,7 @@
 namespace freshet::tuning {
 
 struct SearcherOptions {
-  std::string kind = "random";      // a name of searcher_names()
+  std::string kind = "random";  // a name of searcher_names()
   std::uint64_t seed = 1;
   std::uint64_t max_resource = 100;  // of a trial: what models predict the objective at
   std::uint32_t grid_points = 5;     // grid: values of each number

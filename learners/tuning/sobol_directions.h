@@ -1,6 +1,6 @@
 // Primitive polynomials and initial direction numbers of Sobol's sequence, dimensions 2 to 161 (all polynomials up to
-// degree 10): S. Joe and F. Y. Kuo, "Constructing Sobol sequences with better two-dimensional projections", SIAM J. Sci.
-// Comput. 30 (2008), their set new-joe-kuo-6.
+// degree 10): S. Joe and F. Y. Kuo, "Constructing Sobol sequences with better two-dimensional projections", SIAM J.
+// Sci. Comput. 30 (2008), their set new-joe-kuo-6.
 //
 // Threads: constants.  Owns: nothing.  Failure: none.
 #pragma once

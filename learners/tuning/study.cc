@@ -33,10 +33,7 @@ std::string_view trial_state_name(TrialState state) {
 
 Study::Study(const StudyOptions& options, std::unique_ptr<ParameterSpace> space, std::unique_ptr<Searcher> searcher,
              std::unique_ptr<Scheduler> scheduler)
-    : options_(options),
-      space_(std::move(space)),
-      searcher_(std::move(searcher)),
-      scheduler_(std::move(scheduler)) {}
+    : options_(options), space_(std::move(space)), searcher_(std::move(searcher)), scheduler_(std::move(scheduler)) {}
 
 Result<std::unique_ptr<Study>> Study::create(const StudyOptions& options, ParameterSpace space) {
   if (options.max_trials == 0 || options.max_trials > kTrialsMost) {

@@ -32,8 +32,8 @@ struct StudyOptions {
   // Held exactly: a job that would not fit ends the study.
   double max_compute_ratio = 0.0;
   std::uint64_t max_total_resource = 0;  // the same in units; 0: no bound
-  // Of what finish() is told; 0: no bound. Held by estimate: a job begins if, at what its trial, or the mean of all, has
-  // cost a unit so far, it fits.
+  // Of what finish() is told; 0: no bound. Held by estimate: a job begins if, at what its trial, or the mean of all,
+  // has cost a unit so far, it fits.
   double max_cost = 0.0;
 };
 
@@ -59,9 +59,9 @@ struct TrialRecord {
 
 struct Completion {
   std::uint64_t trial = 0;
-  std::uint64_t resource = 0;  // the job's `to`
-  double objective = 0.0;      // higher is better; not finite: failed
-  double cost = 0.0;           // of this job, in any one unit
+  std::uint64_t resource = 0;          // the job's `to`
+  double objective = 0.0;              // higher is better; not finite: failed
+  double cost = 0.0;                   // of this job, in any one unit
   std::vector<Evaluation> on_the_way;  // resource and objective, where the job asked for them; cost: of this job so far
   bool failed = false;
   std::string note;

@@ -1,8 +1,9 @@
 // StudyRunner: trains a study's trials on threads of this process, at low priority.
 //
 // In virtual order every worker has a clock of its own that a job moves by TrialTrainers::virtual_time(). Outcomes are
-// given to the study by the virtual time at which they are due, of equal ones the earlier trial's first, whatever thread
-// is done first: the study is then the same on every run, and after a kill. By arrival, workers never wait for a turn.
+// given to the study by the virtual time at which they are due, of equal ones the earlier trial's first, whatever
+// thread is done first: the study is then the same on every run, and after a kill. By arrival, workers never wait for a
+// turn.
 //
 // Threads: all methods on one thread, but request_stop(), which any may call; `workers` threads of its own train.
 // Owns: threads, checkpoints of trials; refers to study and trainers, which must outlive it.
@@ -33,7 +34,7 @@ struct RunnerOptions {
   std::uint32_t workers = 1;  // 1 to 64
   CompletionOrder order = CompletionOrder::kVirtual;
   WorkerPriority priority = WorkerPriority::kIdle;  // kNice where the system refuses kIdle
-  std::uint32_t keep_best = 1;  // checkpoints kept of the best trials that are over
+  std::uint32_t keep_best = 1;                      // checkpoints kept of the best trials that are over
 };
 
 class WorkerPool;

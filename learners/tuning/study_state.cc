@@ -39,7 +39,8 @@ void put_trial(ByteWriter& out, const TrialRecord& trial) {
   }
   out.put(trial.resource);
   out.put(trial.cost);
-  out.put<std::uint8_t>(static_cast<std::uint8_t>((trial.failed ? 1 : 0) | (trial.running ? 2 : 0) | (trial.given ? 4 : 0)));
+  out.put<std::uint8_t>(
+      static_cast<std::uint8_t>((trial.failed ? 1 : 0) | (trial.running ? 2 : 0) | (trial.given ? 4 : 0)));
   out.put_text(trial.note);
 }
 
@@ -68,12 +69,12 @@ Status get_trial(ByteReader& in, const ParameterSpace& space, TrialRecord& trial
 std::uint64_t Study::fingerprint() const {
   const auto& s = options_.searcher;
   const auto& h = options_.scheduler;
-  return hash_text(fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", s.kind, s.seed, s.grid_points,
-                               s.initial, s.candidates, s.random_share, s.good_share, s.observations_most, h.kind,
-                               h.max_resource, h.grace, h.eta, h.brackets, h.epsilon_percentile, h.median_trials,
-                               options_.max_trials, options_.max_compute_ratio, options_.max_total_resource,
-                               options_.max_cost),
-                   space_->fingerprint());
+  return hash_text(
+      fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", s.kind, s.seed, s.grid_points, s.initial,
+                  s.candidates, s.random_share, s.good_share, s.observations_most, h.kind, h.max_resource, h.grace,
+                  h.eta, h.brackets, h.epsilon_percentile, h.median_trials, options_.max_trials,
+                  options_.max_compute_ratio, options_.max_total_resource, options_.max_cost),
+      space_->fingerprint());
 }
 
 void Study::save(ByteWriter& out) const {
@@ -172,8 +173,7 @@ void Study::write_json(JsonWriter& json) const {
     const auto& space = (*space_)[i];
     json.begin_object();
     json.field("option", space.option);
-    const bool logarithmic =
-        space.kind == SearchSpace::Kind::kLogFloat || space.kind == SearchSpace::Kind::kLogInteger;
+    const bool logarithmic = space.kind == SearchSpace::Kind::kLogFloat || space.kind == SearchSpace::Kind::kLogInteger;
     if (space.kind == SearchSpace::Kind::kChoice) {
       json.key("choices");
       json.begin_array();
