@@ -66,15 +66,18 @@ class KdeSearcher final : public Searcher {
  private:
   struct Ranked {
     const Configuration* configuration;
+    std::uint64_t resource;
     double objective;
     double weight;
   };
 
-  // The better ones to `good`, the others to `bad`; a failed one is never good.
+  // The better ones to `good`, the others to `bad`; a failed one is never good. One that was trained for longer, which
+  // a scheduler found worth it, is better.
   void split(std::vector<Ranked>& ranked, std::size_t least, Group& good, Group& bad) const {
     std::stable_sort(ranked.begin(), ranked.end(), [](const Ranked& a, const Ranked& b) {
-      if (std::isnan(a.objective)) return false;
-      return std::isnan(b.objective) || a.objective > b.objective;
+      if (std::isnan(a.objective) || std::isnan(b.objective))
+        return !std::isnan(a.objective) && std::isnan(b.objective);
+      return a.resource != b.resource ? a.resource > b.resource : a.objective > b.objective;
     });
     const auto share = static_cast<std::size_t>(std::ceil(options_.good_share * static_cast<double>(ranked.size())));
     const std::size_t count = std::min(std::max(least, share), ranked.size());
@@ -93,7 +96,7 @@ class KdeSearcher final : public Searcher {
       std::size_t end = begin;
       while (end < prior_.size() && prior_[end].source == prior_[begin].source) {
         const auto& one = prior_[end++];
-        ranked.push_back({&one.configuration, one.objective, one.weight});
+        ranked.push_back({&one.configuration, one.resource, one.objective, one.weight});
       }
       split(ranked, 1, good, bad);
       begin = end;
@@ -106,7 +109,7 @@ class KdeSearcher final : public Searcher {
     for (const auto level : levels) {
       ranked.clear();
       for (const auto& one : history_.observed()) {
-        if (one.resource == level) ranked.push_back({&one.configuration, one.objective, 1.0});
+        if (one.resource == level) ranked.push_back({&one.configuration, one.resource, one.objective, 1.0});
       }
       if (ranked.size() < least_ + 2) continue;
       split(ranked, least_, good, bad);

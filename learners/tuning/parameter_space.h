@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -94,6 +95,7 @@ class ParameterSpace {
 
 // A number as options are written: the shortest text that reads back as it.
 std::string number_text(double value);
+std::optional<double> number_of(const std::string& text);
 double normal(Rng& rng);  // Box and Muller, one of the two
 
 }  // namespace freshet::tuning

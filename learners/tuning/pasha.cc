@@ -42,6 +42,7 @@ class Pasha final : public Scheduler {
     if (*rung == highest_ && highest_ + 1 < rungs_.count() && !ranks_agree()) ++highest_;
   }
 
+  bool wants_curves() const override { return true; }
   bool may_resume(std::uint64_t /*trial*/) const override { return true; }
 
   void save(ByteWriter& out) const override {

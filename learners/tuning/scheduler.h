@@ -52,8 +52,12 @@ class Scheduler {
   // What a free worker is to do. Nothing: wait for a report; where none is awaited, there will be no more.
   virtual std::optional<Job> next_job(const StartTrial& start) = 0;
 
-  // The trial was trained to `resource` and evaluated: at the end of its job, or, where the job asks for it, before.
+  // The trial was trained to `resource` and evaluated: at the end of its job, or, where the scheduler asked for it with
+  // Job::evaluate_every, before.
   virtual void report(std::uint64_t trial, std::uint64_t resource, double objective) = 0;
+
+  // Whether jobs are to be evaluated on the way for what the scheduler decides.
+  virtual bool wants_curves() const { return false; }
 
   // Whether a trial that pauses may come again; if not, its checkpoint is not needed.
   virtual bool may_resume(std::uint64_t trial) const = 0;

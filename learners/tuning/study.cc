@@ -130,6 +130,7 @@ std::optional<Job> Study::next() {
   }
   // A new trial's units were looked at by start().
   if (trials_.size() == before && !fits(job->trial, job->to - job->from)) return std::nullopt;
+  if (job->evaluate_every == 0) job->evaluate_every = options_.evaluate_every;
   trials_[job->trial].running = true;
   reserved_ += job->to - job->from;
   outstanding_.push_back(*job);
@@ -141,7 +142,7 @@ void Study::record(TrialRecord& trial, const Completion& completion, const Job& 
   for (const auto& evaluation : completion.on_the_way) {
     if (!std::isfinite(evaluation.objective)) break;
     trial.evaluations.push_back({evaluation.resource, evaluation.objective, trial.cost + evaluation.cost});
-    scheduler_->report(completion.trial, evaluation.resource, evaluation.objective);
+    if (scheduler_->wants_curves()) scheduler_->report(completion.trial, evaluation.resource, evaluation.objective);
   }
   trial.running = false;
   trial.failed = failed;

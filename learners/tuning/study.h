@@ -28,6 +28,7 @@ struct StudyOptions {
   SearcherOptions searcher;  // its max_resource is taken from the scheduler's
   SchedulerOptions scheduler;
   std::uint64_t max_trials = 64;
+  std::uint64_t evaluate_every = 0;  // units between evaluations that are recorded on the way to a rung; 0: none
   // Units of all trials together, as a multiple of scheduler.max_resource, which is one plain training; 0: no bound.
   // Held exactly: a job that would not fit ends the study.
   double max_compute_ratio = 0.0;

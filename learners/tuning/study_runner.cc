@@ -88,7 +88,10 @@ Result<StudyRunner::Step> StudyRunner::advance(bool wait) {
   if (pool_->stopped()) return Step::kStopped;
   give_jobs();
   auto slot = next_due();
-  if (!slot) return Step::kOver;
+  if (!slot) {
+    drop_checkpoints();  // no trial comes again
+    return Step::kOver;
+  }
   if (options_.order == CompletionOrder::kArrival) slot = pool_->any_done(wait);
   std::optional<Outcome> outcome;
   if (slot) outcome = pool_->take(*slot, wait);
@@ -112,7 +115,7 @@ Result<StudyRunner::Step> StudyRunner::advance(bool wait) {
   }
   worker_seconds_ += outcome->seconds;
   now_ = std::max(now_, worker.due);
-  worker.busy = false;
+  worker = {};
   TRY(study_.finish(completion));
   checkpoints_[completion.trial] = std::move(outcome->checkpoint);
   drop_checkpoints();

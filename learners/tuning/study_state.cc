@@ -70,10 +70,10 @@ std::uint64_t Study::fingerprint() const {
   const auto& s = options_.searcher;
   const auto& h = options_.scheduler;
   return hash_text(
-      fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", s.kind, s.seed, s.grid_points, s.initial,
-                  s.candidates, s.random_share, s.good_share, s.observations_most, h.kind, h.max_resource, h.grace,
-                  h.eta, h.brackets, h.epsilon_percentile, h.median_trials, options_.max_trials,
-                  options_.max_compute_ratio, options_.max_total_resource, options_.max_cost),
+      fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", s.kind, s.seed, s.grid_points,
+                  s.initial, s.candidates, s.random_share, s.good_share, s.observations_most, h.kind, h.max_resource,
+                  h.grace, h.eta, h.brackets, h.epsilon_percentile, h.median_trials, options_.max_trials,
+                  options_.max_compute_ratio, options_.max_total_resource, options_.max_cost, options_.evaluate_every),
       space_->fingerprint());
 }
 
