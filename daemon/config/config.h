@@ -23,6 +23,7 @@ namespace freshet {
 namespace setting {
 enum class Architecture : std::uint8_t { kLinear, kMlp, kWideDeep, kDcn, kConvnet, kTorchscript };
 enum class Cross : std::uint8_t { kStacked, kParallel };
+enum class Initial : std::uint8_t { kFanIn, kGlorot };
 enum class Recompute : std::uint8_t { kNone, kLayers };
 enum class Format : std::uint8_t { kJson };
 enum class Start : std::uint8_t { kEarliest, kLatest };
@@ -104,6 +105,7 @@ struct ModelConfig {
   std::uint32_t cross_layers = 2;
   std::uint32_t cross_rank = 0;  // 0: full
   setting::Cross cross = setting::Cross::kStacked;
+  setting::Initial initial = setting::Initial::kFanIn;
   setting::Recompute recompute = setting::Recompute::kNone;
   std::uint64_t seed = 1;
 };
