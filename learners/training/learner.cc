@@ -280,18 +280,21 @@ class Learner::Impl {
     return Status::ok();
   }
 
-  // What was kept fills whole batches, shared evenly among them; each has fresh rows.
+  // What was kept fills whole batches: all have as many rows, to one, and their share of the fresh ones.
   Status stream_kept(const RoundInput& input, RoundReport& report) {
     const RoundInput rows = sifting_->gather(input);
     TRY(values_.begin_round(rows));
     const std::size_t fresh = rows.fresh->size();
     const std::size_t replay = rows.replay == nullptr ? 0 : rows.replay->size();
-    const std::size_t full = (fresh + replay + options_.batch_size - 1) / options_.batch_size;
-    const std::size_t steps = std::min(fresh, full);
+    const std::size_t all = fresh + replay;
+    const std::size_t steps = (all + options_.batch_size - 1) / options_.batch_size;
     const bool each_loss = rows.replay_losses.size() >= replay;
+    const auto rows_before = [&](std::size_t step) { return step * all / steps; };
+    const auto fresh_before = [&](std::size_t step) { return rows_before(step) * fresh / all; };
+    const auto replay_before = [&](std::size_t step) { return rows_before(step) - fresh_before(step); };
     for (std::size_t s = 0; s < steps; ++s) {
-      MiniBatch batch{{rows.fresh, s * fresh / steps, (s + 1) * fresh / steps},
-                      {rows.replay, s * replay / steps, (s + 1) * replay / steps}};
+      MiniBatch batch{{rows.fresh, fresh_before(s), fresh_before(s + 1)},
+                      {rows.replay, replay_before(s), replay_before(s + 1)}};
       batch.replay_rows_max = batch.replay.size();
       if (each_loss && batch.replay.size() > 0) batch.replay.losses = rows.replay_losses.data() + batch.replay.begin;
       values_.show(batch);
