@@ -71,6 +71,7 @@ class Learner::Impl {
     if (input.fresh == nullptr) return invalid_argument("a round without fresh rows");
     TRY(failure_);
     TRY(engine_->mark_good());
+    rate_factor_ = input.rate_factor;
     RoundReport report;
     const std::uint64_t first_step = steps_;
     Status trained = train_phases(input, report);
@@ -322,7 +323,7 @@ class Learner::Impl {
 
   Status step(MiniBatch& batch, RoundReport& report) {
     engine_->clear_gradients();
-    const float rate = schedule_->rate(steps_ - schedule_origin_);
+    const float rate = schedule_->rate(steps_ - schedule_origin_) * rate_factor_;
     batch.learning_rate = rate;
     const StepLoss loss = TRY(strategy_->compute_gradients(engine_->model(), loss_, batch));
     values_.check(batch);
@@ -357,6 +358,7 @@ class Learner::Impl {
   StoredValues values_;
   std::unique_ptr<RoundSifting> sifting_;  // null: no sifting
   std::uint64_t bad_steps_ = 0;            // skipped ones in a row
+  float rate_factor_ = 1.0F;               // of the round's learning rates
   Status failure_ = Status::ok();          // why the last publication was none
   std::size_t fresh_rows_ = 0;             // of a full mini-batch
   std::size_t replay_rows_ = 0;
