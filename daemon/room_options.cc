@@ -253,4 +253,11 @@ KafkaDeadLetterOptions kafka_dead_letter_options(const Config& config) {
   return options;
 }
 
+KafkaNoticeOptions kafka_notice_options(const Config& config) {
+  KafkaNoticeOptions options;
+  options.connection = kafka_connection(config);
+  options.topic = config.drift.topic;
+  return options;
+}
+
 }  // namespace freshet

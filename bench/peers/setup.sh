@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs the systems that Freshet is compared with, each in a Python environment of its own, at pinned versions.
-#   bench/peers/setup.sh [vw] [river] [numpy] [continual]     default: vw
-# continual is PyTorch and Avalanche, 4.8 GB.
+#   bench/peers/setup.sh [vw] [river] [drift] [numpy] [continual] [tuning]     default: vw
+# continual is PyTorch and Avalanche, 4.8 GB. drift is the River that the drift detectors are held to. tuning is Syne Tune
+# and Optuna, with the PyTorch of continual.
 # They go to $FRESHET_CACHE/peers (default ~/.cache/freshet/peers); done already means nothing to do.
 set -euo pipefail
 
@@ -28,11 +29,21 @@ for peer in "${@:-vw}"; do
   case $peer in
     vw) install_peer vw vowpalwabbit==9.11.9 ;;
     river) install_peer river river==0.26.1 numpy==2.4.6 scipy==1.17.1 narwhals==2.28.0 ;;
+    drift) install_peer drift river==0.22.0 numpy==1.26.4 scipy==1.15.3 pandas==2.2.3 python-dateutil==2.9.0.post0 pytz==2025.2 six==1.17.0 ;;
     numpy) install_peer numpy numpy==2.4.6 ;;
     continual)
       mapfile -t pins < <(grep -v '^#' "$here/continual-requirements.txt")
       install_peer continual "${pins[@]}"
       ;;
-    *) echo "peers: unknown peer '$peer' (vw, river, numpy, continual)" >&2; exit 2 ;;
+    tuning)
+      mapfile -t pins < <(grep -v '^#' "$here/continual-requirements.txt")
+      install_peer continual "${pins[@]}"
+      mapfile -t pins < <(grep -v '^#' "$here/tuning-requirements.txt")
+      install_peer tuning "${pins[@]}"
+      # What is not there itself is looked up in the other one.
+      site='import sysconfig; print(sysconfig.get_path("purelib"))'
+      "$cache/continual/bin/python" -c "$site" >"$("$cache/tuning/bin/python" -c "$site")/zz_continual.pth"
+      ;;
+    *) echo "peers: unknown peer '$peer' (vw, river, drift, numpy, continual, tuning)" >&2; exit 2 ;;
   esac
 done

@@ -200,6 +200,17 @@ void add_export(CLI::App& app, std::function<int()>& chosen) {
   command->callback([&chosen, arguments] { chosen = [arguments] { return run_export(*arguments); }; });
 }
 
+void add_tune(CLI::App& app, std::function<int()>& chosen) {
+  auto* command = app.add_subcommand("tune", "search for better hyperparameters on the stored replay memory");
+  auto arguments = std::make_shared<TuneArguments>();
+  add_config(*command, arguments->config, true);
+  command->add_option("--path", arguments->path, "folder of the store (default: memory.path of --config)");
+  command->add_option("--study", arguments->study, "file that keeps the study; the same command goes on with it");
+  command->add_flag("--json", arguments->json, "all trials and the best one as JSON");
+  command->add_flag("--quiet", arguments->quiet, "no progress bar");
+  command->callback([&chosen, arguments] { chosen = [arguments] { return run_tune(*arguments); }; });
+}
+
 void add_state(CLI::App& app, std::function<int()>& chosen) {
   auto* state = app.add_subcommand("state", "look at what is stored, prove it, copy it, change it");
   state->require_subcommand(1);
@@ -208,6 +219,17 @@ void add_state(CLI::App& app, std::function<int()>& chosen) {
   add_erase(*state, chosen);
   add_rollback(*state, chosen);
   add_average(*state, chosen);
+}
+
+void add_drift(CLI::App& app, std::function<int()>& chosen) {
+  auto* command = app.add_subcommand(
+      "drift", "watch numbers on standard input, one a line; print the position of each alarm, counted from 0");
+  auto arguments = std::make_shared<DriftArguments>();
+  command->add_option("--detector", arguments->detector, "which one, see below")->required();
+  command->add_option("--set", arguments->sets, "set one of its options: name=value (repeatable)");
+  command->add_flag("--warnings", arguments->warnings, "also print the positions at which it warns, as `N warning`");
+  command->footer(describe_detectors);
+  command->callback([&chosen, arguments] { chosen = [arguments] { return run_drift(*arguments); }; });
 }
 
 }  // namespace
@@ -223,7 +245,9 @@ int run_command_line(int argc, char** argv) {
   add_produce(app, chosen);
   add_consume(app, chosen);
   add_state(app, chosen);
+  add_tune(app, chosen);
   add_export(app, chosen);
+  add_drift(app, chosen);
   ConfigCommand config;
   config.add_to(app);
   try {

@@ -341,6 +341,8 @@ const std::vector<Option>& option_table() {
     add_memory(list);
     add_learning_options(list);
     add_evaluation(list);
+    add_drift_options(list);
+    add_tuning_options(list);
     add_checkpoint(list);
     add_serving(list);
     add_log(list);
