@@ -41,8 +41,7 @@ SiftingCosts sifting_costs(std::uint64_t dense_weights, std::uint64_t row_values
   return costs;
 }
 
-LossHistory::LossHistory(std::uint32_t length)
-    : length_(length), counts_(2 * kBinsASign), not_above_(2 * kBinsASign) {
+LossHistory::LossHistory(std::uint32_t length) : length_(length), counts_(2 * kBinsASign), not_above_(2 * kBinsASign) {
   losses_.reserve(length);
 }
 

@@ -55,8 +55,8 @@ struct SiftingCosts {
 };
 SiftingCosts sifting_costs(std::uint64_t dense_weights, std::uint64_t row_values);
 
-// The last losses, counted in bins of a 32nd of an octave, so that a percentile takes one look and a loss costs the same
-// whatever the length; two losses that differ by less than 3 % may count as equal.
+// The last losses, counted in bins of a 32nd of an octave, so that a percentile takes one look and a loss costs the
+// same whatever the length; two losses that differ by less than 3 % may count as equal.
 class LossHistory {
  public:
   explicit LossHistory(std::uint32_t length);
@@ -80,7 +80,7 @@ class LossHistory {
   }
 
   std::uint32_t length_;
-  std::uint32_t next_ = 0;      // the oldest, once all are there
+  std::uint32_t next_ = 0;  // the oldest, once all are there
   std::vector<float> losses_;
   std::vector<std::uint32_t> counts_;     // by bin
   std::vector<std::uint32_t> not_above_;  // by bin, as of rank()
@@ -110,9 +110,9 @@ class Sifter {
   // Whether the coming round is sifted: after the delay, and while it pays. Counts the rest that a round takes part in.
   bool begin_round(std::uint64_t steps_so_far, std::size_t rows);
 
-  // The losses, not finite where unknown, of the rows that `steps` steps would train on. Valid until the next call. Rows
-  // are looked at in blocks, fresh and replayed ones in even shares: the history takes in a block, which is then ranked.
-  // fresh_reference: with rho, the losses of the fresh rows under the average.
+  // The losses, not finite where unknown, of the rows that `steps` steps would train on. Valid until the next call.
+  // Rows are looked at in blocks, fresh and replayed ones in even shares: the history takes in a block, which is then
+  // ranked. fresh_reference: with rho, the losses of the fresh rows under the average.
   const KeptRows& choose(std::span<const float> fresh, std::span<const float> replay, std::size_t steps,
                          std::span<const float> fresh_reference = {});
   // The round that choose() was for took so many steps.

@@ -50,8 +50,7 @@ class PlainHistory {
     if (last_.size() > length_) last_.pop_front();
   }
   std::size_t not_above(float loss) const {
-    return static_cast<std::size_t>(
-        std::ranges::count_if(last_, [&](double other) { return other <= counted(loss); }));
+    return static_cast<std::size_t>(std::ranges::count_if(last_, [&](double other) { return other <= counted(loss); }));
   }
   double percentile(float loss) const {
     return static_cast<double>(not_above(loss)) / static_cast<double>(last_.size());
@@ -154,8 +153,8 @@ TEST(Sifting, KeepsWithThePercentileToThePowerOfBeta) {
   }
 }
 
-// Every row is kept as often as it should be, over many seeds of the generator: fresh and replayed rows share a history,
-// which takes in the hundred rows in two blocks, as it holds no more.
+// Every row is kept as often as it should be, over many seeds of the generator: fresh and replayed rows share a
+// history, which takes in the hundred rows in two blocks, as it holds no more.
 TEST(Sifting, KeepsEachRowAsOftenAsItsProbabilitySays) {
   constexpr std::size_t kSeeds = 4000;
   constexpr std::size_t kSteps = 5;
