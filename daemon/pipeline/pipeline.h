@@ -59,6 +59,8 @@ struct PipelineOptions {
   std::uint64_t baseline_after_events = 0;
   // Above 0: the windowed measures are kept every so many events, for curves.
   std::uint64_t history_every_events = 0;
+  // Called on the ingest thread with a confirmed change, as JSON; not in a redo. Must not wait.
+  std::function<void(std::string_view json)> on_drift;
   bool score_held_out = false;        // held-out events, as they come, have an evaluation of their own
   std::optional<RedoOnly> redo_only;  // then `redo_log` instead of `run`
 };
@@ -96,6 +98,7 @@ struct PipelineSnapshot {
   EvaluationReport held_out;       // of it the held-out events, with PipelineOptions::score_held_out
   BaselineReport baseline;
   ForgettingReport forgetting;
+  DriftReport drift;
   std::vector<std::string> slice_names;  // by slice number
   std::vector<ScoreRow> slice_scores;    // kept rounds
   std::vector<OwnMeasure> own_measures;  // the model's own, on the held-out events, when last scored since the start
@@ -163,6 +166,7 @@ class Pipeline {
   Status ingest(const EventBatch& batch);
   Status acknowledge_dead_letters(const EventBatch& batch);
   Status learn_rows(const EventBatch& batch);
+  void tell_drift();
   Status append_waiting_for_room(const AppendBatch& append);
   bool stopping() const { return stop_ != nullptr && *stop_; }
   void remember(const EventBatch& batch, std::size_t base);
@@ -222,6 +226,8 @@ class Pipeline {
   std::string records_;
   std::uint64_t gathering_slices_ = 0;  // a bit for each slice with fresh events in the round
   std::uint64_t training_slices_ = 0;
+  std::vector<DriftNotice> drift_found_;  // in the batch at hand
+  bool cut_now_ = false;                  // a confirmed change ends the round
   EncodedBatch slice_rows_;
   std::int64_t last_snapshot_ns_ = 0;
   std::int64_t last_cut_ns_ = 0;
