@@ -3,8 +3,8 @@
 //
 //   drift_bench [--turns 30] [--events 10000000]
 //
-// In the first part a stream has 20,000 events, with at most one change at 10,000. The first alarm within 5,000 events of
-// a change is right, every other alarm is wrong. Exit code 1: something was confirmed where nothing changed.
+// In the first part a stream has 20,000 events, with at most one change at 10,000. The first alarm within 5,000 events
+// of a change is right, every other alarm is wrong. Exit code 1: something was confirmed where nothing changed.
 #include <fmt/format.h>
 
 #include <algorithm>
