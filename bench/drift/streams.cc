@@ -19,11 +19,16 @@ double share_since(std::uint64_t position, std::uint64_t change, double events) 
 double DriftStream::rate() {
   const bool changed = position_ >= at_;
   switch (shape_) {
-    case Shape::kAbrupt: return changed ? 0.3 : kRate;
-    case Shape::kSmall: return changed ? 0.15 : kRate;
-    case Shape::kGradual: return rng_.uniform() < share_since(position_, at_, 2000) ? 0.3 : kRate;
-    case Shape::kRamp: return kRate + 0.2 * share_since(position_, at_, 5000);
-    case Shape::kSpike: return changed ? 0.4 - 0.3 * share_since(position_, at_, 2000) : kRate;
+    case Shape::kAbrupt:
+      return changed ? 0.3 : kRate;
+    case Shape::kSmall:
+      return changed ? 0.15 : kRate;
+    case Shape::kGradual:
+      return rng_.uniform() < share_since(position_, at_, 2000) ? 0.3 : kRate;
+    case Shape::kRamp:
+      return kRate + 0.2 * share_since(position_, at_, 5000);
+    case Shape::kSpike:
+      return changed ? 0.4 - 0.3 * share_since(position_, at_, 2000) : kRate;
     case Shape::kWobble:
       if (position_ % 1024 == 0) state_ = 0.01 * (2 * rng_.uniform() - 1);
       return kRate + state_;
@@ -32,9 +37,11 @@ double DriftStream::rate() {
       return kRate + state_;
     case Shape::kPeriodic:
       return kRate * (1 + 0.5 * std::sin(2 * M_PI * static_cast<double>(position_ % 5000) / 5000));
-    case Shape::kLearning: return kRate + 0.4 / (1 + static_cast<double>(position_) / 1000);
+    case Shape::kLearning:
+      return kRate + 0.4 / (1 + static_cast<double>(position_) / 1000);
     case Shape::kSteady:
-    case Shape::kHeavy: break;
+    case Shape::kHeavy:
+      break;
   }
   return kRate;
 }

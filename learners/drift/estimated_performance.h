@@ -5,8 +5,8 @@
 //
 // Predictions go into bins by their probability; the calibration is the bins' share of positives made monotone (pool
 // adjacent violators: M. Ayer et al., Annals of Mathematical Statistics 26, 1955). A binary model's prediction is the
-// probability of the positive class; of other classifiers give the confidence in the predicted class, and as the outcome
-// whether it was right: then `accuracy` counts alone.
+// probability of the positive class; of other classifiers give the confidence in the predicted class, and as the
+// outcome whether it was right: then `accuracy` counts alone.
 //
 // Threads: one owner.  Owns: kBins sums twice, 5 KiB; nothing is allocated for an event.
 // Failure: what is no probability is left out; `load` answers data_loss for damaged bytes, and all is then empty.

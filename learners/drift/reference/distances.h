@@ -27,9 +27,9 @@ TestResult chi_square(const CategorySketch& reference, const CategorySketch& now
 double wasserstein(const QuantileSketch& reference, const QuantileSketch& now);
 
 // Squared maximum mean discrepancy (A. Gretton et al., A Kernel Two-Sample Test, JMLR 13, 2012) under the kernel
-// exp(-(x - y)^2 / (2 s^2)), s the standard deviation of the reference; the kernel as a mean over 64 frequencies (A. Rahimi
-// and B. Recht, Random Features for Large-Scale Kernel Machines, NIPS 2007), which in one dimension are not drawn but
-// placed at equal steps of probability.
+// exp(-(x - y)^2 / (2 s^2)), s the standard deviation of the reference; the kernel as a mean over 64 frequencies (A.
+// Rahimi and B. Recht, Random Features for Large-Scale Kernel Machines, NIPS 2007), which in one dimension are not
+// drawn but placed at equal steps of probability.
 double mean_discrepancy(const QuantileSketch& reference, const QuantileSketch& now);
 
 // Shares of the same bins in two distributions. Numbers: between the deciles of the reference.

@@ -10,34 +10,46 @@ namespace freshet {
 namespace {
 
 constexpr std::uint32_t kFormat = 1;
-constexpr std::array<std::string_view, 7> kTestNames = {"auto",        "ks",  "chi_square", "psi", "jensen_shannon",
-                                                        "wasserstein", "mmd"};
+constexpr std::array<std::string_view, 7> kTestNames = {"auto",           "ks",          "chi_square", "psi",
+                                                        "jensen_shannon", "wasserstein", "mmd"};
 
 double value_of(FeatureTest test, const QuantileSketch& reference, const QuantileSketch& now) {
   switch (test) {
-    case FeatureTest::kKolmogorovSmirnov: return kolmogorov_smirnov(reference, now).p;
-    case FeatureTest::kWasserstein: return wasserstein(reference, now);
-    case FeatureTest::kMeanDiscrepancy: return mean_discrepancy(reference, now);
-    case FeatureTest::kStabilityIndex: return stability_index(binned(reference, now));
-    default: return jensen_shannon(binned(reference, now));
+    case FeatureTest::kKolmogorovSmirnov:
+      return kolmogorov_smirnov(reference, now).p;
+    case FeatureTest::kWasserstein:
+      return wasserstein(reference, now);
+    case FeatureTest::kMeanDiscrepancy:
+      return mean_discrepancy(reference, now);
+    case FeatureTest::kStabilityIndex:
+      return stability_index(binned(reference, now));
+    default:
+      return jensen_shannon(binned(reference, now));
   }
 }
 
 double value_of(FeatureTest test, const CategorySketch& reference, const CategorySketch& now) {
   switch (test) {
-    case FeatureTest::kChiSquare: return chi_square(reference, now).p;
-    case FeatureTest::kStabilityIndex: return stability_index(binned(reference, now));
-    default: return jensen_shannon(binned(reference, now));
+    case FeatureTest::kChiSquare:
+      return chi_square(reference, now).p;
+    case FeatureTest::kStabilityIndex:
+      return stability_index(binned(reference, now));
+    default:
+      return jensen_shannon(binned(reference, now));
   }
 }
 
 double threshold_of(FeatureTest test, const FeatureDriftOptions& options) {
   switch (test) {
     case FeatureTest::kKolmogorovSmirnov:
-    case FeatureTest::kChiSquare: return options.p;
-    case FeatureTest::kStabilityIndex: return options.psi;
-    case FeatureTest::kMeanDiscrepancy: return options.mmd;
-    default: return options.distance;
+    case FeatureTest::kChiSquare:
+      return options.p;
+    case FeatureTest::kStabilityIndex:
+      return options.psi;
+    case FeatureTest::kMeanDiscrepancy:
+      return options.mmd;
+    default:
+      return options.distance;
   }
 }
 
@@ -137,8 +149,8 @@ Status check_feature_drift(const FeatureDriftOptions& options) {
   for (const FeatureTest test :
        {FeatureTest::kKolmogorovSmirnov, FeatureTest::kWasserstein, FeatureTest::kMeanDiscrepancy}) {
     if (options.categories != test) continue;
-    return invalid_argument(fmt::format("{} compares numbers; categories take chi_square, psi or jensen_shannon",
-                                        feature_test_name(test)));
+    return invalid_argument(
+        fmt::format("{} compares numbers; categories take chi_square, psi or jensen_shannon", feature_test_name(test)));
   }
   return Status::ok();
 }
@@ -165,12 +177,11 @@ DatasetDrift compare_features(const FeatureReference& reference, const FeatureRe
       drift.drifted = has_p(drift.test) ? drift.value < drift.threshold : drift.value > drift.threshold;
     }
     if (drift.drifted) {
-      drift.cause = fmt::format(
-          "{}{}: {}, {}{} {:.3g} {} {:g}", column.name == "label" ? "" : "feature ", column.name,
-          column.categorical ? moved_most(reference.categories(i), now.categories(i))
-                             : moved(reference.numbers(i), now.numbers(i)),
-          feature_test_name(drift.test), has_p(drift.test) ? " p" : "", drift.value, has_p(drift.test) ? "<" : ">",
-          drift.threshold);
+      drift.cause = fmt::format("{}{}: {}, {}{} {:.3g} {} {:g}", column.name == "label" ? "" : "feature ", column.name,
+                                column.categorical ? moved_most(reference.categories(i), now.categories(i))
+                                                   : moved(reference.numbers(i), now.numbers(i)),
+                                feature_test_name(drift.test), has_p(drift.test) ? " p" : "", drift.value,
+                                has_p(drift.test) ? "<" : ">", drift.threshold);
       constexpr std::size_t kSaid = 3;
       if (result.drifted < kSaid) result.cause += (result.cause.empty() ? "" : "; ") + drift.cause;
       ++result.drifted;

@@ -1,9 +1,9 @@
 // FeatureReference and its comparison: whether the features and labels of now are distributed as those that the model
 // learnt from. The reference is a bounded sketch of each column, stored with the model; raw data are not kept.
 //
-// By default, small references (up to `small_events`) are compared by Kolmogorov-Smirnov and chi-square at p .05, larger
-// ones, of which every difference is significant, by Wasserstein and Jensen-Shannon distances at .1; half of the columns
-// make a drift of the data set: the defaults of Evidently.
+// By default, small references (up to `small_events`) are compared by Kolmogorov-Smirnov and chi-square at p .05,
+// larger ones, of which every difference is significant, by Wasserstein and Jensen-Shannon distances at .1; half of the
+// columns make a drift of the data set: the defaults of Evidently.
 //
 // Threads: one owner.  Owns: a sketch a column, 6 to 12 KiB.
 // Failure: `load` answers data_loss for damaged bytes or other columns, and the reference is then empty.
@@ -60,7 +60,7 @@ std::string_view feature_test_name(FeatureTest test);  // "auto", "ks", "chi_squ
 Result<FeatureTest> find_feature_test(std::string_view name);
 
 struct FeatureDriftOptions {
-  FeatureTest numbers = FeatureTest::kAuto;  // not chi-square
+  FeatureTest numbers = FeatureTest::kAuto;     // not chi-square
   FeatureTest categories = FeatureTest::kAuto;  // not ks, wasserstein or mmd
   double p = 0.05;
   double distance = 0.1;  // wasserstein, jensen_shannon

@@ -1,6 +1,6 @@
 // QuantileSketch: the distribution of a stream of numbers in bounded memory, mergeable (Z. Karnin, K. Lang and
-// E. Liberty, Optimal Quantile Approximation in Streams, FOCS 2016). The first kExact numbers are kept as they are; after
-// that ranks are off by about 0.2 % of the count. Mean, spread, extremes and missing numbers are counted exactly.
+// E. Liberty, Optimal Quantile Approximation in Streams, FOCS 2016). The first kExact numbers are kept as they are;
+// after that ranks are off by about 0.2 % of the count. Mean, spread, extremes and missing numbers are counted exactly.
 //
 // Threads: one owner.  Owns: at most about 3 * kExact numbers, 12 KiB; allocates only when the count doubles.
 // Failure: `load` is false for damaged bytes.

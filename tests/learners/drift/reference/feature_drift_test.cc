@@ -1,4 +1,5 @@
-// Sketches, distances between them, and what counts as drift of a feature. scipy_distances.py made the expected numbers.
+// Sketches, distances between them, and what counts as drift of a feature. scipy_distances.py made the expected
+// numbers.
 #include "learners/drift/reference/feature_drift.h"
 
 #include <gtest/gtest.h>
@@ -29,7 +30,8 @@ CategorySketch sketch_of(const std::vector<int>& counts) {
   return sketch;
 }
 
-std::vector<double> sample(const std::string& noise, std::uint64_t seed, std::int64_t count, double level, double scale) {
+std::vector<double> sample(const std::string& noise, std::uint64_t seed, std::int64_t count, double level,
+                           double scale) {
   RecordedStream stream;
   stream.noise = noise;
   stream.seed = seed;
