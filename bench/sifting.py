@@ -43,16 +43,15 @@ def sifted(beta, replay_beta=None, reweigh=True, kind="relative_probabilistic", 
     return sets
 
 
-def variants():
+def variants(stream):
     found = {}
-    for beta in (0.25, 0.5, 1, 1.5, 2, 3):
-        found[f"beta {beta}"] = sifted(beta, reweigh=False)
-    for beta in (0.5, 1, 1.5, 2, 3):
-        found[f"beta {beta}, reweighed"] = sifted(beta)
-    for beta, replay_beta in ((0.25, 4), (0.5, 2), (0.5, 4), (0.5, 8), (1, 4)):
-        found[f"beta {beta}, replayed {replay_beta}, reweighed"] = sifted(beta, replay_beta)
-    for beta in (0.5, 1):
-        found[f"rho, beta {beta}, replayed 4, reweighed"] = sifted(beta, 4, kind="rho")
+    for beta in (0.25, 0.5, 1, 1.5, 2, 3) if stream == "flights" else (0.5, 1, 2, 3):
+        found[f"beta {beta:g}"] = sifted(beta, reweigh=False)
+    for beta in (0.5, 0.75, 1, 1.25, 1.5, 2) if stream == "flights" else (0.5, 1, 2, 3):
+        found[f"beta {beta:g}, reweighed"] = sifted(beta)
+    if stream == "flights":
+        found["beta 1.5, replayed 0.7, reweighed"] = sifted(1.5, 0.7)
+        found["rho, beta 1, reweighed"] = sifted(1, kind="rho")
     found["no sifting, a quarter replayed"] = {"learning.replay_ratio": 0.25}
     found["no sifting, nothing replayed"] = {"learning.strategy": "finetune"}
     return found
@@ -69,7 +68,7 @@ def write_mnist(folder, seed, path):
     (count, rows, columns), pixels = read_idx(os.path.join(folder, "train-images-idx3-ubyte"))
     _, labels = read_idx(os.path.join(folder, "train-labels-idx1-ubyte"))
     size = rows * columns
-    words = [str(round(value / 255, 3)) for value in range(256)]
+    words = [f"{value / 255:.3g}" for value in range(256)]
     order = list(range(count))
     random.Random(seed).shuffle(order)
     with open(path, "w", encoding="ascii") as out:
@@ -92,13 +91,16 @@ def quality(stream, result):
 
 
 def run(args):
-    chosen = {name: sets for name, sets in variants().items() if not args.only or any(o in name for o in args.only)}
-    with tempfile.TemporaryDirectory() as scratch, open(args.runs, "a", encoding="ascii") as out:
+    chosen = {name: sets for name, sets in variants(args.stream).items()
+              if not args.only or any(only in name for only in args.only)}
+    with tempfile.TemporaryDirectory() as temporary, open(args.runs, "a", encoding="ascii") as out:
         config, source = str(HERE.parent / "examples/flights.yaml"), args.input
         if args.stream == "mnist":
-            config, source = os.path.join(scratch, "mnist.yaml"), os.path.join(scratch, "mnist.jsonl")
+            scratch = args.scratch or temporary
+            config, source = os.path.join(temporary, "mnist.yaml"), os.path.join(scratch, f"mnist-{args.seed}.jsonl")
             pathlib.Path(config).write_text(MNIST_CONFIG, encoding="ascii")
-            write_mnist(args.input, args.seed, source)
+            if not os.path.exists(source):
+                write_mnist(args.input, args.seed, source)
         names = list(chosen)
         middle = len(names) // 2
         order = ["everything"] + names[:middle] + ["everything"] + names[middle:] + ["everything"]
@@ -168,6 +170,7 @@ def main():
         if name == "run":
             command.add_argument("--input", required=True, help="flights.jsonl, or the folder of MNIST")
             command.add_argument("--seed", type=int, default=1)
+            command.add_argument("--scratch", help="folder that keeps the streams of MNIST, 120 MB a seed")
             command.add_argument("--only", action="append", help="variants whose name contains this")
             command.add_argument("--freshet", default=str(HERE.parent / "build/release/freshet"))
     args = parser.parse_args()

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -25,6 +26,12 @@ struct Predictions {
   std::vector<float> values;  // grows to the largest batch seen, then allocates no more
 };
 
+// What a model says of itself, by a name of its own.
+struct OwnMeasure {
+  std::string name;
+  double value = 0;
+};
+
 // One published version of a model: immutable weights.
 class Predictor {
  public:
@@ -35,6 +42,12 @@ class Predictor {
 
   // Predicts rows [begin, end) of `batch`.
   virtual Status predict(const EncodedBatch& batch, std::size_t begin, std::size_t end, Predictions& out) const = 0;
+
+  // Whether the model brings measures of its own, and what they are over all rows of `labelled`.
+  virtual bool has_measures() const { return false; }
+  virtual Result<std::vector<OwnMeasure>> measures(const EncodedBatch& /*labelled*/) const {
+    return std::vector<OwnMeasure>{};
+  }
 };
 
 // The live feature encoder, read side: statistics as they stand now, never changed by a call.

@@ -146,6 +146,7 @@ Result<LearnerOptions> learner_options(const Config& config, const EventSpec& sp
   options.model.cross_layers = config.model.cross_layers;
   options.model.cross_rank = config.model.cross_rank;
   options.model.cross = TRY(parse_cross_place(option_text(config, "model.cross")));
+  options.model.initial = TRY(parse_initial_weights(option_text(config, "model.initial")));
   options.model.recompute = config.model.recompute == setting::Recompute::kLayers;
   options.model.seed = config.model.seed;
   options.model.path = config.model.path;
@@ -249,6 +250,13 @@ KafkaDeadLetterOptions kafka_dead_letter_options(const Config& config) {
   KafkaDeadLetterOptions options;
   options.connection = kafka_connection(config);
   options.topic = config.stream.dead_letter_topic;
+  return options;
+}
+
+KafkaNoticeOptions kafka_notice_options(const Config& config) {
+  KafkaNoticeOptions options;
+  options.connection = kafka_connection(config);
+  options.topic = config.drift.topic;
   return options;
 }
 

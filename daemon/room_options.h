@@ -16,6 +16,7 @@
 #include "storage/store.h"
 #include "stream/file_source.h"
 #include "stream/kafka_dead_letters.h"
+#include "stream/kafka_notices.h"
 #include "stream/kafka_source.h"
 
 namespace freshet {
@@ -33,5 +34,6 @@ FileSourceOptions file_source_options(const Config& config, const std::string& p
 KafkaConnection kafka_connection(const Config& config);
 KafkaSourceOptions kafka_source_options(const Config& config);
 KafkaDeadLetterOptions kafka_dead_letter_options(const Config& config);
+KafkaNoticeOptions kafka_notice_options(const Config& config);  // of drift.topic
 
 }  // namespace freshet

@@ -14,6 +14,7 @@
 #include "serving/admin_routes.h"
 #include "serving/status_routes.h"
 #include "stream/kafka_dead_letters.h"
+#include "stream/kafka_notices.h"
 #include "stream/kafka_source.h"
 
 namespace freshet {
@@ -30,8 +31,15 @@ Result<std::unique_ptr<Service>> Service::open(const Config& config, const Optio
   TRY(service->open_store().with_context("opening the store"));
   TRY(service->open_source(options).with_context("opening the stream"));
   service->slot_ = std::make_unique<ModelSlot>(clock);
+  PipelineOptions pipeline = options.pipeline;
+  if (!config.drift.topic.empty()) {
+    service->notices_ = TRY(KafkaNotices::create(kafka_notice_options(config), *service->metrics_, log));
+    pipeline.on_drift = [service = service.get()](std::string_view json) {
+      service->notices_->post(service->model_name_, json);
+    };
+  }
   service->pipeline_ =
-      TRY(Pipeline::open(service->config_, *service->schema_, options.pipeline,
+      TRY(Pipeline::open(service->config_, *service->schema_, pipeline,
                          {*service->store_, *service->source_, *service->slot_, clock, log, *service->metrics_}));
   TRY(service->open_server().with_context("opening the HTTP server"));
   return service;

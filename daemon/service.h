@@ -31,6 +31,7 @@
 #include "stream/dead_letters.h"
 #include "stream/embedded_broker.h"
 #include "stream/event_source.h"
+#include "stream/kafka_notices.h"
 #include "stream/kafka_source.h"
 
 namespace freshet {
@@ -89,7 +90,8 @@ class Service {
   std::unique_ptr<Store> store_;
   std::unique_ptr<DeadLetterSink> dead_letters_;
   std::unique_ptr<EventSource> source_;
-  KafkaSource* kafka_ = nullptr;  // source_
+  KafkaSource* kafka_ = nullptr;           // source_
+  std::unique_ptr<KafkaNotices> notices_;  // only with drift.topic
   std::unique_ptr<ModelSlot> slot_;
   std::unique_ptr<Pipeline> pipeline_;
   std::unique_ptr<V2Protocol> protocol_;

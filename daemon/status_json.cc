@@ -18,6 +18,41 @@ void write_metrics(JsonWriter& json, std::string_view name, std::span<const Metr
   json.end_object();
 }
 
+void write_drift(JsonWriter& json, const PipelineSnapshot& snapshot) {
+  const DriftReport& report = snapshot.drift;
+  if (report.watches.empty()) return;
+  json.key("drift");
+  json.begin_object();
+  json.field("alarms", report.counts.changes);
+  json.field("confirmed", report.counts.confirmed);
+  json.field("dismissed", report.counts.dismissed);
+  json.key("watches");
+  json.begin_array();
+  for (const DriftWatchStatus& watch : report.watches) {
+    json.begin_object();
+    json.field("detector", watch.detector);
+    json.field("statistic", watch.statistic);
+    json.field("value", watch.value);
+    json.field("alarms", watch.alarms);
+    json.field("left_out", watch.left_out);
+    json.end_object();
+  }
+  json.end_array();
+  json.key("notices");
+  json.begin_array();
+  for (const DriftNotice& notice : report.notices) write_notice(json, notice);
+  json.end_array();
+  json.end_object();
+}
+
+void write_own_measures(JsonWriter& json, const PipelineSnapshot& snapshot) {
+  if (snapshot.own_measures.empty()) return;
+  json.key("own_measures");
+  json.begin_object();
+  for (const OwnMeasure& measure : snapshot.own_measures) json.field(measure.name, measure.value);
+  json.end_object();
+}
+
 void write_baseline(JsonWriter& json, const PipelineSnapshot& snapshot) {
   const BaselineReport& baseline = snapshot.baseline;
   if (!baseline.frozen) return;
@@ -124,9 +159,11 @@ std::string to_status_json(std::string_view model, const PipelineSnapshot& snaps
   json.field("weights_restored", snapshot.restored);
   write_metrics(json, "live", snapshot.evaluation.stream);
   write_metrics(json, "live_recent", snapshot.evaluation.window);
+  write_own_measures(json, snapshot);
   write_baseline(json, snapshot);
   write_sifting(json, snapshot);
   write_forgetting(json, snapshot);
+  write_drift(json, snapshot);
   json.end_object();
   return json.take();
 }

@@ -19,6 +19,8 @@ std::string to_status_json(std::string_view model, const PipelineSnapshot& snaps
 void write_metrics(JsonWriter& json, std::string_view name, std::span<const MetricValue> metrics);
 void write_baseline(JsonWriter& json, const PipelineSnapshot& snapshot);
 void write_sifting(JsonWriter& json, const PipelineSnapshot& snapshot);
+void write_drift(JsonWriter& json, const PipelineSnapshot& snapshot);
+void write_own_measures(JsonWriter& json, const PipelineSnapshot& snapshot);
 // `matrix`: the scores of each slice in the kept rounds besides.
 void write_forgetting(JsonWriter& json, const PipelineSnapshot& snapshot, bool matrix = false);
 

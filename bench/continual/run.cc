@@ -49,6 +49,11 @@ Status read_published(std::string_view text, PublishedWeights& published) {
   return Status::ok();
 }
 
+Status read_initial(std::string_view text, InitialWeights& initial) {
+  initial = TRY(parse_initial_weights(text));
+  return Status::ok();
+}
+
 class SeedRun {
  public:
   SeedRun(const RunSpec& spec, const Mnist& mnist, std::uint64_t seed, const Progress& progress)
@@ -248,6 +253,7 @@ Status change(std::string_view setting, RunSpec& spec) {
   if (key == "optimizer") return read_optimizer(value, learner.optimizer);
   if (key == "momentum") return read_number(value, learner.optimizer.momentum);
   if (key == "weight_decay") return read_number(value, learner.optimizer.weight_decay);
+  if (key == "initial") return read_initial(value, learner.model.initial);
   if (key == "label_smoothing") return read_number(value, learner.loss.label_smoothing);
   if (key == "published") return read_published(value, learner.published);
   if (key == "ema_decay") return read_number(value, learner.ema_decay);

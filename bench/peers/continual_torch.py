@@ -6,7 +6,7 @@
 
 The protocol of bench/continual/protocol.h (split): five tasks of two digits, each event seen once; a mini-batch of 10
 fresh events and 10 drawn from the memory (a reservoir), which takes the fresh ones in after the step; MLP 784-100-100-10,
-SGD 0.03. Prints a JSON object. Seconds are those of the training loop alone, without loading, shuffling and scoring.
+SGD 0.03, the initial weights of Glorot. Prints a JSON object. Seconds are those of the training loop alone, without loading, shuffling and scoring.
 """
 import argparse
 import json
@@ -33,8 +33,13 @@ def load(folder, name):
     return torch.from_numpy(images).float() / 255, torch.from_numpy(labels).long()
 
 
-def mlp():
-    return nn.Sequential(nn.Linear(784, 100), nn.ReLU(), nn.Linear(100, 100), nn.ReLU(), nn.Linear(100, 10))
+def mlp(initial):
+    model = nn.Sequential(nn.Linear(784, 100), nn.ReLU(), nn.Linear(100, 100), nn.ReLU(), nn.Linear(100, 10))
+    for layer in model if initial == "glorot" else ():
+        if isinstance(layer, nn.Linear):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+    return model
 
 
 class Reservoir:
@@ -95,7 +100,7 @@ def accuracy(model, x, y):
 def run(args, train, test, seed):
     torch.manual_seed(seed)
     random.seed(seed)
-    model = mlp()
+    model = mlp(args.initial)
     optimizer = torch.optim.SGD(model.parameters(), lr=args.learning_rate)
     memory = Reservoir(args.buffer, args.strategy == "der_pp") if args.buffer else None
     tasks = [tuple(range(10))] if args.joined else TASKS
@@ -127,6 +132,8 @@ def main():
     parser.add_argument("--learning-rate", type=float, default=0.03)
     parser.add_argument("--alpha", type=float, default=1.0)
     parser.add_argument("--beta", type=float, default=0.5)
+    parser.add_argument("--initial", choices=("fan_in", "glorot"), default="glorot",
+                        help="PyTorch's own initial weights, or those of the DER paper")
     parser.add_argument("--joined", action="store_true", help="all classes at once")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     parser.add_argument("--events-max", type=int, default=0, help="of each task; 0: all")

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs the systems that Freshet is compared with, each in a Python environment of its own, at pinned versions.
-#   bench/peers/setup.sh [vw] [river] [drift] [numpy] [continual]     default: vw
-# continual is PyTorch and Avalanche, 4.8 GB. drift is the River that the drift detectors are held to.
+#   bench/peers/setup.sh [vw] [river] [drift] [numpy] [continual] [tuning]     default: vw
+# continual is PyTorch and Avalanche, 4.8 GB. drift is the River that the drift detectors are held to. tuning is Syne Tune
+# and Optuna, with the PyTorch of continual.
 # They go to $FRESHET_CACHE/peers (default ~/.cache/freshet/peers); done already means nothing to do.
 set -euo pipefail
 
@@ -34,6 +35,15 @@ for peer in "${@:-vw}"; do
       mapfile -t pins < <(grep -v '^#' "$here/continual-requirements.txt")
       install_peer continual "${pins[@]}"
       ;;
-    *) echo "peers: unknown peer '$peer' (vw, river, drift, numpy, continual)" >&2; exit 2 ;;
+    tuning)
+      mapfile -t pins < <(grep -v '^#' "$here/continual-requirements.txt")
+      install_peer continual "${pins[@]}"
+      mapfile -t pins < <(grep -v '^#' "$here/tuning-requirements.txt")
+      install_peer tuning "${pins[@]}"
+      # What is not there itself is looked up in the other one.
+      site='import sysconfig; print(sysconfig.get_path("purelib"))'
+      "$cache/continual/bin/python" -c "$site" >"$("$cache/tuning/bin/python" -c "$site")/zz_continual.pth"
+      ;;
+    *) echo "peers: unknown peer '$peer' (vw, river, drift, numpy, continual, tuning)" >&2; exit 2 ;;
   esac
 done

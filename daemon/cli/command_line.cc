@@ -200,6 +200,17 @@ void add_export(CLI::App& app, std::function<int()>& chosen) {
   command->callback([&chosen, arguments] { chosen = [arguments] { return run_export(*arguments); }; });
 }
 
+void add_tune(CLI::App& app, std::function<int()>& chosen) {
+  auto* command = app.add_subcommand("tune", "search for better hyperparameters on the stored replay memory");
+  auto arguments = std::make_shared<TuneArguments>();
+  add_config(*command, arguments->config, true);
+  command->add_option("--path", arguments->path, "folder of the store (default: memory.path of --config)");
+  command->add_option("--study", arguments->study, "file that keeps the study; the same command goes on with it");
+  command->add_flag("--json", arguments->json, "all trials and the best one as JSON");
+  command->add_flag("--quiet", arguments->quiet, "no progress bar");
+  command->callback([&chosen, arguments] { chosen = [arguments] { return run_tune(*arguments); }; });
+}
+
 void add_state(CLI::App& app, std::function<int()>& chosen) {
   auto* state = app.add_subcommand("state", "look at what is stored, prove it, copy it, change it");
   state->require_subcommand(1);
@@ -234,6 +245,7 @@ int run_command_line(int argc, char** argv) {
   add_produce(app, chosen);
   add_consume(app, chosen);
   add_state(app, chosen);
+  add_tune(app, chosen);
   add_export(app, chosen);
   add_drift(app, chosen);
   ConfigCommand config;

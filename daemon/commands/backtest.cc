@@ -153,8 +153,10 @@ std::string to_json(const BacktestRun& run) {
   json.field("memory_events", run.snapshot.memory_events);
   write_baseline(json, run.snapshot);
   write_held_out(json, run);
+  write_own_measures(json, run.snapshot);
   write_sifting(json, run.snapshot);
   write_forgetting(json, run.snapshot, true);
+  write_drift(json, run.snapshot);
   json.field("model_hash", hash_text_of(run.model_hash));
   json.field("state_hash", hash_text_of(run.state_hash));
   json.field("peak_rss_bytes", peak_rss_bytes());

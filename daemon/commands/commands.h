@@ -113,6 +113,14 @@ struct RollbackArguments {
   bool json = false;
 };
 
+struct TuneArguments {
+  ConfigArguments config;
+  std::string path;   // instead of the configuration's memory.path
+  std::string study;  // file that keeps the study, so that the same command goes on with it
+  bool json = false;
+  bool quiet = false;  // no progress bar
+};
+
 struct ExportArguments {
   ConfigArguments config;
   std::string path;  // instead of the configuration's memory.path
@@ -140,6 +148,7 @@ int run_compact(const StateArguments& arguments);
 int run_erase(const EraseArguments& arguments);
 int run_rollback(const RollbackArguments& arguments);
 int run_average(const AverageArguments& arguments);
+int run_tune(const TuneArguments& arguments);
 int run_export(const ExportArguments& arguments);
 int run_drift(const DriftArguments& arguments);
 

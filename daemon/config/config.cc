@@ -65,6 +65,8 @@ void check_module(const Config& config, Faults& faults) {
   }
   check_belongs(config, !script, "model.hidden", "the built-in models; a TorchScript module has its own layers",
                 faults);
+  check_belongs(config, !script, "model.initial", "the built-in models; a TorchScript module brings its weights",
+                faults);
   check_belongs(config, !script && !convnet, "model.recompute", "the models of numbers and categories", faults);
   if (!convnet) return;
   if (model.image.height == 0 || model.image.width == 0) {

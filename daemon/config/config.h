@@ -23,6 +23,7 @@ namespace freshet {
 namespace setting {
 enum class Architecture : std::uint8_t { kLinear, kMlp, kWideDeep, kDcn, kConvnet, kTorchscript };
 enum class Cross : std::uint8_t { kStacked, kParallel };
+enum class Initial : std::uint8_t { kFanIn, kGlorot };
 enum class Recompute : std::uint8_t { kNone, kLayers };
 enum class Format : std::uint8_t { kJson };
 enum class Start : std::uint8_t { kEarliest, kLatest };
@@ -63,6 +64,8 @@ enum class Sifting : std::uint8_t { kNone, kRelativeProbabilistic, kRho };
 enum class GoLive : std::uint8_t { kNextCut, kWhenReady };
 enum class SliceBy : std::uint8_t { kNone, kClass, kMonth, kField, kTime };
 enum class Weights : std::uint8_t { kRaw, kEma, kAverage };
+enum class Searcher : std::uint8_t { kRandom, kSobol, kGrid, kGp, kKde };
+enum class Scheduler : std::uint8_t { kAsha, kPasha, kSuccessiveHalving, kHyperband, kMedian, kPlain };
 enum class LogFormat : std::uint8_t { kText, kJson };
 }  // namespace setting
 
@@ -102,6 +105,7 @@ struct ModelConfig {
   std::uint32_t cross_layers = 2;
   std::uint32_t cross_rank = 0;  // 0: full
   setting::Cross cross = setting::Cross::kStacked;
+  setting::Initial initial = setting::Initial::kFanIn;
   setting::Recompute recompute = setting::Recompute::kNone;
   std::uint64_t seed = 1;
 };
@@ -232,6 +236,43 @@ struct EvaluationConfig {
   std::uint32_t forgetting_every_rounds = 10;
 };
 
+// One of `drift.detectors`.
+struct DetectorConfig {
+  std::string kind = "adwin";
+  std::string on = "loss";
+  std::vector<std::pair<std::string, std::string>> settings;  // the detector's own options, as they are written
+  friend bool operator==(const DetectorConfig&, const DetectorConfig&) = default;
+};
+using DetectorList = std::vector<DetectorConfig>;
+
+struct DriftConfig {
+  DetectorList detectors = {DetectorConfig{}};
+  std::uint64_t cooldown_events = 5000;
+  bool cut_round = false;
+  double rate_factor = 1;             // 1: the learning rate stays
+  std::uint64_t window_events = 0;    // 0: none, all of the memory is replayed
+  std::uint64_t act_events = 20'000;  // how long the two above hold
+  std::string topic;                  // empty: alarms are not posted
+};
+
+struct TuningConfig {
+  setting::Searcher searcher = setting::Searcher::kGp;
+  setting::Scheduler scheduler = setting::Scheduler::kAsha;
+  std::vector<std::string> search = {"optimizer", "strategy"};
+  std::map<std::string, std::string> space;
+  std::string metric = "auto";
+  double forgetting_penalty = 1;
+  std::uint64_t max_trials = 32;
+  std::uint32_t workers = 1;
+  std::uint64_t max_resource = 27;
+  std::uint64_t grace = 1;
+  std::uint32_t eta = 3;
+  std::uint32_t brackets = 1;
+  double max_compute_ratio = 2;  // 0: none
+  std::uint64_t events_max = 200'000;
+  std::uint64_t seed = 1;
+};
+
 struct CheckpointConfig {
   std::int64_t every_ms = 5000;
   std::uint64_t every_events = 100'000;  // in a backtest, where seconds must not matter
@@ -261,6 +302,8 @@ struct Config {
   MemoryConfig memory;
   LearningConfig learning;
   EvaluationConfig evaluation;
+  DriftConfig drift;
+  TuningConfig tuning;
   CheckpointConfig checkpoint;
   ServingConfig serving;
   LogConfig log;

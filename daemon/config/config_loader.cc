@@ -104,7 +104,8 @@ class Overlay {
   std::optional<YamlNode> read_value(const Option& option, const std::string& rest, const std::string& value,
                                      const Origin& origin) {
     bool yaml = option.type == OptionType::kWholeList || option.type == OptionType::kRealList ||
-                option.type == OptionType::kFeatures || (option.type == OptionType::kTextMap && rest.empty());
+                option.type == OptionType::kFeatures || option.type == OptionType::kDetectors ||
+                (option.type == OptionType::kTextMap && rest.empty());
     if (option.type == OptionType::kTextList || option.type == OptionType::kClasses)
       yaml = !value.empty() && value.front() == '[';
     if (yaml) {

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "daemon/config/drift_config.h"
 #include "daemon/config/feature_config.h"
 #include "daemon/config/option_table.h"
 #include "daemon/config/value_text.h"
@@ -51,6 +52,8 @@ std::string_view section_words(std::string_view section) {
       {"learning", "How the model is trained."},
       {"evaluation",
        "How quality and forgetting are measured; predictions are scored before their events are learnt from."},
+      {"drift", "What watches for changes of the stream, and what a confirmed one does."},
+      {"tuning", "How `freshet tune` searches for better hyperparameters."},
       {"checkpoint", "How often the training state is made durable."},
       {"serving", "The HTTP server."},
       {"log", "Log lines on standard error."},
@@ -132,7 +135,7 @@ std::string configuration_reference() {
   std::string page =
       "# Configuration\n\n"
       "<!-- Made by `freshet config reference`; a test holds it to the option table. Change "
-      "option_table.cc or learning_options.cc in daemon/config. -->\n\n"
+      "the *_options.cc or option_table.cc in daemon/config. -->\n\n"
       "Freshet reads one YAML file. The same options can be set, in order of precedence, by\n\n"
       "1. `--set learning.batch_size=32` on the command line,\n"
       "2. the environment: `FRESHET_LEARNING__BATCH_SIZE=32` (two underscores for each dot),\n"
@@ -170,7 +173,7 @@ std::string configuration_reference() {
     }
     page += reference_row(option);
   }
-  page += "\n" + feature_reference();
+  page += "\n" + feature_reference() + "\n" + detector_reference();
   return page;
 }
 

@@ -25,6 +25,7 @@ Config learning_part(const Config& config) {
   part.memory.write_buffer_bytes = standard.memory.write_buffer_bytes;
   part.learning.round.every_ms = standard.learning.round.every_ms;
   part.learning.round.go_live = standard.learning.round.go_live;
+  part.tuning = standard.tuning;
   part.checkpoint = standard.checkpoint;
   part.serving = standard.serving;
   part.serving.weights = config.serving.weights;

@@ -91,6 +91,11 @@ void add_model(List& list) {
                     "With `dcn`: `stacked` puts the hidden layers on top of the cross layers, `parallel` beside them.")
                 .choices({"stacked", "parallel"})
                 .new_state());
+  add(list, Declare("model.initial", Type::kChoice, FIELD(model.initial),
+                    "How the weights of layers start: uniform up to 1 / sqrt(inputs), biases too (`fan_in`, as PyTorch "
+                    "does it), or up to sqrt(6 / (inputs + outputs)) with biases at zero (`glorot`).")
+                .choices({"fan_in", "glorot"})
+                .new_state());
   add(list, Declare("model.recompute", Type::kChoice, FIELD(model.recompute),
                     "`layers`: training keeps the activations of few hidden layers and computes the others again on "
                     "the way back, which saves memory where layers are many and changes no result. Of 16 layers it "
@@ -336,6 +341,8 @@ const std::vector<Option>& option_table() {
     add_memory(list);
     add_learning_options(list);
     add_evaluation(list);
+    add_drift_options(list);
+    add_tuning_options(list);
     add_checkpoint(list);
     add_serving(list);
     add_log(list);

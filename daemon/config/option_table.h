@@ -35,6 +35,7 @@ enum class OptionType : std::uint8_t {
   kTextMap,
   kClasses,
   kFeatures,
+  kDetectors,
 };
 
 // When a changed value takes effect.
@@ -46,7 +47,7 @@ enum class Change : std::uint8_t {
 
 using OptionValue =
     std::variant<bool, std::int64_t, double, std::string, std::vector<std::int64_t>, std::vector<double>,
-                 std::vector<std::string>, std::map<std::string, std::string>, ClassList, FeatureList>;
+                 std::vector<std::string>, std::map<std::string, std::string>, ClassList, FeatureList, DetectorList>;
 
 struct Option {
   std::string name;  // dotted

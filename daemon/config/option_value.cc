@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "daemon/config/drift_config.h"
 #include "daemon/config/feature_config.h"
 #include "daemon/config/option_table.h"
 #include "daemon/config/value_text.h"
@@ -42,6 +43,8 @@ std::string_view expectation(OptionType type) {
       return "a number of classes or a list of their names";
     case OptionType::kFeatures:
       return "`auto` or a map of features";
+    case OptionType::kDetectors:
+      return "a list of detectors";
   }
   return "a value";
 }
@@ -244,6 +247,10 @@ std::optional<OptionValue> parse_option(const Option& option, const YamlNode& no
       auto features = parse_features(node, faults);
       return features ? std::optional<OptionValue>(std::move(*features)) : std::nullopt;
     }
+    case OptionType::kDetectors: {
+      auto detectors = parse_detectors(option.name, node, faults);
+      return detectors ? std::optional<OptionValue>(std::move(*detectors)) : std::nullopt;
+    }
     default:
       return node.kind == YamlNode::Kind::kScalar ? reader.scalar(node) : reader.expected(node);
   }
@@ -280,6 +287,8 @@ std::string format_option(const Option& option, const OptionValue& value, bool r
     }
     case OptionType::kFeatures:
       return format_features(std::get<FeatureList>(value));
+    case OptionType::kDetectors:
+      return format_detectors(std::get<DetectorList>(value));
     case OptionType::kWhole:
     case OptionType::kChoice:
     case OptionType::kDuration:
@@ -311,10 +320,11 @@ std::string bounds_text(const Option& option) {
 }
 
 std::string_view type_words(OptionType type) {
-  static constexpr std::array<std::string_view, 13> kWords = {
-      "boolean", "whole number",          "number",          "text",          "choice", "duration",
-      "size",    "list of whole numbers", "list of numbers", "list of texts", "map",    "count or names",
-      "features"};
+  static constexpr std::array<std::string_view, 14> kWords = {
+      "boolean",         "whole number",  "number", "text",
+      "choice",          "duration",      "size",   "list of whole numbers",
+      "list of numbers", "list of texts", "map",    "count or names",
+      "features",        "detectors"};
   return kWords.at(static_cast<std::size_t>(type));
 }
 

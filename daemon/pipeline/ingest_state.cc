@@ -75,6 +75,7 @@ Result<std::unique_ptr<IngestState>> IngestState::create(const Config& config, c
   }
   state->evaluation = std::make_unique<ProgressiveEvaluation>(evaluation_options(config, spec));
   state->forgetting = std::make_unique<Forgetting>();
+  state->drift = TRY(DriftResponse::create(config, state->encoder->layout()));
   return state;
 }
 
@@ -111,6 +112,7 @@ std::map<std::string, std::string, std::less<>> IngestState::save() const {
   if (slices) blobs["slices"] = saved(*slices);
   blobs["evaluation"] = saved(*evaluation);
   blobs["forgetting"] = saved(*forgetting);
+  blobs["drift"] = saved(*drift);
   return blobs;
 }
 
@@ -193,6 +195,8 @@ Status IngestState::load(const Checkpoint& checkpoint, const Store& store) {
   if (slices) TRY(load_part(checkpoint, "slices", *slices));
   TRY(load_part(checkpoint, "evaluation", *evaluation));
   TRY(load_part(checkpoint, "forgetting", *forgetting));
+  // A checkpoint of an older build has none: the watch begins anew.
+  if (checkpoint.blobs.contains("drift")) TRY(load_part(checkpoint, "drift", *drift));
   return Status::ok();
 }
 

@@ -12,6 +12,7 @@
 
 #include "core/rng.h"
 #include "daemon/config/config.h"
+#include "daemon/pipeline/drift_response.h"
 #include "learners/evaluation/forgetting.h"
 #include "learners/evaluation/progressive_evaluation.h"
 #include "learners/evaluation/slices.h"
@@ -71,6 +72,7 @@ class IngestState {
   std::unique_ptr<Slices> slices;  // null: events have no slices
   std::unique_ptr<ProgressiveEvaluation> evaluation;
   std::unique_ptr<Forgetting> forgetting;
+  std::unique_ptr<DriftResponse> drift;
 
  private:
   PageHashes page_hashes_;

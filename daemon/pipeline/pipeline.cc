@@ -6,6 +6,7 @@
 #include <thread>
 #include <utility>
 
+#include "core/json_writer.h"
 #include "daemon/pipeline/stored_losses.h"
 
 namespace freshet {
@@ -17,6 +18,18 @@ constexpr std::chrono::milliseconds kRetryStep{50};
 constexpr std::chrono::seconds kDeadLetterWait{1};
 constexpr std::int64_t kStoreRetryNs = 1'000'000'000;
 constexpr std::int64_t kSnapshotEveryNs = 250'000'000;
+
+// Leaves the events from `seq` on in a sample.
+void drop_before(std::uint64_t seq, ReplaySample& sample) {
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < sample.seqs.size(); ++i) {
+    if (sample.seqs[i] < seq) continue;
+    sample.seqs[kept] = sample.seqs[i];
+    sample.slots[kept++] = sample.slots[i];
+  }
+  sample.seqs.resize(kept);
+  sample.slots.resize(kept);
+}
 
 std::span<const float> rows_of(const std::vector<float>& column, std::size_t begin, std::size_t rows) {
   return {column.data() + begin, rows};
@@ -109,6 +122,7 @@ Status Pipeline::ingest(const EventBatch& batch) {
   append.resets = batch.resets;
   TRY(append_waiting_for_room(append));
   remember(batch, base);
+  tell_drift();
   metrics_.events.add(static_cast<double>(rows));
   skipped_ += batch.skipped.size();
   return Status::ok();
@@ -130,10 +144,32 @@ Status Pipeline::learn_rows(const EventBatch& batch) {
   TRY(served->predict(gathering_, base, base + rows, predictions_).with_context("predicting fresh events"));
   state_->evaluation->add(predictions_, rows_of(gathering_.labels, base, rows), rows_of(gathering_.weights, base, rows),
                           served->version(), {gathering_.losses.data() + base, rows});
+  drift_found_ = state_->drift->observe(state_->counters.next_seq, gathering_, base, rows, predictions_);
   if (baseline_) {
     TRY(baseline_->observe(state_->counters.next_seq, served, batch, *state_->encoder, gathering_, base, predictions_));
   }
   return Status::ok();
+}
+
+// What was found in a batch that is in the log by now. A redo finds the same again and says nothing.
+void Pipeline::tell_drift() {
+  for (const DriftNotice& notice : drift_found_) {
+    const DriftFinding& finding = notice.finding;
+    metrics_.count_finding(finding);
+    if (finding.kind == FindingKind::kConfirmed) {
+      parts_.log.warning("drift", finding.cause,
+                         {{"event", finding.position}, {"since", finding.since}, {"detector", finding.detector}});
+      cut_now_ = cut_now_ || config_.drift.cut_round;
+      if (options_.on_drift) {
+        JsonWriter json(0);
+        write_notice(json, notice);
+        options_.on_drift(json.take());
+      }
+    } else if (finding.kind == FindingKind::kAlarm) {
+      parts_.log.info("drift_alarm", finding.cause, {{"event", finding.position}, {"detector", finding.detector}});
+    }
+  }
+  drift_found_.clear();
 }
 
 Status Pipeline::append_waiting_for_room(const AppendBatch& append) {
@@ -198,7 +234,7 @@ void Pipeline::drop_held_out(std::size_t base, std::size_t rows) {
 
 bool Pipeline::cut_due() const {
   const std::uint64_t events = gathered();
-  if (events >= config_.learning.round.every_events) return true;
+  if (events >= config_.learning.round.every_events || (cut_now_ && events > 0)) return true;
   const std::int64_t every_ms = round_every_ms_;
   const bool time = every_ms > 0 && parts_.clock.monotonic_ns() - last_cut_ns_ >= every_ms * 1'000'000;
   // A key is not kept for want of events: a round without any is cut for it.
@@ -210,6 +246,7 @@ Status Pipeline::cut(bool record, bool erase_all) {
   RunCounters& counters = state_->counters;
   const std::vector<Erasure> erasures = record ? erasures_due(erase_all) : std::exchange(redo_erasures_, {});
   if (record) TRY(record_cut(erasures));
+  cut_now_ = false;
   counters.round_begin_seq = counters.cut_seq;
   counters.cut_seq = counters.next_seq;
   ++counters.next_round;
@@ -253,6 +290,9 @@ void Pipeline::start_round() {
   job.fresh = &training_;
   state_->memory->sample(learner_->replay_rows_for(training_.size(), state_->memory->size()), state_->replay_rng,
                          job.replay);
+  const std::uint64_t cut_seq = state_->counters.cut_seq;
+  job.rate_factor = state_->drift->rate_factor(cut_seq);
+  if (const std::uint64_t from = state_->drift->replay_from(cut_seq); from > 0) drop_before(from, job.replay);
   job.in_pieces = learner_->reads_memory_in_pieces();
   if (learner_->sifts()) {
     stored_losses(*state_->memory, job.replay,
@@ -299,10 +339,11 @@ Status Pipeline::collect(bool record) {
   for (std::uint32_t slice = 0; slice < kSlicesMax; ++slice) {
     if ((training_slices_ >> slice & 1) != 0) state_->forgetting->note_trained(slice, result.round);
   }
-  if (state_->slices && result.round % config_.evaluation.forgetting_every_rounds == 0) {
-    TRY(score_slices(*result.candidate, result.round));
+  if (result.round % config_.evaluation.forgetting_every_rounds == 0) {
+    if (state_->slices) TRY(score_slices(*result.candidate, result.round));
+    TRY(measure_itself(*result.candidate));
   }
-  if (publisher_.offer(std::move(result.candidate)) != Verdict::kPublished) return Status::ok();
+  if (publisher_.offer(std::move(result.candidate)) != GateVerdict::kPublished) return Status::ok();
   served_average_.clear();
   state_->counters.served_version = version;
   ++state_->counters.swaps;
@@ -340,6 +381,7 @@ Status Pipeline::settle() {
 Status Pipeline::finish() {
   TRY(settle());
   TRY(checkpoint());
+  TRY(measure_itself(*parts_.slot.current()));
   update_snapshot();
   return Status::ok();
 }
@@ -368,7 +410,9 @@ void Pipeline::update_snapshot() {
   if (held_out_scores_) now.held_out = held_out_scores_->report();
   now.forgetting = state_->forgetting->report();
   now.slice_scores = state_->forgetting->history();
+  now.drift = state_->drift->report();
   now.history = history_;
+  now.own_measures = own_measures_;
   for (std::uint32_t slice = 0; state_->slices && slice < kSlicesMax; ++slice) {
     now.slice_names.push_back(state_->slices->name(slice));
   }
@@ -381,6 +425,8 @@ void Pipeline::update_snapshot() {
     metrics_.show_forgetting(now.slice_names[slice.slice], slice.now, slice.forgetting);
   }
   metrics_.show_transfer(now.forgetting);
+  metrics_.show_own(now.own_measures);
+  metrics_.show_drift(now.drift);
   const std::lock_guard lock(snapshot_mutex_);
   snapshot_ = std::move(now);
 }

@@ -59,6 +59,8 @@ struct PipelineOptions {
   std::uint64_t baseline_after_events = 0;
   // Above 0: the windowed measures are kept every so many events, for curves.
   std::uint64_t history_every_events = 0;
+  // Called on the ingest thread with a confirmed change, as JSON; not in a redo. Must not wait.
+  std::function<void(std::string_view json)> on_drift;
   bool score_held_out = false;        // held-out events, as they come, have an evaluation of their own
   std::optional<RedoOnly> redo_only;  // then `redo_log` instead of `run`
 };
@@ -96,8 +98,10 @@ struct PipelineSnapshot {
   EvaluationReport held_out;       // of it the held-out events, with PipelineOptions::score_held_out
   BaselineReport baseline;
   ForgettingReport forgetting;
+  DriftReport drift;
   std::vector<std::string> slice_names;  // by slice number
   std::vector<ScoreRow> slice_scores;    // kept rounds
+  std::vector<OwnMeasure> own_measures;  // the model's own, on the held-out events, when last scored since the start
   std::vector<HistoryPoint> history;
 };
 
@@ -162,6 +166,7 @@ class Pipeline {
   Status ingest(const EventBatch& batch);
   Status acknowledge_dead_letters(const EventBatch& batch);
   Status learn_rows(const EventBatch& batch);
+  void tell_drift();
   Status append_waiting_for_room(const AppendBatch& append);
   bool stopping() const { return stop_ != nullptr && *stop_; }
   void remember(const EventBatch& batch, std::size_t base);
@@ -189,6 +194,7 @@ class Pipeline {
   Status score_slices(const Predictor& model, std::uint64_t round);
   Result<double> score_slice(const Predictor& model, std::uint32_t slice);
   Status score_new_slices();
+  Status measure_itself(const Predictor& model);
   void update_snapshot();
   void update_snapshot_now_and_then();
   std::uint64_t gathered() const { return state_->counters.next_seq - state_->counters.cut_seq; }
@@ -220,6 +226,8 @@ class Pipeline {
   std::string records_;
   std::uint64_t gathering_slices_ = 0;  // a bit for each slice with fresh events in the round
   std::uint64_t training_slices_ = 0;
+  std::vector<DriftNotice> drift_found_;  // in the batch at hand
+  bool cut_now_ = false;                  // a confirmed change ends the round
   EncodedBatch slice_rows_;
   std::int64_t last_snapshot_ns_ = 0;
   std::int64_t last_cut_ns_ = 0;
@@ -231,6 +239,7 @@ class Pipeline {
   SiftingTotals sifting_;
   std::int64_t event_time_ms_ = 0;
   std::vector<HistoryPoint> history_;
+  std::vector<OwnMeasure> own_measures_;
   const std::atomic<bool>* stop_ = nullptr;  // of the current run
   bool redoing_ = false;
   std::vector<Erasure> redo_erasures_;  // of the cut that comes next in the log being redone

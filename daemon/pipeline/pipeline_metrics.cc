@@ -110,4 +110,34 @@ void PipelineMetrics::show_transfer(const ForgettingReport& report) {
        report.forward_transfer);
 }
 
+void PipelineMetrics::count_finding(const DriftFinding& finding) {
+  registry_
+      .counter("freshet_drift_findings_total",
+               "What drift detectors found: warnings, alarms, and changes that a second test confirmed or dismissed.",
+               {{"kind", std::string(finding_name(finding.kind))},
+                {"detector", finding.detector},
+                {"statistic", finding.statistic}})
+      .increment();
+}
+
+void PipelineMetrics::show_drift(const DriftReport& report) {
+  for (const DriftWatchStatus& watch : report.watches) {
+    const MetricLabels labels = {{"detector", std::string(watch.detector)},
+                                 {"statistic", std::string(watch.statistic)}};
+    registry_.gauge("freshet_drift_statistic", "What a drift detector watches, in its own terms.", labels)
+        .set(watch.value);
+    registry_
+        .gauge("freshet_drift_state", "What a drift detector says now: 0 nothing, 1 a warning, 2 an alarm.", labels)
+        .set(static_cast<double>(watch.state));
+  }
+}
+
+void PipelineMetrics::show_own(std::span<const OwnMeasure> measures) {
+  for (const auto& [name, value] : measures) {
+    registry_
+        .gauge("freshet_own_measure", "What the model's own metrics() says of the held-out events.", {{"name", name}})
+        .set(value);
+  }
+}
+
 }  // namespace freshet

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "core/metrics.h"
+#include "core/predictor.h"
+#include "daemon/pipeline/drift_response.h"
 #include "learners/evaluation/forgetting.h"
 #include "learners/evaluation/metrics.h"
 #include "learners/training/learner.h"
@@ -56,6 +58,9 @@ class PipelineMetrics {
   void show_evaluation(std::string_view window, std::span<const MetricValue> values);
   void show_forgetting(const std::string& slice, double accuracy, double forgetting);
   void show_transfer(const ForgettingReport& report);
+  void count_finding(const DriftFinding& finding);
+  void show_drift(const DriftReport& report);
+  void show_own(std::span<const OwnMeasure> measures);
 
  private:
   void count_sifting(const RoundReport& report, bool rests);

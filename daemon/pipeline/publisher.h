@@ -13,15 +13,15 @@
 
 namespace freshet {
 
-enum class Verdict : std::uint8_t { kPublished, kRejected };
+enum class GateVerdict : std::uint8_t { kPublished, kRejected };
 
 class Publisher {
  public:
   explicit Publisher(ModelSlot& slot) : slot_(slot) {}
 
-  Verdict offer(std::shared_ptr<const Predictor> candidate) {
+  GateVerdict offer(std::shared_ptr<const Predictor> candidate) {
     slot_.publish(std::move(candidate));
-    return Verdict::kPublished;
+    return GateVerdict::kPublished;
   }
 
  private:

@@ -148,6 +148,7 @@ Status Pipeline::redo_events(std::uint64_t last_seq) {
     const std::size_t base = gathering_.size();
     TRY(learn_rows(batch_));
     remember(batch_, base);
+    drift_found_.clear();
     if (options_.redo_only && options_.redo_only->redone) options_.redo_only->redone(end);
   }
   return Status::ok();

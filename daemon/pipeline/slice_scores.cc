@@ -1,4 +1,7 @@
-// The part of Pipeline that scores the held-out events of slices, for forgetting and transfer.
+// The part of Pipeline that scores held-out events: of slices, for forgetting and transfer, and of all of them by the
+// model's own measures.
+#include <fmt/format.h>
+
 #include "daemon/pipeline/held_out_rows.h"
 #include "daemon/pipeline/pipeline.h"
 #include "daemon/room_options.h"
@@ -46,6 +49,23 @@ Status Pipeline::score_new_slices() {
     const double before = TRY(score_slice(*served, slice));
     const double nothing = TRY(score_slice(*untrained, slice));
     state_->forgetting->note_before(slice, before, nothing);
+  }
+  return Status::ok();
+}
+
+// What a model of the user's says of itself on all held-out events. That it cannot say it is no reason to stop
+// learning.
+Status Pipeline::measure_itself(const Predictor& model) {
+  if (!model.has_measures()) return Status::ok();
+  TRY(decode_held_out(*state_->forgetting_set, *codec_, state_->encoder->layout(), slice_rows_));
+  if (slice_rows_.size() == 0) return Status::ok();
+  auto measures = model.measures(slice_rows_);
+  if (measures.is_ok()) {
+    own_measures_ = *std::move(measures);
+  } else {
+    own_measures_.clear();
+    parts_.log.warning("own_measures_failed", fmt::format("model version {}: {}; learning goes on", model.version(),
+                                                          measures.status().message()));
   }
   return Status::ok();
 }

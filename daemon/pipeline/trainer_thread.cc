@@ -190,6 +190,7 @@ RoundResult TrainerThread::run(RoundJob& job) {
     RoundInput input{job.fresh, &replay_, job.round, result.replay_losses, stored_, to_store_};
     if (job.in_pieces) input.memory = &pieces;
     input.kept = *kept;
+    input.rate_factor = job.rate_factor;
     auto report = learner_.train_round(input);
     result.replay_read_ns += pieces.read_ns();
     if (report.is_ok()) {

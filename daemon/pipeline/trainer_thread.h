@@ -35,6 +35,7 @@ struct RoundJob {
   ReplaySample replay;                  // drawn at the cut, in any order
   std::vector<float> replay_losses;     // known of each of them, for sifting; empty without it
   bool in_pieces = false;               // replay is the whole memory, to be read as training goes through it
+  float rate_factor = 1;                // of the learning rate
   RoundValues values;                   // what is stored of them, and room for the fresh rows'
 };
 

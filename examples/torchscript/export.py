@@ -12,7 +12,8 @@ What Freshet asks of a module:
                                 `task: regression`; logits [B, classes] for `task: multiclass`
   loss(outputs, targets)        optional, [B] float32: a loss for each row. outputs is what forward returned, targets is
                                 [B] float32, int64 for `task: multiclass`. Without it, learning.loss is the loss.
-  metrics(outputs, targets)     optional: names and numbers
+  metrics(outputs, targets)     optional: names and numbers, of all held-out events at once; shown in /status, a
+                                backtest's JSON and as freshet_own_measure
 
 All trained parameters are float32. In training the module is in train mode, when it serves in eval mode; a row's
 prediction must then not depend on the other rows. State belongs into parameters and buffers: nothing else is kept.

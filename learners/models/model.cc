@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include <fmt/core.h>
 
@@ -28,6 +29,18 @@ Result<CrossPlace> parse_cross_place(std::string_view name) {
   if (name == "stacked") return CrossPlace::kStacked;
   if (name == "parallel") return CrossPlace::kParallel;
   return invalid_argument(fmt::format("no place \"{}\" of cross layers; there are stacked and parallel", name));
+}
+
+Result<InitialWeights> parse_initial_weights(std::string_view name) {
+  if (name == "fan_in") return InitialWeights::kFanIn;
+  if (name == "glorot") return InitialWeights::kGlorot;
+  return invalid_argument(fmt::format("no initial weights \"{}\"; there are fan_in and glorot", name));
+}
+
+InitialBounds initial_bounds(InitialWeights initial, std::size_t inputs, std::size_t outputs) {
+  if (initial == InitialWeights::kGlorot) return {std::sqrt(6.0F / static_cast<float>(inputs + outputs)), 0.0F};
+  const float bound = 1.0F / std::sqrt(static_cast<float>(inputs));
+  return {bound, bound};
 }
 
 std::size_t row_count(std::span<const RowRange> rows) {

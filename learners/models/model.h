@@ -41,6 +41,17 @@ struct ConvnetOptions {
 enum class CrossPlace : std::uint8_t { kStacked, kParallel };
 Result<CrossPlace> parse_cross_place(std::string_view name);
 
+// Weights of hidden, output and convolution layers start uniform between minus and plus a bound, biases too:
+//   kFanIn   both 1/sqrt(inputs), as PyTorch's Linear (Kaiming with a = sqrt(5))
+//   kGlorot  weights sqrt(6 / (inputs + outputs)), biases 0 (Glorot and Bengio, 2010)
+enum class InitialWeights : std::uint8_t { kFanIn, kGlorot };
+Result<InitialWeights> parse_initial_weights(std::string_view name);
+struct InitialBounds {
+  float weight = 0.0F;
+  float bias = 0.0F;
+};
+InitialBounds initial_bounds(InitialWeights initial, std::size_t inputs, std::size_t outputs);
+
 struct ModelOptions {
   Architecture architecture = Architecture::kWideDeep;
   Task task = Task::kBinary;
@@ -51,7 +62,8 @@ struct ModelOptions {
   std::uint32_t cross_layers = 2;        // of kDcn
   std::uint32_t cross_rank = 0;          // of their weights; 0: full
   CrossPlace cross = CrossPlace::kStacked;
-  bool recompute = false;                   // activations of hidden layers on the way back, instead of keeping all
+  bool recompute = false;  // activations of hidden layers on the way back, instead of keeping all
+  InitialWeights initial = InitialWeights::kFanIn;
   float embedding_scale = 0.01F;            // standard deviation of a new embedding
   OutputLink link = OutputLink::kIdentity;  // of a regression; Learner takes it from the loss
   std::string path;                         // torchscript: the file

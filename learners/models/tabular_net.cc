@@ -40,7 +40,7 @@ Result<std::unique_ptr<TabularNet>> make_tabular_net(const ModelOptions& options
 }
 
 TabularNet::TabularNet(TabularShape shape, const ModelOptions& options)
-    : shape_(std::make_shared<const TabularShape>(std::move(shape))) {
+    : shape_(std::make_shared<const TabularShape>(std::move(shape))), initial_(options.initial) {
   parameters_.tensors = shape_->tensors;
   parameters_.dense.reset(shape_->dense_size);
   parameters_.dense_gradients.reset(shape_->dense_size);
@@ -51,18 +51,19 @@ TabularNet::TabularNet(TabularShape shape, const ModelOptions& options)
   initialise(options.seed, options.embedding_scale);
 }
 
-// Layers start uniform in +-1/sqrt(inputs), as PyTorch's Linear does (Kaiming with a = sqrt(5)); embeddings nearly
-// normal; the wide part and the biases of cross layers at zero, where a convex problem and a product may start.
+// Layers start uniform within initial_bounds(), cross layers always as kFanIn; embeddings nearly normal; the wide part
+// and the biases of cross layers at zero, where a convex problem and a product may start. Embeddings do not depend on
+// `initial`, whose every value draws as often: rows that never moved are not stored.
 void TabularNet::initialise(std::uint64_t seed, float embedding_scale) {
   Rng rng(seed);
   parameters_.dense.zero();
   for (const auto& layer : shape_->layers) {
-    const float bound = 1.0F / std::sqrt(static_cast<float>(layer.in));
+    const auto bounds = initial_bounds(initial_, layer.in, layer.out);
     float* weight = parameters_.dense.data() + layer.weight;
     for (std::size_t i = 0; i < layer.in; ++i) {
-      for (std::size_t j = 0; j < layer.out; ++j) weight[i * layer.stride + j] = uniform(rng, bound);
+      for (std::size_t j = 0; j < layer.out; ++j) weight[i * layer.stride + j] = uniform(rng, bounds.weight);
     }
-    for (std::size_t j = 0; j < layer.out; ++j) parameters_.dense.data()[layer.bias + j] = uniform(rng, bound);
+    for (std::size_t j = 0; j < layer.out; ++j) parameters_.dense.data()[layer.bias + j] = uniform(rng, bounds.bias);
   }
   if (shape_->cross.any()) initialise_cross(*shape_, rng, parameters_.dense.data());
   RowTable& table = parameters_.table;

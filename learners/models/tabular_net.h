@@ -49,6 +49,7 @@ class TabularNet final : public Model {
   void scatter_rows(const float* input_gradients, std::size_t stride);
 
   std::shared_ptr<const TabularShape> shape_;
+  InitialWeights initial_;
   Parameters parameters_;
   TabularScratch scratch_;
   std::vector<std::uint32_t> rows_;     // [rows, categories] of the last forward

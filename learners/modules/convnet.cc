@@ -1,7 +1,6 @@
 #include "learners/modules/convnet.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include <ATen/ATen.h>
 #include <fmt/ranges.h>
@@ -60,16 +59,16 @@ Status check(const ModelOptions& options, const EncodedLayout& layout) {
 // Weights and code grow together, a layer at a time.
 class Builder {
  public:
-  explicit Builder(std::uint64_t seed) : rng_(seed) {}
+  Builder(std::uint64_t seed, InitialWeights initial) : rng_(seed), initial_(initial) {}
 
   void convolve(std::size_t layer, std::int64_t in, std::int64_t out, std::int64_t kernel, bool pool) {
     const std::string name = fmt::format("conv{}", layer);
-    add(name, {out, in, kernel, kernel}, in * kernel * kernel);
+    add(name, {out, in, kernel, kernel}, in * kernel * kernel, out * kernel * kernel);
     line("x = torch.relu(torch.conv2d(x, self.{0}_weight, self.{0}_bias, [1, 1], [{1}, {1}]))", name, kernel / 2);
     if (pool) line("x = torch.max_pool2d(x, [2, 2])");
   }
   void connect(const std::string& name, std::int64_t in, std::int64_t out, bool relu) {
-    add(name, {out, in}, in);
+    add(name, {out, in}, in, out);
     line("x = torch.addmm(self.{0}_bias, x, self.{0}_weight.t())", name);
     if (relu) line("x = torch.relu(x)");
   }
@@ -83,11 +82,10 @@ class Builder {
   }
 
  private:
-  // Uniform within 1 / sqrt(fan-in), as in the other built-in models.
-  void add(const std::string& name, std::vector<std::int64_t> sizes, std::int64_t fan_in) {
-    const float bound = 1.0F / std::sqrt(static_cast<float>(fan_in));
-    parameters_.emplace_back(name + "_weight", drawn(sizes, bound));
-    parameters_.emplace_back(name + "_bias", drawn({sizes.front()}, bound));
+  void add(const std::string& name, std::vector<std::int64_t> sizes, std::int64_t fan_in, std::int64_t fan_out) {
+    const auto bounds = initial_bounds(initial_, static_cast<std::size_t>(fan_in), static_cast<std::size_t>(fan_out));
+    parameters_.emplace_back(name + "_weight", drawn(sizes, bounds.weight));
+    parameters_.emplace_back(name + "_bias", drawn({sizes.front()}, bounds.bias));
   }
   at::Tensor drawn(const std::vector<std::int64_t>& sizes, float bound) {
     at::Tensor tensor = at::empty(sizes, at::kFloat);
@@ -97,6 +95,7 @@ class Builder {
   }
 
   Rng rng_;
+  InitialWeights initial_;
   std::vector<std::pair<std::string, at::Tensor>> parameters_;
   std::string code_;
 };
@@ -108,7 +107,7 @@ Result<std::unique_ptr<ScriptModule>> make_convnet(const ModelOptions& options, 
   const ConvnetOptions& convnet = options.convnet;
   const ImagePlace place = TRY(find_image(convnet, layout));
   return guarded("the convnet", [&]() -> Result<std::unique_ptr<ScriptModule>> {
-    Builder builder(options.seed);
+    Builder builder(options.seed, options.initial);
     std::int64_t channels = convnet.channels;
     std::int64_t height = convnet.height;
     std::int64_t width = convnet.width;

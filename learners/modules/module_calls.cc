@@ -82,6 +82,34 @@ at::Tensor checked_losses(const at::Tensor& losses, std::size_t rows) {
                                 shape_text(losses), rows, rows));
 }
 
+at::Tensor script_targets(std::span<const float> labels, Task task) {
+  const at::Tensor targets = at::empty({static_cast<std::int64_t>(labels.size())}, at::kFloat);
+  std::copy(labels.begin(), labels.end(), targets.mutable_data_ptr<float>());
+  return targets.to(task == Task::kMulticlass ? at::kLong : at::kFloat);
+}
+
+Result<std::vector<OwnMeasure>> measure_rows(ScriptModule& module, const ModuleContract& contract,
+                                             const EncodedBatch& labelled) {
+  const RowRange all{&labelled, 0, labelled.size()};
+  TRY(check_rows(contract, {&all, 1}));
+  return guarded("metrics", [&]() -> Result<std::vector<OwnMeasure>> {
+    const c10::InferenceMode inference;
+    std::vector<at::Tensor> outputs;
+    for (std::size_t row = 0; row < labelled.size(); row += contract.block_rows) {
+      const RowRange block{&labelled, row, std::min(row + contract.block_rows, labelled.size())};
+      const ModuleInputs inputs = gather_inputs(contract, {&block, 1}, contract.block_rows);
+      const at::Tensor given = module.forward(inputs.numbers, inputs.categories);
+      checked_outputs(contract, given, contract.block_rows);
+      outputs.push_back(given.narrow(0, 0, static_cast<std::int64_t>(block.size())));
+    }
+    const at::Tensor targets =
+        script_targets(std::span<const float>(labelled.labels).first(labelled.size()), contract.output.task);
+    std::vector<OwnMeasure> measures;
+    for (auto& [name, value] : module.metrics(at::cat(outputs), targets)) measures.push_back({name, value});
+    return measures;
+  });
+}
+
 Status predict_rows(ScriptModule& module, const ModuleContract& contract, const EncodedBatch& batch, std::size_t begin,
                     std::size_t end, Predictions& out) {
   const RowRange all{&batch, begin, end};

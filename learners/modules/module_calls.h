@@ -2,8 +2,10 @@
 //
 //   forward(numbers)              numbers: [B, F] float32, the dense columns of EncodedLayout in their order
 //   forward(numbers, categories)  categories: [B, C] int64 in [0, model.embedding_rows): each value's hash, cut to that
-//   returns                       logits [B, classes] (multiclass), a logit (binary) or value (regression) [B] or [B,
-//   1] loss(outputs, targets)        what forward returned, and [B] float32 (int64 for a multiclass task): [B] float32
+//   returns                       logits [B, classes] (multiclass), a logit (binary) or value (regression), [B] or
+//                                 [B, 1]
+//   loss(outputs, targets)        what forward returned, and [B] float32 (int64 for a multiclass task): [B] float32
+//   metrics(outputs, targets)     the same inputs: a dict of texts and numbers
 //
 // Threads: pure functions; a module's forward may run on many threads while nobody changes it.
 // Owns: nothing.  Failure: ScriptError for what a module should not return; guarded() makes a Status of it.
@@ -40,9 +42,16 @@ struct ModuleInputs {
 ModuleInputs gather_inputs(const ModuleContract& contract, std::span<const RowRange> rows, std::size_t padded);
 Status check_rows(const ModuleContract& contract, std::span<const RowRange> rows);
 
+// [rows] on the CPU, as loss and metrics are given them.
+at::Tensor script_targets(std::span<const float> labels, Task task);
+
 // [rows, outputs] of what forward returned for that many rows; [rows] of what loss returned.
 at::Tensor checked_outputs(const ModuleContract& contract, const at::Tensor& outputs, std::size_t rows);
 at::Tensor checked_losses(const at::Tensor& losses, std::size_t rows);
+
+// What the module's metrics() says of all rows of `labelled`, which must not be empty; on the CPU, in evaluation mode.
+Result<std::vector<OwnMeasure>> measure_rows(ScriptModule& module, const ModuleContract& contract,
+                                             const EncodedBatch& labelled);
 
 // Predictions for rows [begin, end) by a module in evaluation mode on the CPU.
 Status predict_rows(ScriptModule& module, const ModuleContract& contract, const EncodedBatch& batch, std::size_t begin,

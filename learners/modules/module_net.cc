@@ -24,9 +24,7 @@ std::mutex& generator_mutex() {
 }
 
 at::Tensor targets_of(std::span<const float> labels, Task task, const at::Device& device) {
-  const at::Tensor targets = at::empty({signed_size(labels.size())}, at::kFloat);
-  std::copy(labels.begin(), labels.end(), targets.mutable_data_ptr<float>());
-  return targets.to(device, task == Task::kMulticlass ? at::kLong : at::kFloat);
+  return script_targets(labels, task).to(device);
 }
 
 class ScriptLoss final : public OwnLoss {

@@ -33,6 +33,11 @@ class ModuleSnapshot final : public Predictor {
     return predict_rows(*module_, contract_, batch, begin, end, out);
   }
 
+  bool has_measures() const override { return module_->has_metrics(); }
+  Result<std::vector<OwnMeasure>> measures(const EncodedBatch& labelled) const override {
+    return measure_rows(*module_, contract_, labelled);
+  }
+
   void fill(std::span<const DenseTensor> places, const float* dense, std::span<const at::Tensor> buffers,
             std::uint64_t version) {
     fill_parameters(*module_, places, dense);

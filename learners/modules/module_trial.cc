@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::size_t kBlockRows = 16;
 constexpr std::size_t kTrainedRows = 3;
+constexpr std::size_t kMeasuresMax = 100;  // each is a time series of its own
 
 // Made-up rows: numbers in [-1, 1], categories over their whole range.
 EncodedBatch made_up_rows(const ModuleContract& contract) {
@@ -56,9 +57,8 @@ at::Tensor training_loss(ScriptModule& module, const ModuleContract& contract, c
   const at::Tensor raw = module.forward(inputs.numbers, inputs.categories);
   const at::Tensor outputs = checked_outputs(contract, raw, rows);
   if (!module.has_loss()) return outputs.sum();
-  const bool classes = contract.output.task == Task::kMulticlass;
-  const at::Tensor targets = at::zeros({static_cast<std::int64_t>(rows)}, classes ? at::kLong : at::kFloat);
-  return checked_losses(module.loss(raw, targets), rows).sum();
+  const std::vector<float> labels(rows, 0.0F);
+  return checked_losses(module.loss(raw, script_targets(labels, contract.output.task)), rows).sum();
 }
 
 Status check_inputs(const ScriptModule& module, const EncodedLayout& layout) {
@@ -112,6 +112,13 @@ Result<ModuleTraits> try_module(const ScriptModule& module, const ModuleContract
     const at::Tensor outputs = served->forward(inputs.numbers.clone(), inputs.categories.clone());
     checked_outputs(contract, outputs, kBlockRows);
     traits.flat_outputs = outputs.dim() == 1;
+    if (served->has_metrics()) {
+      const std::vector<float> labels(kBlockRows, 0.0F);
+      const auto measured = served->metrics(outputs, script_targets(labels, contract.output.task));
+      if (measured.size() > kMeasuresMax) {
+        throw ScriptError(fmt::format("metrics returns {} measures; {} at most", measured.size(), kMeasuresMax));
+      }
+    }
     // A convolution costs as much for one image as for each of many: blocks would only make a lone row dear.
     if (!module.convolves() && rows_are_independent(*served, contract, inputs)) traits.block_rows = kBlockRows;
     return Status::ok();

@@ -71,6 +71,7 @@ class Learner::Impl {
     if (input.fresh == nullptr) return invalid_argument("a round without fresh rows");
     TRY(failure_);
     TRY(engine_->mark_good());
+    rate_factor_ = input.rate_factor;
     RoundReport report;
     const std::uint64_t first_step = steps_;
     Status trained = train_phases(input, report);
@@ -279,18 +280,21 @@ class Learner::Impl {
     return Status::ok();
   }
 
-  // What was kept fills whole batches, shared evenly among them; each has fresh rows.
+  // What was kept fills whole batches: all have as many rows, to one, and their share of the fresh ones.
   Status stream_kept(const RoundInput& input, RoundReport& report) {
     const RoundInput rows = sifting_->gather(input);
     TRY(values_.begin_round(rows));
     const std::size_t fresh = rows.fresh->size();
     const std::size_t replay = rows.replay == nullptr ? 0 : rows.replay->size();
-    const std::size_t full = (fresh + replay + options_.batch_size - 1) / options_.batch_size;
-    const std::size_t steps = std::min(fresh, full);
+    const std::size_t all = fresh + replay;
+    const std::size_t steps = (all + options_.batch_size - 1) / options_.batch_size;
     const bool each_loss = rows.replay_losses.size() >= replay;
+    const auto rows_before = [&](std::size_t step) { return step * all / steps; };
+    const auto fresh_before = [&](std::size_t step) { return rows_before(step) * fresh / all; };
+    const auto replay_before = [&](std::size_t step) { return rows_before(step) - fresh_before(step); };
     for (std::size_t s = 0; s < steps; ++s) {
-      MiniBatch batch{{rows.fresh, s * fresh / steps, (s + 1) * fresh / steps},
-                      {rows.replay, s * replay / steps, (s + 1) * replay / steps}};
+      MiniBatch batch{{rows.fresh, fresh_before(s), fresh_before(s + 1)},
+                      {rows.replay, replay_before(s), replay_before(s + 1)}};
       batch.replay_rows_max = batch.replay.size();
       if (each_loss && batch.replay.size() > 0) batch.replay.losses = rows.replay_losses.data() + batch.replay.begin;
       values_.show(batch);
@@ -319,7 +323,7 @@ class Learner::Impl {
 
   Status step(MiniBatch& batch, RoundReport& report) {
     engine_->clear_gradients();
-    const float rate = schedule_->rate(steps_ - schedule_origin_);
+    const float rate = schedule_->rate(steps_ - schedule_origin_) * rate_factor_;
     batch.learning_rate = rate;
     const StepLoss loss = TRY(strategy_->compute_gradients(engine_->model(), loss_, batch));
     values_.check(batch);
@@ -354,6 +358,7 @@ class Learner::Impl {
   StoredValues values_;
   std::unique_ptr<RoundSifting> sifting_;  // null: no sifting
   std::uint64_t bad_steps_ = 0;            // skipped ones in a row
+  float rate_factor_ = 1.0F;               // of the round's learning rates
   Status failure_ = Status::ok();          // why the last publication was none
   std::size_t fresh_rows_ = 0;             // of a full mini-batch
   std::size_t replay_rows_ = 0;

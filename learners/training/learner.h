@@ -45,6 +45,7 @@ struct RoundInput {
   ReplayReader* memory = nullptr;
   // What Learner::sift() said of this round; `replay` then holds the kept rows alone. Null: all rows are trained on.
   const KeptRows* kept = nullptr;
+  float rate_factor = 1.0F;  // of the learning rates of this round's steps
 };
 
 struct RoundReport {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include <fmt/core.h>
 
@@ -12,6 +11,7 @@ namespace {
 
 constexpr std::uint32_t kHistoryMax = 1U << 16;
 constexpr double kBetaMax = 100.0;
+constexpr std::size_t kBlockRows = 256;
 constexpr float kFactorMax = 16.0F;  // of a row's weight: one rare survivor must not make a step alone
 
 // Sifting has to save a twentieth of the work over a window of rows, else it rests for sixty-four such windows.
@@ -22,18 +22,6 @@ constexpr std::int64_t kWorthwhilePart = 20;
 // Estimated, in the multiplications that the kernels do in the same time.
 constexpr std::uint64_t kChoiceCost = 400;
 constexpr std::uint64_t kRowCost = 2000;  // of a row, beside its multiplications: its labels, categories and losses
-
-// How many of the first `size` sorted values are not above `value`; without branches to guess.
-std::size_t rank_of(const float* sorted, std::size_t size, float value) {
-  if (size == 0) return 0;
-  const float* base = sorted;
-  while (size > 1) {
-    const std::size_t half = size / 2;
-    base += base[half - 1] <= value ? half : 0;
-    size -= half;
-  }
-  return static_cast<std::size_t>(base - sorted) + (*base <= value ? 1 : 0);
-}
 
 }  // namespace
 
@@ -53,38 +41,41 @@ SiftingCosts sifting_costs(std::uint64_t dense_weights, std::uint64_t row_values
   return costs;
 }
 
-LossHistory::LossHistory(std::uint32_t length) : length_(length) {
-  ring_.reserve(length);
-  sorted_.reserve(length);
+LossHistory::LossHistory(std::uint32_t length) : length_(length), counts_(2 * kBinsASign), not_above_(2 * kBinsASign) {
+  losses_.reserve(length);
 }
 
-std::uint32_t LossHistory::add(float loss) {
-  const std::size_t size = sorted_.size();
-  std::size_t place = rank_of(sorted_.data(), size, loss);
-  if (size < length_) {
-    ring_.push_back(loss);
-    sorted_.insert(sorted_.begin() + static_cast<std::ptrdiff_t>(place), loss);
-    return static_cast<std::uint32_t>(place + 1);
+void LossHistory::take(std::span<const float> losses) {
+  for (const float loss : losses) {
+    if (!std::isfinite(loss)) continue;
+    if (losses_.size() < length_) {
+      losses_.push_back(loss);
+    } else {
+      --counts_[bin_of(losses_[next_])];
+      losses_[next_] = loss;
+      next_ = next_ + 1 == length_ ? 0 : next_ + 1;
+    }
+    const std::uint32_t bin = bin_of(loss);
+    ++counts_[bin];
+    first_ = std::min(first_, bin);
+    last_ = std::max(last_, bin);
   }
-  const float oldest = ring_[next_];
-  ring_[next_] = loss;
-  next_ = next_ + 1 == length_ ? 0 : next_ + 1;
-  // The last of those equal to the oldest: which one of them leaves makes no difference.
-  const std::size_t hole = rank_of(sorted_.data(), size, oldest) - 1;
-  float* values = sorted_.data();
-  if (place > hole) {
-    --place;
-    std::memmove(values + hole, values + hole + 1, (place - hole) * sizeof(float));
-  } else {
-    std::memmove(values + place + 1, values + place, (hole - place) * sizeof(float));
+}
+
+void LossHistory::rank() {
+  if (losses_.empty()) return;
+  while (counts_[first_] == 0) ++first_;
+  while (counts_[last_] == 0) --last_;
+  std::uint32_t count = 0;
+  for (std::uint32_t bin = first_; bin <= last_; ++bin) {
+    count += counts_[bin];
+    not_above_[bin] = count;
   }
-  values[place] = loss;
-  return static_cast<std::uint32_t>(place + 1);
 }
 
 void LossHistory::save(ByteWriter& out) const {
-  out.put<std::uint64_t>(ring_.size());
-  for (std::size_t i = 0; i < ring_.size(); ++i) out.put(ring_[(next_ + i) % ring_.size()]);  // the oldest first
+  out.put<std::uint64_t>(losses_.size());
+  for (std::size_t i = 0; i < losses_.size(); ++i) out.put(losses_[(next_ + i) % losses_.size()]);  // the oldest first
 }
 
 Status LossHistory::load(ByteReader& in) {
@@ -93,12 +84,9 @@ Status LossHistory::load(ByteReader& in) {
     return data_loss("the stored losses of sifting are damaged");
   }
   const std::size_t skipped = stored.size() > length_ ? stored.size() - length_ : 0;
-  ring_.assign(stored.begin() + static_cast<std::ptrdiff_t>(skipped), stored.end());
-  sorted_ = ring_;
-  sorted_.reserve(length_);
-  ring_.reserve(length_);
-  std::ranges::sort(sorted_);
-  next_ = 0;
+  *this = LossHistory(length_);
+  take(std::span(stored).subspan(skipped));
+  rank();
   return Status::ok();
 }
 
@@ -130,8 +118,8 @@ Sifter::Sifter(const SiftingOptions& options, const SiftingCosts& costs)
   for (std::size_t i = 0; i < histories; ++i) histories_.emplace_back(options.loss_history);
 }
 
-double Sifter::probability(std::uint32_t not_above, std::uint32_t of, bool replayed) const {
-  if (of == options_.loss_history) return probabilities_[replayed ? 1 : 0][not_above];
+// While the history fills.
+double Sifter::probability_among(std::uint32_t not_above, std::uint32_t of, bool replayed) const {
   return std::pow(static_cast<double>(not_above) / static_cast<double>(of), beta_[replayed ? 1 : 0]);
 }
 
@@ -142,40 +130,61 @@ bool Sifter::begin_round(std::uint64_t steps_so_far, std::size_t rows) {
   return false;
 }
 
-void Sifter::consider(float loss, bool replayed, std::uint32_t row) {
-  double probability = 1.0;
-  if (std::isfinite(loss)) {
-    LossHistory& history = histories_[replayed && histories_.size() > 1 ? 1 : 0];
-    const std::uint32_t rank = history.add(loss);
-    probability = this->probability(rank, history.size(), replayed);
+// Without a branch on what is kept, which nobody can guess.
+void Sifter::keep(std::span<const float> losses, std::size_t begin, std::size_t end, bool replayed) {
+  const LossHistory& history = histories_[replayed ? histories_.size() - 1 : 0];
+  auto& rows = replayed ? kept_.replay : kept_.fresh;
+  auto& factors = replayed ? kept_.replay_factors : kept_.fresh_factors;
+  std::size_t kept = round_kept_[replayed ? 1 : 0];
+  for (std::size_t i = begin; i < end; ++i) {
+    const double probability =
+        std::isfinite(losses[i]) ? this->probability(history.not_above(losses[i]), history.size(), replayed) : 1.0;
+    probability_sum_ += probability;
+    rows[kept] = static_cast<std::uint32_t>(i);
+    if (options_.reweigh) factors[kept] = static_cast<float>(1.0 / probability);
+    kept += rng_.uniform() < probability ? 1 : 0;
   }
-  probability_sum_ += probability;
-  if (!(rng_.uniform() < probability)) return;
-  (replayed ? kept_.replay : kept_.fresh).push_back(row);
-  if (options_.reweigh) {
-    (replayed ? kept_.replay_factors : kept_.fresh_factors).push_back(static_cast<float>(1.0 / probability));
-  }
+  round_kept_[replayed ? 1 : 0] = kept;
 }
 
 const KeptRows& Sifter::choose(std::span<const float> fresh, std::span<const float> replay, std::size_t steps,
                                std::span<const float> fresh_reference) {
-  kept_.fresh.clear();
-  kept_.replay.clear();
-  kept_.fresh_factors.clear();
-  kept_.replay_factors.clear();
+  const auto resize = [&](std::size_t fresh_rows, std::size_t replay_rows) {
+    kept_.fresh.resize(fresh_rows);
+    kept_.replay.resize(replay_rows);
+    kept_.fresh_factors.resize(options_.reweigh ? fresh_rows : 0);
+    kept_.replay_factors.resize(options_.reweigh ? replay_rows : 0);
+  };
+  resize(fresh.size(), replay.size());
   probability_sum_ = 0.0;
+  round_kept_ = {};
   round_rows_ = fresh.size() + replay.size();
   round_steps_ = steps;
   round_looked_at_ = fresh_reference.size();
-  for (std::size_t s = 0; s < steps; ++s) {
-    for (std::size_t i = s * fresh.size() / steps; i < (s + 1) * fresh.size() / steps; ++i) {
-      const float loss = fresh_reference.empty() ? fresh[i] : fresh[i] - fresh_reference[i];
-      consider(loss, false, static_cast<std::uint32_t>(i));
-    }
-    for (std::size_t i = s * replay.size() / steps; i < (s + 1) * replay.size() / steps; ++i) {
-      consider(replay[i], true, static_cast<std::uint32_t>(i));
-    }
+  std::span<const float> fresh_losses = fresh;
+  if (!fresh_reference.empty()) {
+    excess_.resize(fresh.size());
+    for (std::size_t i = 0; i < fresh.size(); ++i) excess_[i] = fresh[i] - fresh_reference[i];
+    fresh_losses = excess_;
   }
+  // A history holds a whole block: each of its losses is one of those that it is ranked among.
+  const std::size_t block = std::min<std::size_t>(kBlockRows, options_.loss_history);
+  const std::size_t blocks = (round_rows_ + block - 1) / block;
+  std::size_t fresh_begin = 0;
+  std::size_t replay_begin = 0;
+  for (std::size_t b = 1; b <= blocks; ++b) {
+    const std::size_t end = b * round_rows_ / blocks;
+    const std::size_t fresh_end = end * fresh.size() / round_rows_;
+    const std::size_t replay_end = end - fresh_end;
+    histories_.front().take(fresh_losses.subspan(fresh_begin, fresh_end - fresh_begin));
+    histories_.back().take(replay.subspan(replay_begin, replay_end - replay_begin));
+    for (auto& history : histories_) history.rank();
+    keep(fresh_losses, fresh_begin, fresh_end, false);
+    keep(replay, replay_begin, replay_end, true);
+    fresh_begin = fresh_end;
+    replay_begin = replay_end;
+  }
+  resize(round_kept_[0], round_kept_[1]);
   // The weights of the kept rows are 1 on average, so that a step is as long as it was.
   const auto mean = static_cast<float>(probability_sum_ / static_cast<double>(std::max<std::uint64_t>(round_rows_, 1)));
   for (auto* factors : {&kept_.fresh_factors, &kept_.replay_factors}) {

@@ -5,7 +5,7 @@
 // so that choosing costs no forward pass, and what is not replayed need not be read. A row whose loss is not known is
 // kept.
 //
-//   relative_probabilistic  fresh and replayed rows in one history, in the order in which they would be trained on.
+//   relative_probabilistic  fresh and replayed rows in one history.
 //   rho                     fresh rows by how far their loss lies above that under the moving average of the weights,
 //                           which leaves out noise as well as what is known (after Mindermann et al., "Prioritized
 //                           Training on Points that are Learnable, Worth Learning, and Not Yet Learnt", ICML 2022);
@@ -20,6 +20,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -54,24 +55,37 @@ struct SiftingCosts {
 };
 SiftingCosts sifting_costs(std::uint64_t dense_weights, std::uint64_t row_values);
 
-// The last losses, kept in their order and sorted, so that a percentile takes one binary search. A new loss moves those
-// between its place and that of the one it replaces: 4/3 bytes a loss on average, which stays below the cost of a tree
-// up to some ten thousand losses.
+// The last losses, counted in bins of a 32nd of an octave, so that a percentile takes one look and a loss costs the
+// same whatever the length; two losses that differ by less than 3 % may count as equal.
 class LossHistory {
  public:
   explicit LossHistory(std::uint32_t length);
-  // Takes a finite loss in, in place of the oldest of a full history; how many of those now held are not above it.
-  std::uint32_t add(float loss);
-  std::uint32_t size() const { return static_cast<std::uint32_t>(sorted_.size()); }
+  // Takes in those that are finite, each in place of the oldest of a full history.
+  void take(std::span<const float> losses);
+  // Of the finite losses held now, how many are not above one of them. After take() rank() makes it so.
+  void rank();
+  std::uint32_t not_above(float loss) const { return not_above_[bin_of(loss)]; }
+  std::uint32_t size() const { return static_cast<std::uint32_t>(losses_.size()); }
   std::uint32_t length() const { return length_; }
   void save(ByteWriter& out) const;
   Status load(ByteReader& in);  // of another length: the newest that fit
 
  private:
+  static constexpr std::uint32_t kBinsASign = 1U << 13;  // 256 octaves
+  // Ascends with the loss: sign, exponent and the first five bits of the fraction.
+  static std::uint32_t bin_of(float loss) {
+    const auto bits = std::bit_cast<std::uint32_t>(loss);
+    const std::uint32_t magnitude = (bits & 0x7FFFFFFFU) >> 18;
+    return (bits >> 31) != 0 ? kBinsASign - 1 - magnitude : kBinsASign + magnitude;
+  }
+
   std::uint32_t length_;
-  std::uint32_t next_ = 0;  // of ring_, once it is full
-  std::vector<float> ring_;
-  std::vector<float> sorted_;
+  std::uint32_t next_ = 0;  // the oldest, once all are there
+  std::vector<float> losses_;
+  std::vector<std::uint32_t> counts_;     // by bin
+  std::vector<std::uint32_t> not_above_;  // by bin, as of rank()
+  std::uint32_t first_ = 2 * kBinsASign;  // all losses are in the bins from here
+  std::uint32_t last_ = 0;                // to here
 };
 
 // Places of the rows of a round that are kept, ascending; and factors of their weights, with SiftingOptions::reweigh.
@@ -97,7 +111,8 @@ class Sifter {
   bool begin_round(std::uint64_t steps_so_far, std::size_t rows);
 
   // The losses, not finite where unknown, of the rows that `steps` steps would train on. Valid until the next call.
-  // fresh_reference: with rho, the losses of the fresh rows under the average.
+  // Rows are looked at in blocks, fresh and replayed ones in even shares: the history takes in a block, which is then
+  // ranked. fresh_reference: with rho, the losses of the fresh rows under the average.
   const KeptRows& choose(std::span<const float> fresh, std::span<const float> replay, std::size_t steps,
                          std::span<const float> fresh_reference = {});
   // The round that choose() was for took so many steps.
@@ -106,7 +121,10 @@ class Sifter {
   const SiftingOptions& options() const { return options_; }
   const SiftingTotals& totals() const { return totals_; }
   bool resting() const { return rest_rows_ > 0; }
-  double probability(std::uint32_t not_above, std::uint32_t of, bool replayed) const;
+  double probability(std::uint32_t not_above, std::uint32_t of, bool replayed) const {
+    if (of == options_.loss_history) return probabilities_[replayed ? 1 : 0][not_above];
+    return probability_among(not_above, of, replayed);
+  }
 
   void save(ByteWriter& out) const;
   Status load(ByteReader& in);
@@ -114,7 +132,8 @@ class Sifter {
 
  private:
   Sifter(const SiftingOptions& options, const SiftingCosts& costs);
-  void consider(float loss, bool replayed, std::uint32_t row);
+  double probability_among(std::uint32_t not_above, std::uint32_t of, bool replayed) const;
+  void keep(std::span<const float> losses, std::size_t begin, std::size_t end, bool replayed);
 
   SiftingOptions options_;
   SiftingCosts costs_;
@@ -129,6 +148,8 @@ class Sifter {
   std::uint64_t rest_rows_ = 0;    // to go until sifting is tried again
   // Of the round that is being chosen for:
   KeptRows kept_;
+  std::array<std::size_t, 2> round_kept_{};  // of fresh, of replayed rows
+  std::vector<float> excess_;                // of fresh rows over their reference
   double probability_sum_ = 0.0;
   std::uint64_t round_rows_ = 0;
   std::uint64_t round_steps_ = 0;

@@ -214,6 +214,8 @@ TEST(ConfigErrors, OptionsMustAgree) {
   EXPECT_SAYS(errors_of("model: {cross: parallel, architecture: mlp}"), "model.cross: belongs to `architecture: dcn`");
   EXPECT_SAYS(errors_of("model: {architecture: dcn, cross_layers: 0}"), "model.cross_layers: must be 1 to 16");
   EXPECT_EQ(errors_of("model: {architecture: dcn, cross_layers: 3, cross_rank: 8, cross: parallel, hidden: []}"), "");
+  EXPECT_SAYS(errors_of("model: {initial: glorot, architecture: torchscript, path: m.pt}"),
+              "model.initial: belongs to the built-in models");
   EXPECT_SAYS(errors_of("model: {recompute: layers}"), "model.recompute: saves nothing of 2 hidden layers");
   EXPECT_EQ(errors_of("model: {recompute: layers, hidden: [8, 8, 8, 8]}"), "");
   EXPECT_SAYS(errors_of("learning: {autocast: fp16}"), "expected one of auto, off, bf16");

@@ -20,7 +20,8 @@ LoadOptions yaml(std::string text) {
 Config load(const LoadOptions& options) {
   auto config = load_config(options);
   EXPECT_TRUE(config.is_ok()) << config.status().message();
-  return config.is_ok() ? *config : Config{};
+  if (!config.is_ok()) config = Config();
+  return *std::move(config);
 }
 
 TEST(ConfigLoad, AnEmptyFileGivesTheDefaults) {

@@ -19,7 +19,8 @@ namespace {
 LoadedConfig load(const LoadOptions& options) {
   auto loaded = load_config_with_origins(options);
   EXPECT_TRUE(loaded.is_ok()) << loaded.status().message();
-  return loaded.is_ok() ? *loaded : LoadedConfig{};
+  if (!loaded.is_ok()) loaded = LoadedConfig();
+  return *std::move(loaded);
 }
 
 LoadOptions example() {

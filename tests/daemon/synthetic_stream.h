@@ -25,6 +25,7 @@ struct StreamPlan {
   std::uint64_t seed = 20130101;
   std::map<std::int64_t, std::int64_t> tombstones{};           // offset -> key
   std::function<bool(std::uint64_t key_hash)> scrambled = {};  // whose labels are turned round
+  std::int64_t turned_from = -1;                               // offset from which on all labels are; -1: none
 };
 
 inline std::uint64_t synthetic_key(std::int64_t key) { return hash_category(0, key); }
@@ -71,7 +72,9 @@ class SyntheticStream final : public EventSource {
     batch.categories(0)[row] = hash_category(field_seed("shop"), static_cast<std::int64_t>(shop));
     const bool yes = rng.uniform() < 0.2 + 0.3 * (x > 0 ? 1 : 0) + 0.4 * (shop % 2 == 0 ? 1 : 0);
     batch.key_hashes[row] = synthetic_key(offset % plan_.keys);
-    batch.labels[row] = yes != (plan_.scrambled && plan_.scrambled(batch.key_hashes[row])) ? 1.0F : 0.0F;
+    const bool scrambled = plan_.scrambled && plan_.scrambled(batch.key_hashes[row]);
+    const bool turned = plan_.turned_from >= 0 && offset >= plan_.turned_from;
+    batch.labels[row] = yes != (scrambled != turned) ? 1.0F : 0.0F;
     batch.positions[row] = {0, offset};
     batch.time_ms[row] = 1'356'998'400'000 + offset * 1'000'000;
     batch.value_hashes[row] = rng.next();
@@ -127,10 +130,10 @@ class PipelineLife {
   PipelineLife(const Config& config, const std::string& folder, const Clock& clock) : config_(config), clock_(clock) {
     config_.memory.path = folder;
   }
-  Status open(std::unique_ptr<EventSource> source) {
+  Status open(std::unique_ptr<EventSource> source, const PipelineOptions& options = {}) {
     store_ = TRY(Store::open(store_options(config_), store_identity(schema_), log, metrics_));
     source_ = std::move(source);
-    pipeline_ = TRY(Pipeline::open(config_, schema_, {}, {*store_, *source_, slot_, clock_, log, metrics_}));
+    pipeline_ = TRY(Pipeline::open(config_, schema_, options, {*store_, *source_, slot_, clock_, log, metrics_}));
     return Status::ok();
   }
   Store& store() { return *store_; }

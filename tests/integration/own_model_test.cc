@@ -25,6 +25,11 @@ TEST_F(OwnModel, LearnsTheSameTwiceAndIsExported) {
   const YAML::Node result = YAML::Load(first.output);
   EXPECT_EQ(result["events"].as<int>(), 12'000);
   EXPECT_GT(result["auc"].as<double>(), 0.6) << "a coin gives 0.5";
+  // metrics() of the example, on the held-out events: what it calls right agrees with the backtest's own count.
+  const YAML::Node own = result["own_measures"];
+  ASSERT_TRUE(own.IsMap()) << first.output;
+  EXPECT_NEAR(own["right"].as<double>(), result["held_out"]["final_model"]["accuracy"].as<double>(), 1e-4);
+  EXPECT_GE(own["said_yes"].as<double>(), 0.0);
   const Finished second = backtest(input, path("second"));
   ASSERT_EQ(second.exit_code, 0) << second.errors;
   EXPECT_EQ(YAML::Load(second.output)["model_hash"].as<std::string>(), result["model_hash"].as<std::string>());

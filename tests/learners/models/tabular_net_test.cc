@@ -269,6 +269,49 @@ TEST(TabularNet, StartsFromItsSeedAlone) {
   EXPECT_NE(once, bytes());
 }
 
+// Bounds worked out by hand: 16 inputs to 20 units to 9 units to 3 outputs.
+TEST(TabularNet, StartsLayersWithinTheBoundsOfTheirKind) {
+  const auto layout = synthetic_layout(16, 0);
+  auto options = small_options(Architecture::kMlp, Task::kMulticlass);
+  const std::map<std::string, std::map<InitialWeights, float>> bounds = {
+      {"hidden0.weight", {{InitialWeights::kFanIn, 0.25F}, {InitialWeights::kGlorot, 0.40824829F}}},
+      {"hidden0.bias", {{InitialWeights::kFanIn, 0.25F}, {InitialWeights::kGlorot, 0.0F}}},
+      {"hidden1.weight", {{InitialWeights::kFanIn, 0.2236068F}, {InitialWeights::kGlorot, 0.45485883F}}},
+      {"hidden1.bias", {{InitialWeights::kFanIn, 0.2236068F}, {InitialWeights::kGlorot, 0.0F}}},
+      {"output.weight", {{InitialWeights::kFanIn, 0.33333333F}, {InitialWeights::kGlorot, 0.70710678F}}},
+      {"output.bias", {{InitialWeights::kFanIn, 0.33333333F}, {InitialWeights::kGlorot, 0.0F}}}};
+  for (const auto initial : {InitialWeights::kFanIn, InitialWeights::kGlorot}) {
+    options.initial = initial;
+    const auto net = make_tabular_net(options, layout).value();
+    const Parameters& parameters = net->parameters();
+    ASSERT_EQ(parameters.tensors.size(), bounds.size());
+    for (const auto& tensor : parameters.tensors) {
+      ASSERT_TRUE(bounds.contains(tensor.name)) << tensor.name;
+      const float bound = bounds.at(tensor.name).at(initial);
+      float largest = 0.0F;
+      for (std::size_t i = 0; i < tensor.rows; ++i) {
+        for (std::size_t j = 0; j < tensor.columns; ++j) {
+          largest = std::max(largest, std::abs(parameters.dense.data()[tensor.offset + i * tensor.stride + j]));
+        }
+      }
+      EXPECT_LE(largest, bound * 1.000001F) << tensor.name;
+      if (tensor.rows > 1) EXPECT_GE(largest, bound * 0.8F) << tensor.name;  // of many, some come near it
+    }
+  }
+}
+
+// Rows that were never trained on are not stored: they come from the seed again, whatever else is configured.
+TEST(TabularNet, StartsEmbeddingsFromTheSeedWhateverTheLayersDo) {
+  const auto layout = synthetic_layout(4, 3);
+  auto options = small_options(Architecture::kWideDeep, Task::kBinary);
+  const auto fan_in = make_tabular_net(options, layout).value();
+  options.initial = InitialWeights::kGlorot;
+  const auto glorot = make_tabular_net(options, layout).value();
+  EXPECT_TRUE(
+      std::ranges::equal(fan_in->parameters().table.values().span(), glorot->parameters().table.values().span()));
+  EXPECT_FALSE(std::ranges::equal(fan_in->parameters().dense.span(), glorot->parameters().dense.span()));
+}
+
 TEST(TabularNet, StartsEmbeddingsAtTheConfiguredScale) {
   auto options = small_options(Architecture::kMlp, Task::kBinary);
   options.embedding_rows = 4096;

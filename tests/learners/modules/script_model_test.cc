@@ -120,6 +120,41 @@ TEST_F(ScriptModel, ItsOwnLossIsTrainedOnAndTold) {
   }
 }
 
+// By hand: the mean of |output - target| over 40 rows, which are more than one block of forward.
+TEST_F(ScriptModel, ItsOwnMeasuresAreThoseOfAllRows) {
+  const auto path = write(
+      "def forward(self, x):\n  return torch.matmul(x, self.w)\n"
+      "def metrics(self, outputs, targets):\n"
+      "  return {'mean_error': (outputs.squeeze(1) - targets).abs().mean(), 'rows': torch.tensor(outputs.size(0))}\n");
+  const auto learner = module_learner(module_options(path, Task::kRegression), numbers_only());
+  ASSERT_NE(learner, nullptr);
+  const auto events = synthetic_events(numbers_only(), 40, kModuleSeed, Task::kRegression);
+  double mean = 0.0;
+  for (std::size_t i = 0; i < events.size(); ++i) {
+    double output = 0.0;
+    for (const float x : events.dense_row(i)) output += 0.1 * static_cast<double>(x);
+    mean += std::abs(output - static_cast<double>(events.labels[i])) / 40.0;
+  }
+  const auto model = learner->publish(1);
+  EXPECT_TRUE(model->has_measures());
+  const auto measures = model->measures(events);
+  ASSERT_TRUE(measures.is_ok()) << measures.status().to_string();
+  ASSERT_EQ(measures->size(), 2U);
+  EXPECT_EQ(measures->at(0).name, "mean_error");
+  EXPECT_NEAR(measures->at(0).value, mean, 1e-5);
+  EXPECT_EQ(measures->at(1).value, 40.0);
+  const std::string plain = write("def forward(self, x):\n  return torch.matmul(x, self.w)\n");
+  EXPECT_FALSE(module_learner(module_options(plain, Task::kRegression), numbers_only())->publish(1)->has_measures());
+}
+
+TEST_F(ScriptModel, MeasuresThatAreNoneAreSaidAtTheStart) {
+  const std::string good = "def forward(self, x):\n  return torch.matmul(x, self.w)\n";
+  EXPECT_SAYS(words(write(good + "def metrics(self, outputs, targets):\n  return outputs\n")), "not a dict");
+  EXPECT_SAYS(words(write(good + "def metrics(self, outputs, targets):\n  return {'all': outputs}\n")),
+              "metrics gives no number for all");
+  EXPECT_SAYS(words(write(good + "def metrics(self, outputs, targets):\n  return {1: 2.0}\n")), "keys are not texts");
+}
+
 TEST_F(ScriptModel, ALossThatIsNoNumberIsSkippedAndCounted) {
   const auto path = write(
       "def forward(self, x):\n  return torch.matmul(x, self.w)\n"

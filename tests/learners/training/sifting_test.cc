@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "learners/training/learner.h"
+#include "learners/training/strategy.h"
 #include "tests/learners/training/synthetic_events.h"
 
 namespace freshet {
@@ -33,20 +34,31 @@ std::vector<float> losses_of(std::size_t count, std::uint64_t seed) {
   return losses;
 }
 
-// The share of the last `length` losses, the new one among them, that are not above it, counted one by one.
-class PlainPercentile {
+// The losses as they are counted: to 32nds of their power of two, rounded towards zero.
+double counted(float loss) {
+  int exponent = 0;
+  const double fraction = std::frexp(static_cast<double>(loss), &exponent);  // 0.5 to 1
+  return std::ldexp(std::trunc(fraction * 64.0) / 64.0, exponent);
+}
+
+// The last `length` losses, counted one by one.
+class PlainHistory {
  public:
-  explicit PlainPercentile(std::size_t length) : length_(length) {}
-  double add(float loss) {
-    last_.push_back(loss);
+  explicit PlainHistory(std::size_t length) : length_(length) {}
+  void take(float loss) {
+    last_.push_back(counted(loss));
     if (last_.size() > length_) last_.pop_front();
-    const auto not_above = std::ranges::count_if(last_, [&](float other) { return other <= loss; });
-    return static_cast<double>(not_above) / static_cast<double>(last_.size());
+  }
+  std::size_t not_above(float loss) const {
+    return static_cast<std::size_t>(std::ranges::count_if(last_, [&](double other) { return other <= counted(loss); }));
+  }
+  double percentile(float loss) const {
+    return static_cast<double>(not_above(loss)) / static_cast<double>(last_.size());
   }
 
  private:
   std::size_t length_;
-  std::deque<float> last_;
+  std::deque<double> last_;
 };
 
 template <typename T>
@@ -59,28 +71,50 @@ std::string bytes_of(const T& saved) {
 TEST(LossHistory, CountsAsOneByOne) {
   for (const std::uint32_t length : {1U, 2U, 7U, 64U, 500U}) {
     LossHistory history(length);
-    PlainPercentile plain(length);
-    for (const float loss : losses_of(2000, kSeed + length)) {
-      const double percentile = plain.add(loss);
-      const std::uint32_t not_above = history.add(loss);
-      ASSERT_DOUBLE_EQ(static_cast<double>(not_above) / static_cast<double>(history.size()), percentile)
-          << "of the last " << length;
+    PlainHistory plain(length);
+    auto losses = losses_of(2000, kSeed + length);
+    for (std::size_t i = 0; i < losses.size(); i += 3) losses[i] = 3.0F - losses[i];  // rho's may be below zero
+    for (std::size_t i = 1; i < losses.size(); i += 5) losses[i] *= i < 1000 ? 1e-9F : 1e12F;
+    const std::size_t block = std::min<std::size_t>(length, 50);
+    for (std::size_t begin = 0; begin + block <= losses.size(); begin += block) {
+      const auto taken = std::span<const float>(losses).subspan(begin, block);
+      for (const float loss : taken) plain.take(loss);
+      history.take(taken);
+      history.rank();
+      for (const float loss : taken) {
+        ASSERT_EQ(history.not_above(loss), plain.not_above(loss)) << loss << " of the last " << length;
+      }
     }
   }
+}
+
+TEST(LossHistory, LeavesOutWhatIsNotFinite) {
+  LossHistory history(3);
+  history.take(std::vector<float>{kUnknown, 1.0F, INFINITY, 2.0F, -INFINITY, 1.5F});
+  history.rank();
+  EXPECT_EQ(history.size(), 3U);
+  EXPECT_EQ(history.not_above(1.0F), 1U);
+  EXPECT_EQ(history.not_above(2.0F), 3U);
 }
 
 TEST(LossHistory, GoesOnAfterSaveAndLoad) {
   const auto losses = losses_of(300, kSeed);
   for (const std::size_t cut : {0UL, 5UL, 40UL, 41UL, 200UL}) {
     LossHistory one(40);
-    for (std::size_t i = 0; i < cut; ++i) one.add(losses[i]);
+    one.take(std::span(losses).first(cut));
     LossHistory other(40);
-    other.add(3.0F);
+    other.take(std::vector<float>{3.0F});
     const std::string bytes = bytes_of(one);
     ByteReader in(bytes);
     ASSERT_TRUE(other.load(in).is_ok());
     EXPECT_TRUE(in.at_end());
-    for (std::size_t i = cut; i < losses.size(); ++i) ASSERT_EQ(one.add(losses[i]), other.add(losses[i]));
+    for (const float loss : std::span(losses).subspan(cut)) {
+      for (LossHistory* history : {&one, &other}) {
+        history->take({&loss, 1});
+        history->rank();
+      }
+      ASSERT_EQ(one.not_above(loss), other.not_above(loss));
+    }
     EXPECT_EQ(bytes_of(one), bytes_of(other));
   }
 }
@@ -88,13 +122,13 @@ TEST(LossHistory, GoesOnAfterSaveAndLoad) {
 TEST(LossHistory, KeepsTheNewestWhenItIsLoadedShorter) {
   LossHistory longer(100);
   const auto losses = losses_of(150, kSeed);
-  for (const float loss : losses) longer.add(loss);
+  longer.take(losses);
   const std::string bytes = bytes_of(longer);
   LossHistory shorter(10);
   ByteReader in(bytes);
   ASSERT_TRUE(shorter.load(in).is_ok());
   LossHistory direct(10);
-  for (const float loss : losses) direct.add(loss);
+  direct.take(losses);
   EXPECT_EQ(bytes_of(shorter), bytes_of(direct));
 }
 
@@ -111,14 +145,16 @@ TEST(Sifting, KeepsWithThePercentileToThePowerOfBeta) {
   const std::vector<double> fresh = {1.0, 0.25, 1.0, 0.5625, 0.25};
   const std::vector<double> replayed = {1.0, 0.7071067811865476, 1.0, 0.8660254037844386, 0.7071067811865476};
   for (std::size_t i = 0; i < losses.size(); ++i) {
-    const std::uint32_t rank = history.add(losses[i]);
+    history.take({&losses[i], 1});
+    history.rank();
+    const std::uint32_t rank = history.not_above(losses[i]);
     EXPECT_NEAR(sifter.probability(rank, history.size(), false), fresh[i], 1e-15) << i;
     EXPECT_NEAR(sifter.probability(rank, history.size(), true), replayed[i], 1e-15) << i;
   }
 }
 
-// Every row is kept as often as it should be, over many seeds of the generator: fresh and replayed rows share a history
-// in the order of the steps.
+// Every row is kept as often as it should be, over many seeds of the generator: fresh and replayed rows share a
+// history, which takes in the hundred rows in two blocks, as it holds no more.
 TEST(Sifting, KeepsEachRowAsOftenAsItsProbabilitySays) {
   constexpr std::size_t kSeeds = 4000;
   constexpr std::size_t kSteps = 5;
@@ -130,10 +166,14 @@ TEST(Sifting, KeepsEachRowAsOftenAsItsProbabilitySays) {
   const auto fresh = losses_of(60, kSeed);
   const auto replay = losses_of(40, kSeed + 1);
   std::vector<double> expected_fresh, expected_replay;
-  PlainPercentile plain(options.loss_history);
-  for (std::size_t s = 0; s < kSteps; ++s) {
-    for (std::size_t i = 12 * s; i < 12 * (s + 1); ++i) expected_fresh.push_back(std::pow(plain.add(fresh[i]), 0.7));
-    for (std::size_t i = 8 * s; i < 8 * (s + 1); ++i) expected_replay.push_back(std::pow(plain.add(replay[i]), 1.5));
+  PlainHistory plain(options.loss_history);
+  for (std::size_t block = 0; block < 2; ++block) {
+    const auto fresh_block = std::span(fresh).subspan(30 * block, 30);
+    const auto replay_block = std::span(replay).subspan(20 * block, 20);
+    for (const float loss : fresh_block) plain.take(loss);
+    for (const float loss : replay_block) plain.take(loss);
+    for (const float loss : fresh_block) expected_fresh.push_back(std::pow(plain.percentile(loss), 0.7));
+    for (const float loss : replay_block) expected_replay.push_back(std::pow(plain.percentile(loss), 1.5));
   }
   std::vector<std::size_t> kept_fresh(60), kept_replay(40);
   for (std::size_t seed = 1; seed <= kSeeds; ++seed) {
@@ -206,9 +246,9 @@ TEST(Sifting, ReweighedRowsStandForThoseLeftOut) {
   options.loss_history = 4;
   options.reweigh = true;
   Sifter sifter = make_sifter(options);
-  // Probabilities 1, 1/2, 1, 3/4: their mean is 0.8125.
+  // Probabilities 3/4, 1/4, 1, 3/4: their mean is 0.6875.
   const std::vector<float> losses = {0.5F, 0.1F, 0.9F, 0.5F};
-  const std::vector<float> factors = {0.8125F, 1.625F, 0.8125F, 1.0833334F};
+  const std::vector<float> factors = {0.9166667F, 2.75F, 0.6875F, 0.9166667F};
   const KeptRows& kept = sifter.choose(losses, {}, 1);
   ASSERT_EQ(kept.fresh.size(), kept.fresh_factors.size());
   ASSERT_GE(kept.fresh.size(), 2U);
@@ -400,6 +440,77 @@ TEST_F(SiftingLearner, TakesStepsOfFullBatchesOfWhatItKept) {
   EXPECT_LT(sifted.samples_sifted_out, 260U);
   EXPECT_EQ(sifted.steps, (sifted.samples_fresh + sifted.samples_replayed + 31) / 32);
   EXPECT_EQ(learner->sifting_totals().left_out, sifted.samples_sifted_out);
+}
+
+// A round of rows chosen by hand, of which `replayed` belong to the memory.
+class SiftingMixture : public SiftingLearner {
+ protected:
+  SiftingMixture() {
+    options_.sifting.delay_steps = 0;
+    fresh_.losses = losses_of(200, 5);
+  }
+
+  Result<RoundReport> train(Learner& learner, std::uint32_t fresh, std::uint32_t replayed) {
+    const auto chosen = learner.sift(fresh_, known_);
+    if (!chosen.is_ok()) return chosen.status();
+    KeptRows kept;
+    for (std::uint32_t row = 0; row < fresh; ++row) kept.fresh.push_back(2 * row);
+    for (std::uint32_t row = 0; row < replayed; ++row) kept.replay.push_back(row);
+    sample_.resize(replayed);
+    losses_.assign(replayed, kUnknown);
+    RoundInput input{&fresh_, &sample_, 0, losses_};
+    input.kept = &kept;
+    return learner.train_round(input);
+  }
+
+  EncodedBatch fresh_ = synthetic_events(layout_, 200, kSeed, Task::kBinary);
+  EncodedBatch sample_ = synthetic_events(layout_, 180, kSeed + 1, Task::kBinary);
+  const std::vector<float> known_ = losses_of(180, 6);
+  std::vector<float> losses_;
+};
+
+TEST_F(SiftingMixture, FillsBatchesWhateverWasKept) {
+  for (const auto& [fresh, replayed] : {std::pair{3U, 93U}, {1U, 127U}, {0U, 100U}, {90U, 0U}, {65U, 63U}, {0U, 0U}}) {
+    auto learner = make();
+    const auto report = train(*learner, fresh, replayed);
+    ASSERT_TRUE(report.is_ok()) << report.status().to_string();
+    EXPECT_EQ(report->steps, (fresh + replayed + 31) / 32) << fresh << " fresh, " << replayed << " replayed";
+    EXPECT_EQ(report->samples_fresh, fresh);
+    EXPECT_EQ(report->samples_replayed, replayed);
+    EXPECT_EQ(std::ranges::count_if(losses_, [](float loss) { return std::isnan(loss); }), 0);
+  }
+}
+
+// A hundred replayed rows in batches of at most 32 are four steps of 25 each.
+TEST_F(SiftingMixture, TrainsOnReplayedRowsAloneAsOnFreshOnes) {
+  auto sifted = make();
+  ASSERT_TRUE(train(*sifted, 0, 100).is_ok());
+  options_.sifting.kind = SiftingKind::kNone;
+  options_.strategy = "finetune";
+  options_.batch_size = 25;
+  auto plain = make();
+  ASSERT_TRUE(plain->train_round({&sample_, nullptr, 0}).is_ok());
+  std::vector<float> weights, expected;
+  ASSERT_TRUE(sifted->copy_weights(weights).is_ok());
+  ASSERT_TRUE(plain->copy_weights(expected).is_ok());
+  EXPECT_EQ(weights, expected);
+}
+
+TEST_F(SiftingMixture, IsOneThatEveryStrategyTakes) {
+  std::size_t tried = 0;
+  for (const auto name : Strategy::names()) {
+    options_.strategy = name;
+    if (const auto learner = Learner::create(options_, layout_, Device{}); !learner.is_ok()) continue;
+    auto learner = make();
+    const bool replays = learner->replay_rows_for(200, 180) > 0;
+    for (const auto& [fresh, replayed] : {std::pair{0U, 100U}, {2U, 90U}, {50U, 3U}, {40U, 0U}}) {
+      const auto report = train(*learner, fresh, replays ? replayed : 0);
+      ASSERT_TRUE(report.is_ok()) << name << ": " << report.status().to_string();
+      EXPECT_EQ(report->skipped_non_finite, 0U) << name << ", " << fresh << " fresh, " << replayed << " replayed";
+    }
+    ++tried;
+  }
+  EXPECT_GE(tried, 6U);
 }
 
 TEST_F(SiftingLearner, GoesOnToTheBitWithRhoToo) {

@@ -1,0 +1,220 @@
+#include "daemon/tuning/trial_learner.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <unordered_set>
+
+#include "core/rng.h"
+#include "daemon/config/config_loader.h"
+#include "daemon/config/learning_config.h"
+#include "daemon/room_options.h"
+#include "learners/device.h"
+#include "learners/evaluation/losses.h"
+#include "learners/evaluation/progressive_evaluation.h"
+#include "learners/training/learner.h"
+#include "learners/training/strategy.h"
+
+namespace freshet {
+namespace {
+
+constexpr std::uint32_t kTrialFormat = 1;
+constexpr std::array<std::string_view, 4> kLowerIsBetter = {"log_loss", "brier", "mae", "rmse"};
+
+class TrialLearner final : public tuning::TrialTrainer {
+ public:
+  TrialLearner(Config config, const TrialSnapshot& snapshot, const TrialObjective& objective,
+               std::uint64_t max_resource, std::unique_ptr<Learner> learner)
+      : config_(std::move(config)),
+        snapshot_(snapshot),
+        objective_(objective),
+        max_resource_(max_resource),
+        learner_(std::move(learner)),
+        rng_(config_.model.seed),
+        best_(snapshot.slices.size(), -std::numeric_limits<double>::infinity()) {
+    const auto round = static_cast<std::size_t>(config_.learning.round.every_events);
+    round_rows_ = std::min(round, snapshot.training.size());
+    fresh_ = EncodedBatch(snapshot.layout.dense(), snapshot.layout.categorical(), round_rows_);
+    for (const StoredColumn& column : learner_->stored_columns()) {
+      widths_.push_back(column.width);
+      values_.emplace_back(snapshot.training.size() * column.width, kNeverStored);
+      to_store_.emplace_back(round_rows_ * column.width);
+    }
+    stored_.resize(widths_.size());
+  }
+
+  Status train_to(std::uint64_t resource, const tuning::StopFlag& stop) override {
+    const std::size_t rows = snapshot_.training.size();
+    const auto end = static_cast<std::size_t>(static_cast<double>(rows) * static_cast<double>(resource) /
+                                              static_cast<double>(max_resource_));
+    while (next_ < std::min(end, rows)) {
+      if (stop) return cancelled("stopped");
+      TRY(train_round(std::min(round_rows_, std::min(end, rows) - next_)));
+    }
+    return Status::ok();
+  }
+
+  Result<double> evaluate() override {
+    const auto model = learner_->publish(round_ + 1);
+    Predictions predictions;
+    TRY(model->predict(snapshot_.judging, 0, snapshot_.judging.size(), predictions));
+    ProgressiveEvaluation evaluation(evaluation_options(config_, snapshot_.spec));
+    std::vector<float> losses(snapshot_.judging.size());
+    evaluation.add(predictions, snapshot_.judging.labels, snapshot_.judging.weights, model->version(), losses);
+    const auto report = evaluation.report();
+    const auto found = find_metric(report.stream, objective_.metric);
+    if (!found) return failed_precondition(fmt::format("the judging events give no {}", objective_.metric));
+    const double score = lower_is_better(objective_.metric) ? -*found : *found;
+    return score - objective_.forgetting_penalty * TRY(forgetting(*model));
+  }
+
+  Status checkpoint(ByteWriter& out) override {
+    out.put(kTrialFormat);
+    out.put(static_cast<std::uint64_t>(next_));
+    out.put(round_);
+    for (const std::uint64_t word : rng_.state()) out.put(word);
+    for (const double best : best_) out.put(best);
+    for (std::size_t c = 0; c < values_.size(); ++c) {
+      for (std::size_t i = 0; i < next_ * widths_[c]; ++i) out.put(values_[c][i]);
+    }
+    return learner_->save(out);
+  }
+
+  Status load(std::string_view bytes) {
+    ByteReader in(bytes);
+    if (in.get<std::uint32_t>() != kTrialFormat) return data_loss("a trial's checkpoint has another format");
+    next_ = static_cast<std::size_t>(in.get<std::uint64_t>());
+    if (next_ > snapshot_.training.size()) return data_loss("a trial's checkpoint is of a larger snapshot");
+    round_ = in.get<std::uint64_t>();
+    Rng::State words{};
+    for (auto& word : words) word = in.get<std::uint64_t>();
+    rng_.set_state(words);
+    for (double& best : best_) best = in.get<double>();
+    for (std::size_t c = 0; c < values_.size(); ++c) {
+      for (std::size_t i = 0; i < next_ * widths_[c]; ++i) values_[c][i] = in.get<float>();
+    }
+    return learner_->load(in);
+  }
+
+ private:
+  Status train_round(std::size_t rows) {
+    fresh_.resize(rows);
+    for (std::size_t i = 0; i < rows; ++i) fresh_.take_row(snapshot_.training, next_ + i, i);
+    draw_replay(learner_->replay_rows_for(rows, next_));
+    ++round_;
+    RoundInput input{&fresh_, &replay_, round_, losses_, stored_views_, to_store_views_};
+    TRY(learner_->train_round(input));
+    for (std::size_t c = 0; c < values_.size(); ++c) {
+      std::copy_n(to_store_[c].begin(), rows * widths_[c],
+                  values_[c].begin() + static_cast<std::ptrdiff_t>(next_ * widths_[c]));
+    }
+    next_ += rows;
+    return Status::ok();
+  }
+
+  // Without replacement, of the events before this round: what a memory of the snapshot's events would hold by now.
+  void draw_replay(std::size_t wanted) {
+    const std::size_t count = std::min(wanted, next_);
+    if (replay_.capacity() < count) {
+      replay_ = EncodedBatch(snapshot_.layout.dense(), snapshot_.layout.categorical(), count);
+    }
+    replay_.resize(count);
+    losses_.assign(count, 0.0F);
+    for (std::size_t c = 0; c < values_.size(); ++c) stored_[c].resize(count * widths_[c]);
+    // Floyd's sampling (Bentley and Floyd, 1987): as many draws as rows.
+    drawn_.clear();
+    for (std::size_t i = next_ - count; i < next_; ++i) {
+      const std::size_t at = rng_.below(i + 1);
+      drawn_.push_back(taken_.insert(at).second ? at : *taken_.insert(i).first);
+    }
+    taken_.clear();
+    for (std::size_t i = 0; i < count; ++i) {
+      replay_.take_row(snapshot_.training, drawn_[i], i);
+      for (std::size_t c = 0; c < values_.size(); ++c) {
+        std::copy_n(values_[c].begin() + static_cast<std::ptrdiff_t>(drawn_[i] * widths_[c]), widths_[c],
+                    stored_[c].begin() + static_cast<std::ptrdiff_t>(i * widths_[c]));
+      }
+    }
+    stored_views_.assign(stored_.begin(), stored_.end());
+    to_store_views_.assign(to_store_.begin(), to_store_.end());
+  }
+
+  Result<double> forgetting(const Predictor& model) {
+    double sum = 0.0;
+    Predictions predictions;
+    for (std::size_t s = 0; s < best_.size(); ++s) {
+      const EncodedBatch& rows = snapshot_.slices[s];
+      TRY(model.predict(rows, 0, rows.size(), predictions));
+      const double score = score_predictions(config_.model.task, predictions, rows.labels);
+      best_[s] = std::max(best_[s], score);
+      sum += best_[s] - score;
+    }
+    return best_.empty() ? 0.0 : sum / static_cast<double>(best_.size());
+  }
+
+  const Config config_;
+  const TrialSnapshot& snapshot_;
+  const TrialObjective objective_;
+  const std::uint64_t max_resource_;
+  std::unique_ptr<Learner> learner_;
+  Rng rng_;
+  std::size_t next_ = 0;  // rows of the snapshot trained on
+  std::uint64_t round_ = 0;
+  std::size_t round_rows_ = 0;
+  std::vector<double> best_;  // score of each slice
+  EncodedBatch fresh_, replay_;
+  std::vector<float> losses_;
+  std::vector<std::size_t> drawn_;
+  std::unordered_set<std::size_t> taken_;
+  std::vector<std::uint32_t> widths_;       // of the strategy's columns
+  std::vector<std::vector<float>> values_;  // of each snapshot row
+  std::vector<std::vector<float>> stored_, to_store_;
+  std::vector<std::span<float>> stored_views_, to_store_views_;
+};
+
+}  // namespace
+
+bool lower_is_better(std::string_view metric) {
+  return std::ranges::find(kLowerIsBetter, metric) != kLowerIsBetter.end();
+}
+
+TrialLearners::TrialLearners(const Config& config, const TrialSnapshot& snapshot, const TrialObjective& objective,
+                             std::uint64_t max_resource)
+    : config_text_(learning_config_text(config)),
+      snapshot_(snapshot),
+      objective_(objective),
+      max_resource_(max_resource) {}
+TrialLearners::~TrialLearners() = default;
+
+Result<Config> TrialLearners::configured(std::span<const tuning::Setting> settings) const {
+  LoadOptions options;
+  options.file = "the trial's configuration";
+  options.text = config_text_;
+  for (const tuning::Setting& setting : settings) options.sets.push_back(setting.option + "=" + setting.value);
+  return load_config(options);
+}
+
+Result<std::unique_ptr<tuning::TrialTrainer>> TrialLearners::create(std::uint64_t /*trial*/,
+                                                                    std::span<const tuning::Setting> settings) {
+  Config config = TRY(configured(settings));
+  const LearnerOptions options = TRY(learner_options(config, snapshot_.spec));
+  auto learner = TRY(Learner::create(options, snapshot_.layout, Device{}));
+  return std::unique_ptr<tuning::TrialTrainer>(
+      std::make_unique<TrialLearner>(std::move(config), snapshot_, objective_, max_resource_, std::move(learner)));
+}
+
+Result<std::unique_ptr<tuning::TrialTrainer>> TrialLearners::resume(std::uint64_t /*trial*/,
+                                                                    std::span<const tuning::Setting> settings,
+                                                                    std::string_view checkpoint) {
+  Config config = TRY(configured(settings));
+  const LearnerOptions options = TRY(learner_options(config, snapshot_.spec));
+  auto learner = TRY(Learner::create(options, snapshot_.layout, Device{}));
+  auto trial =
+      std::make_unique<TrialLearner>(std::move(config), snapshot_, objective_, max_resource_, std::move(learner));
+  TRY(trial->load(checkpoint));
+  return std::unique_ptr<tuning::TrialTrainer>(std::move(trial));
+}
+
+}  // namespace freshet

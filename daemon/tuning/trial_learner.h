@@ -1,0 +1,51 @@
+// TrialLearners: trains the trials of a study with the product's own Learner, as the pipeline would: the snapshot's
+// events in their order, in rounds of learning.round.every_events, with replay of those that the trial has seen before.
+// Trained to the study's whole resource, a trial has gone through the snapshot once.
+//
+// The objective is a metric on the judging events, turned so that higher is better, minus `forgetting_penalty` times
+// the mean over the slices of their best score so far in this trial minus their score now.
+//
+// Threads: create() and resume() from any thread at once; a trial on one thread at a time.
+// Owns: each trial its learner and what its strategy stores with the snapshot's events. Borrows the snapshot.
+// Failure: settings that do not fit each other fail the trial, with the words of `config check`.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "daemon/tuning/trial_snapshot.h"
+#include "learners/tuning/trial_trainer.h"
+
+namespace freshet {
+
+struct TrialObjective {
+  std::string metric = "log_loss";  // one of MetricValue's names
+  double forgetting_penalty = 0;
+};
+
+// Whether a metric is better the lower it is.
+bool lower_is_better(std::string_view metric);
+
+class TrialLearners final : public tuning::TrialTrainers {
+ public:
+  // max_resource: units of a trial that has gone through the whole snapshot.
+  TrialLearners(const Config& config, const TrialSnapshot& snapshot, const TrialObjective& objective,
+                std::uint64_t max_resource);
+  ~TrialLearners() override;
+
+  Result<std::unique_ptr<tuning::TrialTrainer>> create(std::uint64_t trial,
+                                                       std::span<const tuning::Setting> settings) override;
+  Result<std::unique_ptr<tuning::TrialTrainer>> resume(std::uint64_t trial, std::span<const tuning::Setting> settings,
+                                                       std::string_view checkpoint) override;
+
+  // The configuration that a trial with these settings has.
+  Result<Config> configured(std::span<const tuning::Setting> settings) const;
+
+ private:
+  const std::string config_text_;
+  const TrialSnapshot& snapshot_;
+  const TrialObjective objective_;
+  const std::uint64_t max_resource_;
+};
+
+}  // namespace freshet

@@ -1,0 +1,42 @@
+// TrialSnapshot: what the trials of a study learn from and are judged by: events of the replay memory as they were
+// encoded when they came, in the order in which they came, and held-out events.
+//
+// Where the stream keeps no events back for tuning (evaluation.held_out.tuning_share), the newest tenth of the snapshot
+// is kept from training and judges.
+//
+// Threads: made by one, then read by any.  Owns: copies of all rows, in main memory: `events_max` bounds them.
+// Failure: kFailedPrecondition where there is too little to learn from; data_loss for damaged records.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/encoded_batch.h"
+#include "core/event_record.h"
+#include "core/feature_spec.h"
+#include "daemon/config/config.h"
+#include "daemon/pipeline/ingest_state.h"
+#include "storage/store.h"
+
+namespace freshet {
+
+struct TrialSnapshot {
+  EventSpec spec;
+  EncodedLayout layout;
+  EncodedBatch training;             // by seq
+  EncodedBatch judging;              // recent held-out events
+  std::vector<EncodedBatch> slices;  // held-out events of each slice that has any: what forgetting is measured on
+  bool judged_by_newest = false;     // `judging` is the newest tenth
+};
+
+// Of what a running pipeline holds: `memory`, `forgetting_set` and `tuning_set` of `state`.
+// events_max: of a larger memory a uniform sample is taken, the same for the same seed.
+Result<TrialSnapshot> take_snapshot(const IngestState& state, const Store& store, const EventSpec& spec,
+                                    std::uint64_t events_max, std::uint64_t seed);
+
+// Of the newest checkpoint of a store, which a daemon may go on writing to.
+Result<TrialSnapshot> read_snapshot(const Config& config, const std::string& folder, std::uint64_t events_max,
+                                    std::uint64_t seed);
+
+}  // namespace freshet
