@@ -54,6 +54,7 @@ struct Measured {
   double seconds = 0.0;
   std::map<double, double> seconds_to;  // of these scores
   std::optional<std::size_t> arrived;   // trials begun when `aim` was reached
+  std::uint64_t arrived_epochs = 0;     // and epochs trained
 };
 
 Result<Measured> run(tuning::Study& study, const Wanted& wanted, const bench::Digits& digits, std::uint64_t seed,
@@ -69,7 +70,10 @@ Result<Measured> run(tuning::Study& study, const Wanted& wanted, const bench::Di
     for (const double score : {0.97, 0.98}) {
       if (best[0].objective >= score) measured.seconds_to.try_emplace(score, seconds());
     }
-    if (!measured.arrived && best[0].objective >= aim) measured.arrived = study.trials().size();
+    if (!measured.arrived && best[0].objective >= aim) {
+      measured.arrived = study.trials().size();
+      measured.arrived_epochs = study.total_resource();
+    }
   }));
   measured.seconds = seconds();
   return measured;
@@ -87,7 +91,10 @@ void print(const tuning::Study& study, const Measured& measured, std::uint64_t s
   const auto best = study.best();
   json.field("best", best.empty() ? 0.0 : best[0].objective);
   for (const auto& [score, seconds] : measured.seconds_to) json.field(fmt::format("seconds_to_{}", score), seconds);
-  if (measured.arrived) json.field("arrived_at_trial", *measured.arrived);
+  if (measured.arrived) {
+    json.field("arrived_at_trial", *measured.arrived);
+    json.field("arrived_at_epoch", measured.arrived_epochs);
+  }
   if (!best.empty()) {
     json.key("configuration");
     json.json(study.space().json(study.trials()[best[0].trial].configuration));

@@ -190,7 +190,7 @@ double expected_improvement(const GpPrediction& prediction, double best) {
 double normal_quantile(double probability) {
   const double p = std::clamp(probability, 1e-12, 1.0 - 1e-12);
   double x = std::log(p / (1.0 - p)) / 1.702;  // the logistic distribution is near it
-  for (int i = 0; i < 12; ++i) {               // Newton's steps, held to where the density is not yet nothing
+  for (int i = 0; i < 64; ++i) {               // Newton's steps, held to where the density is not yet nothing
     const double error = 0.5 * std::erfc(-x / std::numbers::sqrt2) - p;
     const double density = std::exp(-0.5 * x * x) / std::sqrt(2.0 * std::numbers::pi);
     const double step = std::clamp(error / std::max(density, 1e-300), -0.5, 0.5);

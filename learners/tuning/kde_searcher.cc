@@ -52,7 +52,7 @@ class KdeSearcher final : public Searcher {
     history_.observe(trial, configuration, resource, objective);
   }
 
-  void learn_from(std::vector<PriorObservation> prior) override { prior_ = std::move(prior); }
+  void learn_from(const std::vector<PriorObservation>& prior) override { prior_ = prior; }
 
   void save(ByteWriter& out) const override {
     put_rng(out, rng_);

@@ -74,7 +74,7 @@ class ParameterSpace {
   // Of settings of another study: values outside are moved to the nearest one inside, others are left out and drawn.
   Configuration nearest(std::span<const Setting> settings, Rng& rng) const;
   std::string value_text(std::size_t i, double value) const;
-  // {"learning.optimizer":"sgd","learning.learning_rate":0.1}
+  // {"learning.optimizer": "sgd", "learning.learning_rate": 0.1}
   std::string json(const Configuration& configuration) const;
 
   // Every combination, a number at `points` values from end to end (integers at most once each); at most `limit`.

@@ -55,7 +55,7 @@ class Searcher {
   virtual void observe(std::uint64_t trial, const Configuration& configuration, std::uint64_t resource,
                        double objective) = 0;
   // What counts from the start (warm_start.h); once, before anything is suggested. Those without a model pass it over.
-  virtual void learn_from(std::vector<PriorObservation> /*prior*/) {}
+  virtual void learn_from(const std::vector<PriorObservation>& /*prior*/) {}
 
   virtual void save(ByteWriter& out) const = 0;
   virtual Status load(ByteReader& in) = 0;

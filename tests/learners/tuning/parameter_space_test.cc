@@ -84,7 +84,7 @@ TEST(ParameterSpace, WritesConfigurationsAndReadsThemBack) {
   const auto read = space.parse(std::vector<Setting>{
       {"optimizer", "sgd"}, {"rate", "0.01"}, {"momentum", "0.9"}, {"width", "7"}, {"layers", "2"}});
   ASSERT_TRUE(read.is_ok()) << read.status().to_string();
-  EXPECT_EQ(space.json(*read), R"({"optimizer":"sgd","rate":0.01,"momentum":"0.9","width":7,"layers":2})");
+  EXPECT_EQ(space.json(*read), R"({"optimizer": "sgd", "rate": 0.01, "momentum": "0.9", "width": 7, "layers": 2})");
 }
 
 TEST(ParameterSpace, RefusesSettingsThatDoNotFit) {
@@ -100,7 +100,7 @@ TEST(ParameterSpace, RefusesSettingsThatDoNotFit) {
 TEST(ParameterSpace, TakesOverWhatItCanOfAnotherStudy) {
   const auto space = mixed();
   Rng rng(3);
-  const std::vector<Setting> other = {{"optimizer", "sgd"}, {"rate", "7"}, {"momentum", "0.95"}, {"gone", "1"}};
+  const std::vector<Setting> other = {{"optimizer", "sgd"}, {"rate", "7"}, {"momentum", "0.94"}, {"gone", "1"}};
   const auto taken = space.nearest(other, rng);
   ASSERT_TRUE(space.check_inside(taken).is_ok());
   EXPECT_EQ(taken.values[1], 0.1);                         // moved inside
