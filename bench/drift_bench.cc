@@ -168,8 +168,11 @@ bool nothing_confirmed(std::uint64_t events) {
     const DriftCounts& counts = monitor->counts();
     fmt::print("| {} | {} | {} | {} | {:.0f} |\n", shape.name, monitor->watches()[0].alarms, counts.changes,
                counts.confirmed, static_cast<double>(spent.count()) / static_cast<double>(events));
+    std::uint64_t shown = 0;
     for (const DriftFinding& finding : findings) {
-      if (finding.kind == FindingKind::kConfirmed) fmt::print("    confirmed: {}\n", finding.cause);
+      constexpr std::uint64_t kShownMax = 5;
+      if (finding.kind != FindingKind::kConfirmed || ++shown > kShownMax) continue;
+      fmt::print("    confirmed: {}\n", finding.cause);
     }
     std::fflush(stdout);
     none = none && counts.confirmed == 0;

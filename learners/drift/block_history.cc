@@ -56,16 +56,16 @@ void BlockHistory::add(double value) {
   current_ = {};
 }
 
-double BlockHistory::long_run_variance(std::size_t blocks, const MeanAndSpread& events) const {
+double BlockHistory::long_run_variance(std::size_t split, const MeanAndSpread& before, double mean_after) const {
   constexpr std::array<std::size_t, 4> kBatches = {1, 4, 16, 32};  // blocks in a batch
   constexpr std::size_t kBatchesMin = 8;
-  double most = events.variance();
+  double most = before.variance();
   for (const std::size_t batch : kBatches) {
-    if (blocks / batch < kBatchesMin) break;
+    if (count_ / batch < kBatchesMin) break;
     MeanAndSpread means;
-    for (std::size_t begin = 0; begin + batch <= blocks; begin += batch) {
+    for (std::size_t begin = 0; begin + batch <= count_; begin += batch) {
       double sum = 0;
-      for (std::size_t i = begin; i < begin + batch; ++i) sum += block(i).mean;
+      for (std::size_t i = begin; i < begin + batch; ++i) sum += block(i).mean - (i < split ? before.mean : mean_after);
       means.add(sum / static_cast<double>(batch));
     }
     most = std::max(most, means.variance() * static_cast<double>(batch * kBlockEvents));
@@ -107,7 +107,7 @@ std::optional<Baseline> BlockHistory::before_split(std::size_t split, ChangeDire
   const double error = std::sqrt(baseline.events.variance() / baseline.events.count +
                                  std::max(baseline.events.variance(), after.variance()) / after.count);
   if (!in_direction(direction, moved) || !(std::fabs(moved) >= deviations * error)) return std::nullopt;
-  baseline.long_run_variance = long_run_variance(split, baseline.events);
+  baseline.long_run_variance = long_run_variance(split, baseline.events, after.mean);
   baseline.after = after.mean;
   baseline.events_since = static_cast<std::uint64_t>(after.count);
   return baseline;

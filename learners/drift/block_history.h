@@ -3,8 +3,9 @@
 //
 // Noise is measured between blocks as well as between events: in a stream whose neighbours resemble each other (a model
 // that wobbles from round to round, hours of a day) the mean of many events is less certain than as many independent
-// ones would make it. The estimate is that of batch means (G. S. Fishman, Grouping Observations in Digital Simulation,
-// Management Science 24, 1978).
+// ones would make it. It is measured on both sides of the change, around the mean of each: where there is a cycle, what
+// looks like a change is one of its many rises. The estimate is that of batch means (G. S. Fishman, Grouping
+// Observations in Digital Simulation, Management Science 24, 1978).
 //
 // Threads: one owner.  Owns: a ring of kBlocks summaries, 12 KiB.  Failure: `load` is false for damaged bytes.
 #pragma once
@@ -65,7 +66,7 @@ class BlockHistory {
  private:
   const MeanAndSpread& block(std::size_t age_order) const { return ring_[(first_ + age_order) % kBlocks]; }
   std::optional<Baseline> before_split(std::size_t split, ChangeDirection direction, double deviations) const;
-  double long_run_variance(std::size_t blocks, const MeanAndSpread& events) const;
+  double long_run_variance(std::size_t split, const MeanAndSpread& before, double mean_after) const;
 
   std::vector<MeanAndSpread> ring_;
   std::size_t first_ = 0;  // the oldest block

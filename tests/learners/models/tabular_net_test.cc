@@ -295,7 +295,9 @@ TEST(TabularNet, StartsLayersWithinTheBoundsOfTheirKind) {
         }
       }
       EXPECT_LE(largest, bound * 1.000001F) << tensor.name;
-      if (tensor.rows > 1) EXPECT_GE(largest, bound * 0.8F) << tensor.name;  // of many, some come near it
+      if (tensor.rows > 1) {  // of many, some come near it
+        EXPECT_GE(largest, bound * 0.8F) << tensor.name;
+      }
     }
   }
 }

@@ -118,7 +118,7 @@ TEST(Distances, OfNothingAreNone) {
   EXPECT_EQ(kolmogorov_smirnov(none, some).p, 1);
   EXPECT_EQ(wasserstein(some, none), 0);
   EXPECT_EQ(mean_discrepancy(none, none), 0);
-  EXPECT_EQ(chi_square(CategorySketch(), sketch_of({5, 5})).p, 1);
+  EXPECT_EQ(chi_square(CategorySketch(), sketch_of(std::vector<int>{5, 5})).p, 1);
 }
 
 TEST(QuantileSketch, KeepsRanksWithinAPercentInBoundedMemory) {
