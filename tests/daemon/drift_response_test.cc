@@ -59,7 +59,7 @@ TEST_F(DriftInPipeline, AChangeIsSaidOnceWithWhenAndWhat) {
   ASSERT_TRUE(life.is_ok()) << life.status().to_string();
   EXPECT_EQ(life->snapshot.drift.counts.confirmed, 1U);
   ASSERT_EQ(life->posted.size(), 1U);
-  EXPECT_NE(life->posted[0].find("\"statistic\":\"loss\""), std::string::npos) << life->posted[0];
+  EXPECT_NE(life->posted[0].find("\"statistic\": \"loss\""), std::string::npos) << life->posted[0];
   ASSERT_FALSE(life->snapshot.drift.notices.empty());
   const DriftFinding& finding = life->snapshot.drift.notices.back().finding;
   EXPECT_EQ(finding.kind, FindingKind::kConfirmed);
@@ -85,13 +85,28 @@ TEST_F(DriftInPipeline, WithoutDetectorsNothingIsWatched) {
   EXPECT_TRUE(life->posted.empty());
 }
 
+// The cut comes with the batch in which the change was confirmed; it is recorded, so that a redo cuts there too.
 TEST_F(DriftInPipeline, AConfirmedChangeCutsTheRoundWhenAsked) {
+  config_.learning.round.every_events = 900;
+  config_.memory.keep_events = setting::KeepEvents::kAll;
   const auto plain = live();
   config_.drift.cut_round = true;
-  const auto cut = live();
+  const auto folder = TemporaryFolder::create("freshet-test");
+  const auto cut = live(folder->path(), 1);
   ASSERT_TRUE(plain.is_ok() && cut.is_ok());
+  EXPECT_EQ(plain->snapshot.rounds, 10U);
   EXPECT_EQ(cut->snapshot.drift.counts.confirmed, 1U);
-  EXPECT_EQ(cut->snapshot.rounds, plain->snapshot.rounds + 1);
+  EXPECT_EQ(cut->snapshot.rounds, 11U) << "the rest of the stream begins a round anew";
+  EXPECT_NE(cut->state, plain->state);
+
+  PipelineLife redo(config_, folder->path(), clock_);
+  PipelineOptions options;
+  options.redo_only.emplace();
+  ASSERT_TRUE(redo.open(std::make_unique<SyntheticStream>(plan_, 1, 0, redo.stop), options).is_ok());
+  ASSERT_TRUE(redo.pipeline().redo_log(redo.stop).is_ok());
+  const auto state = redo.pipeline().state_hash();
+  ASSERT_TRUE(state.is_ok()) << state.status().to_string();
+  EXPECT_EQ(hash_text_of(state->whole), cut->state);
 }
 
 TEST_F(DriftInPipeline, AHigherRateAndANewerWindowMakeUpForTheChangeSooner) {
@@ -107,7 +122,6 @@ TEST_F(DriftInPipeline, AHigherRateAndANewerWindowMakeUpForTheChangeSooner) {
 }
 
 TEST_F(DriftInPipeline, ARedoFindsAndDoesTheSameAndPostsNothingAgain) {
-  config_.drift.cut_round = true;
   config_.drift.rate_factor = 3;
   config_.drift.window_events = 500;
   config_.drift.act_events = 1500;
