@@ -209,7 +209,7 @@ TEST(DriftResponse, WatchesAFeatureByItsName) {
   config.drift.detectors = {{"adwin", "feature:y", {}}};
   const auto refused = DriftResponse::create(config, one_number());
   ASSERT_FALSE(refused.is_ok());
-  EXPECT_NE(refused.status().message().find("y"), std::string::npos) << refused.status().message();
+  EXPECT_NE(refused.status().message().find("no numeric feature 'y'"), std::string::npos) << refused.status().message();
 }
 
 }  // namespace

@@ -129,7 +129,7 @@ TEST(RiverAlarms, OfKswinAreAsMany) {
     constexpr int kTurns = 10;  // other seeds for the drawing: our own mean has a smaller error than River's
     double count[2] = {0, 0};
     for (int seed = 0; seed < streams; ++seed) {
-      stream.seed = static_cast<std::uint64_t>(1000 + seed);
+      stream.seed = 1000 + static_cast<std::uint64_t>(seed);
       const auto values = stream.values();
       for (int turn = 0; turn < kTurns; ++turn) {
         const auto detector = made("kswin", {fmt::format("seed={}", seed * kTurns + turn)});
