@@ -148,6 +148,8 @@ Result<tuning::StudyOptions> study_options(const Config& config) {
 tuning::RunnerOptions runner_options(const Config& config) {
   tuning::RunnerOptions options;
   options.workers = config.tuning.workers;
+  // Behind a daemon on the same machine, but not stopped by whatever else runs there: somebody waits for the result.
+  options.priority = tuning::WorkerPriority::kNice;
   return options;
 }
 
