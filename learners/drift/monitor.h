@@ -71,8 +71,8 @@ struct DriftFinding {
 };
 
 struct DriftWatchStatus {
-  std::string_view detector;
-  std::string_view statistic;
+  std::string_view detector;  // of static storage
+  std::string statistic;
   double value = 0;  // DriftDetector::statistic
   DriftState state = DriftState::kNone;
   std::uint64_t warnings = 0;  // times it began to warn
