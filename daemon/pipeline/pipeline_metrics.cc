@@ -122,8 +122,7 @@ void PipelineMetrics::count_finding(const DriftFinding& finding) {
 
 void PipelineMetrics::show_drift(const DriftReport& report) {
   for (const DriftWatchStatus& watch : report.watches) {
-    const MetricLabels labels = {{"detector", std::string(watch.detector)},
-                                 {"statistic", watch.statistic}};
+    const MetricLabels labels = {{"detector", std::string(watch.detector)}, {"statistic", watch.statistic}};
     registry_.gauge("freshet_drift_statistic", "What a drift detector watches, in its own terms.", labels)
         .set(watch.value);
     registry_
