@@ -1,6 +1,5 @@
 // freshet tune: a study over the stored memory, by hand: beside a running daemon, or with none.
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <cstdio>
 #include <filesystem>
@@ -11,6 +10,7 @@
 #include "daemon/cli/progress_bar.h"
 #include "daemon/cli/signals.h"
 #include "daemon/commands/commands.h"
+#include "daemon/commands/state_access.h"
 #include "daemon/config/config_loader.h"
 #include "daemon/config/option_table.h"
 #include "daemon/tuning/study_setup.h"
@@ -112,7 +112,11 @@ Result<TuneRun> tune(const TuneArguments& arguments) {
   auto space = TRY(study_space(config));
   run.study = TRY(tuning::Study::create(options, std::move(space)));
   const std::string folder = arguments.path.empty() ? config.memory.path : arguments.path;
-  const TrialSnapshot snapshot = TRY(read_snapshot(config, folder, config.tuning.events_max, config.tuning.seed));
+  NullLog log;
+  LocalMetrics metrics;
+  const auto store = TRY(open_to_read(folder, log, metrics));
+  const TrialSnapshot snapshot =
+      TRY(read_snapshot(config, *store, config.tuning.events_max, config.tuning.seed).with_context(folder));
   run.training = snapshot.training.size();
   run.judging = snapshot.judging.size();
   run.judged_by_newest = snapshot.judged_by_newest;

@@ -16,15 +16,18 @@ constexpr std::array<std::string_view, 3> kWatched = {"loss", "error", "label"};
 constexpr std::string_view kFeaturePrefix = "feature:";
 constexpr std::size_t kDetectorsMax = 32;
 
+std::string usual_statistic(const DetectorKind& kind) { return kind.errors_only ? "error" : "loss"; }
+
 class DetectorReader {
  public:
   DetectorReader(std::string_view option, std::vector<YamlFault>& faults) : option_(option), faults_(faults) {}
 
   DetectorConfig read(const YamlNode& node) {
     DetectorConfig detector;
+    detector.on.clear();
     if (node.kind == YamlNode::Kind::kScalar) {
       detector.kind = node.text;
-      check_kind(node, detector.kind);
+      if (const DetectorKind* kind = check_kind(node, detector.kind)) detector.on = usual_statistic(*kind);
       return detector;
     }
     if (node.kind != YamlNode::Kind::kMap) {
@@ -53,6 +56,10 @@ class DetectorReader {
     if (kind_node == nullptr) {
       fault(node, "a detector needs its kind, such as {kind: adwin, on: loss}");
     } else if (const DetectorKind* kind = check_kind(*kind_node, detector.kind)) {
+      if (detector.on.empty()) detector.on = usual_statistic(*kind);
+      if (kind->errors_only && detector.on != "error" && detector.on != "label") {
+        fault(node, fmt::format("{} watches {}; write on: error", kind->name, kind->input));
+      }
       check_settings(node, *kind, detector);
     }
     return detector;
@@ -131,10 +138,11 @@ std::string detector_reference() {
       "## Detectors\n\n"
       "`drift.detectors` is a list; each detector has a `kind`, what it is `on`, and options of its kind. A bare name "
       "is\n"
-      "short for that kind on the loss. `loss` is the loss of each event under the model that was served when it "
-      "came,\n"
-      "`error` is 1 where that model was wrong and else 0 (of a regression the absolute error), `label` is the label, "
-      "`feature:NAME` a number that the model is given.\n\n"
+      "short for that kind on the loss, or on the error where it judges errors alone. `loss` is the loss of each event "
+      "under\n"
+      "the model that was served when it came, `error` is 1 where that model was wrong and else 0 (of a regression "
+      "the\n"
+      "absolute error), `label` is the label, `feature:NAME` a number that the model is given.\n\n"
       "| kind | option | default | allowed | what it says |\n|---|---|---|---|---|\n";
   for (const DetectorKind* kind : detector_kinds()) {
     std::string name = fmt::format("`{}`: {}", kind->name, kind->title);

@@ -1,6 +1,8 @@
 // Reads and writes `drift.detectors`: a list of detectors, each with what it watches.
 //
-//   [adwin]                                                       the short form: on the loss, with its defaults
+//   [adwin, ddm]                                                  the short form: on the loss, or the error where that
+//   is
+//                                                                 all that the kind judges, with its defaults
 //   [{kind: adwin, on: loss}, {kind: ddm, on: error, warm_start: 100}]
 //
 // Threads: pure functions.  Failure: every fault is collected with its place.

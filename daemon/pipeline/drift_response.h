@@ -33,7 +33,8 @@ struct DriftNotice {
 struct DriftReport {
   DriftCounts counts;
   std::vector<DriftWatchStatus> watches;
-  std::vector<DriftNotice> notices;  // the newest, oldest first; warnings are not among them
+  // The newest since the start, oldest first; warnings are not among them.
+  std::vector<DriftNotice> notices;
 };
 
 // One object: kind, event, since, statistic, detector, before, after, event_time_ms, cause.

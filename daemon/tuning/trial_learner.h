@@ -1,6 +1,8 @@
-// TrialLearners: trains the trials of a study with the product's own Learner, as the pipeline would: the snapshot's
-// events in their order, in rounds of learning.round.every_events, with replay of those that the trial has seen before.
-// Trained to the study's whole resource, a trial has gone through the snapshot once.
+// TrialLearners: trains the trials of a study with the product's own Learner, much as the pipeline would: the
+// snapshot's events in their order, in rounds of learning.round.every_events, with replay of those that the trial has
+// seen before. Other than there, replay draws uniformly from all of them, whatever memory.policy and memory.sampling
+// say, nothing is sifted out, and training is on the CPU. Trained to the study's whole resource, a trial has gone
+// through the snapshot once.
 //
 // The objective is a metric on the judging events, turned so that higher is better, minus `forgetting_penalty` times
 // the mean over the slices of their best score so far in this trial minus their score now.

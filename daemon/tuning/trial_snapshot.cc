@@ -4,10 +4,7 @@
 
 #include <algorithm>
 
-#include "core/log.h"
-#include "core/metrics.h"
 #include "core/rng.h"
-#include "daemon/commands/state_access.h"
 #include "daemon/pipeline/held_out_rows.h"
 
 namespace freshet {
@@ -81,23 +78,16 @@ Result<TrialSnapshot> take_snapshot(const IngestState& state, const Store& store
   return snapshot;
 }
 
-Result<TrialSnapshot> read_snapshot(const Config& config, const std::string& folder, std::uint64_t events_max,
-                                    std::uint64_t seed) {
-  NullLog log;
-  LocalMetrics metrics;
-  const auto store = TRY(open_to_read(folder, log, metrics));
-  const auto identity = store->identity();
-  const auto checkpoint = TRY(store->latest_checkpoint());
+Result<TrialSnapshot> read_snapshot(const Config& config, Store& store, std::uint64_t events_max, std::uint64_t seed) {
+  const auto identity = store.identity();
+  const auto checkpoint = TRY(store.latest_checkpoint());
   if (!identity.has_value() || !checkpoint.has_value()) {
-    return failed_precondition(
-        fmt::format("there is no checkpoint yet in {}: let the daemon or a backtest learn first "
-                    "(freshet backtest --state {})",
-                    folder, folder));
+    return failed_precondition("there is no checkpoint yet: let a daemon or `freshet backtest --state` learn first");
   }
   const EventSpec spec = TRY(parse_event_spec(identity->event_spec));
   const auto state = TRY(IngestState::create(config, Schema(spec)));
-  TRY(state->load(*checkpoint, *store).with_context("reading the checkpoint"));
-  return take_snapshot(*state, *store, spec, events_max, seed);
+  TRY(state->load(*checkpoint, store).with_context("reading the checkpoint"));
+  return take_snapshot(*state, store, spec, events_max, seed);
 }
 
 }  // namespace freshet

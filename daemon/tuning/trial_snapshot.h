@@ -36,7 +36,6 @@ Result<TrialSnapshot> take_snapshot(const IngestState& state, const Store& store
                                     std::uint64_t events_max, std::uint64_t seed);
 
 // Of the newest checkpoint of a store, which a daemon may go on writing to.
-Result<TrialSnapshot> read_snapshot(const Config& config, const std::string& folder, std::uint64_t events_max,
-                                    std::uint64_t seed);
+Result<TrialSnapshot> read_snapshot(const Config& config, Store& store, std::uint64_t events_max, std::uint64_t seed);
 
 }  // namespace freshet

@@ -100,7 +100,10 @@ inline unsigned lanes_not_zero(Vector values) {
 #if FRESHET_VECTOR_FLOATS == 16
   constexpr int kUnequalOrUnordered = 4;
   constexpr int kCurrentRounding = 4;
-  return __builtin_ia32_cmpps512_mask(values, Vector{}, kUnequalOrUnordered, 0xFFFF, kCurrentRounding);
+  unsigned short lanes = __builtin_ia32_cmpps512_mask(values, Vector{}, kUnequalOrUnordered, 0xFFFF, kCurrentRounding);
+  // gcc 12 spills a mask as two bytes and may read it back as four. Through a general register it cannot.
+  asm("" : "+r"(lanes));
+  return lanes;
 #elif FRESHET_VECTOR_FLOATS == 8
   return static_cast<unsigned>(__builtin_ia32_movmskps256(reinterpret_cast<Vector>(values != Vector{})));
 #else

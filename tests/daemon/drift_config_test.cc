@@ -20,7 +20,7 @@ TEST(DetectorConfig, IsReadInItsShortAndItsLongForm) {
   ASSERT_TRUE(config.is_ok()) << config.status().message();
   const DetectorList& detectors = config->drift.detectors;
   ASSERT_EQ(detectors.size(), 3U);
-  EXPECT_EQ(detectors[0], (DetectorConfig{"ddm", "loss", {}}));
+  EXPECT_EQ(detectors[0], (DetectorConfig{"ddm", "error", {}})) << "it judges errors alone";
   EXPECT_EQ(detectors[1], (DetectorConfig{"page_hinkley", "error", {{"delta", "0.01"}}}));
   EXPECT_EQ(detectors[2].on, "feature:x");
   // What is printed reads back as the same.
@@ -58,6 +58,7 @@ TEST(DetectorConfig, FaultsSayWhatAndWhere) {
   says("[{kind: adwin, on: weather}]", "'on' must be one of loss, error, label or feature:NAME");
   says("[{kind: adwin, delta: much}]", "delta");
   says("[{kind: adwin, gamma: 1}]", "gamma");
+  says("[{kind: ddm, on: loss}]", "write on: error");
   says("[[adwin]]", "expected a detector");
 }
 

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "daemon/cli/temporary_folder.h"
+#include "daemon/commands/state_access.h"
 #include "daemon/tuning/study_setup.h"
 #include "tests/daemon/synthetic_stream.h"
 
@@ -88,6 +89,13 @@ class StoredStudy : public ::testing::Test {
     ASSERT_TRUE(run.pipeline().finish().is_ok());
   }
 
+  Result<TrialSnapshot> snapshot_of(std::uint64_t events_max, std::uint64_t seed) {
+    NullLog log;
+    LocalMetrics metrics;
+    const auto store = TRY(open_to_read(folder_->path(), log, metrics));
+    return read_snapshot(config_, *store, events_max, seed);
+  }
+
   SystemClock clock_;
   Config config_;
   Result<TemporaryFolder> folder_ = TemporaryFolder::create("freshet-test");
@@ -95,7 +103,7 @@ class StoredStudy : public ::testing::Test {
 
 TEST_F(StoredStudy, ASnapshotHoldsTheMemoryInOrderAndHeldOutEvents) {
   learn();
-  const auto snapshot = read_snapshot(config_, folder_->path(), 100'000, 1);
+  const auto snapshot = snapshot_of(100'000, 1);
   ASSERT_TRUE(snapshot.is_ok()) << snapshot.status().to_string();
   EXPECT_EQ(snapshot->training.size(), 3000U);
   for (std::size_t i = 1; i < 3000; ++i) ASSERT_LT(snapshot->training.seqs[i - 1], snapshot->training.seqs[i]);
@@ -106,8 +114,8 @@ TEST_F(StoredStudy, ASnapshotHoldsTheMemoryInOrderAndHeldOutEvents) {
                                             snapshot->judging.seqs[i]));
   }
   EXPECT_EQ(snapshot->slices.size(), 2U) << "months";
-  const auto sample = read_snapshot(config_, folder_->path(), 500, 1);
-  const auto same = read_snapshot(config_, folder_->path(), 500, 1);
+  const auto sample = snapshot_of(500, 1);
+  const auto same = snapshot_of(500, 1);
   ASSERT_TRUE(sample.is_ok() && same.is_ok());
   EXPECT_EQ(sample->training.size(), 500U);
   EXPECT_EQ(sample->training.seqs, same->training.seqs);
@@ -116,7 +124,7 @@ TEST_F(StoredStudy, ASnapshotHoldsTheMemoryInOrderAndHeldOutEvents) {
 TEST_F(StoredStudy, WithoutEventsForTuningTheNewestJudge) {
   config_.evaluation.tuning_share = 0;
   learn();
-  const auto snapshot = read_snapshot(config_, folder_->path(), 100'000, 1);
+  const auto snapshot = snapshot_of(100'000, 1);
   ASSERT_TRUE(snapshot.is_ok()) << snapshot.status().to_string();
   EXPECT_TRUE(snapshot->judged_by_newest);
   EXPECT_EQ(snapshot->judging.size(), 300U);
@@ -125,14 +133,19 @@ TEST_F(StoredStudy, WithoutEventsForTuningTheNewestJudge) {
 }
 
 TEST_F(StoredStudy, AnEmptyStoreIsSaidSo) {
-  const auto missing = read_snapshot(config_, folder_->path() + "/none", 1000, 1);
-  EXPECT_FALSE(missing.is_ok());
+  {
+    PipelineLife run(config_, folder_->path(), clock_);
+    ASSERT_TRUE(run.open(std::make_unique<SyntheticStream>(StreamPlan{}, 1, 0, run.stop)).is_ok());
+  }
+  const auto empty = snapshot_of(1000, 1);
+  ASSERT_FALSE(empty.is_ok());
+  EXPECT_NE(empty.status().message().find("there is no checkpoint yet"), std::string::npos) << empty.status().message();
 }
 
 // Pausing anywhere changes nothing, for a strategy that stores with events, too.
 TEST_F(StoredStudy, ATrialResumesToTheBit) {
   learn();
-  const auto snapshot = read_snapshot(config_, folder_->path(), 100'000, 1);
+  const auto snapshot = snapshot_of(100'000, 1);
   ASSERT_TRUE(snapshot.is_ok()) << snapshot.status().to_string();
   TrialLearners trainers(config_, *snapshot, {"log_loss", 1.0}, 9);
   const tuning::StopFlag never{false};
@@ -160,7 +173,7 @@ TEST_F(StoredStudy, ATrialResumesToTheBit) {
 
 TEST_F(StoredStudy, TheForgettingPenaltyComesOffTheMetric) {
   learn();
-  const auto snapshot = read_snapshot(config_, folder_->path(), 100'000, 1);
+  const auto snapshot = snapshot_of(100'000, 1);
   ASSERT_TRUE(snapshot.is_ok());
   const tuning::StopFlag never{false};
   const auto objective = [&](double penalty) {
@@ -182,7 +195,7 @@ TEST_F(StoredStudy, TheForgettingPenaltyComesOffTheMetric) {
 // A study finds the rate that learns, among some that do not.
 TEST_F(StoredStudy, FindsASettingThatIsBetter) {
   learn();
-  const auto snapshot = read_snapshot(config_, folder_->path(), 100'000, 1);
+  const auto snapshot = snapshot_of(100'000, 1);
   ASSERT_TRUE(snapshot.is_ok());
   config_.tuning.search.clear();
   config_.tuning.space = {{"learning.learning_rate", "0.000001|0.0001|0.05|50"}};
@@ -200,7 +213,7 @@ TEST_F(StoredStudy, FindsASettingThatIsBetter) {
 
 TEST_F(StoredStudy, SettingsThatDoNotFitFailTheTrial) {
   learn();
-  const auto snapshot = read_snapshot(config_, folder_->path(), 100'000, 1);
+  const auto snapshot = snapshot_of(100'000, 1);
   ASSERT_TRUE(snapshot.is_ok());
   TrialLearners trainers(config_, *snapshot, {}, 9);
   const std::vector<tuning::Setting> settings = {{"learning.batch_size", "0"}};
