@@ -17,6 +17,7 @@ constexpr std::size_t kFlushBytes = std::size_t{64} << 10;  // pipelined answers
 constexpr std::size_t kKeepBytes = std::size_t{256} << 10;  // buffers grown beyond are given back
 constexpr std::size_t kBodySlack = 64;
 constexpr std::size_t kDiscardMax = std::size_t{4} << 20;  // bytes of a refused request that are read away
+constexpr std::size_t kCompressMin = 1024;  // bytes of an answer; smaller ones fit a packet as they are
 constexpr int kRequestsPerTurn = 32;                       // then other connections get theirs
 
 void shrink(std::string& buffer) {
@@ -120,25 +121,13 @@ ParseStep HttpConnection::parse() {
 
 void HttpConnection::serve() {
   const std::int64_t began_ns = context_.clock.monotonic_ns();
-  body_.reserve(body_.size() + kBodySlack);
   Request request;
   request.method = parser_->method();
   std::tie(request.path, request.query) = split_target(parser_->target());
   request.headers = headers_;
-  request.body = body_;
-  request.body_slack = kBodySlack;
   request.worker = context_.worker;
-  Response response;
-  try {
-    response = context_.handler(request);
-  } catch (const std::exception& error) {
-    context_.log.error("http_handler_failed", "A request handler threw an exception.",
-                       {{"path", request.path}, {"error", error.what()}});
-    response = error_response(500, "internal error; the server's log says more");
-  } catch (...) {
-    context_.log.error("http_handler_failed", "A request handler threw.", {{"path", request.path}});
-    response = error_response(500, "internal error; the server's log says more");
-  }
+  const Response response = answer(request);
+  if (response.body.size() >= kCompressMin) accepted_ = choose_coding(request.header("Accept-Encoding"));
   const bool keep_alive = parser_->client_keeps_alive() && !context_.draining.load(std::memory_order_relaxed);
   append_response(response, request.method == "HEAD", keep_alive);
   close_after_output_ = !keep_alive;
@@ -148,6 +137,28 @@ void HttpConnection::serve() {
   context_.metrics.request_seconds.observe(static_cast<double>(ended_ns - began_ns) * 1e-9);
   context_.metrics.requests_in_flight.add(-1);
   deadline_ns_ = ended_ns + std::chrono::nanoseconds(context_.options.idle_timeout).count();
+}
+
+Response HttpConnection::answer(Request& request) {
+  try {
+    std::string* body = &body_;
+    if (parser_->coding() != ContentCoding::kIdentity && !body_.empty()) {
+      const Status status =
+          context_.coder.inflate(parser_->coding(), body_, context_.options.body_bytes_max, context_.coded);
+      if (!status) return error_response(status.code() == Code::kInvalidArgument ? 400 : 413, status.message());
+      body = &context_.coded;
+    }
+    body->reserve(body->size() + kBodySlack);
+    request.body = *body;
+    request.body_slack = kBodySlack;
+    return context_.handler(request);
+  } catch (const std::exception& error) {
+    context_.log.error("http_handler_failed", "A request handler threw an exception.",
+                       {{"path", request.path}, {"error", error.what()}});
+  } catch (...) {
+    context_.log.error("http_handler_failed", "A request handler threw.", {{"path", request.path}});
+  }
+  return error_response(500, "internal error; the server's log says more");
 }
 
 void HttpConnection::fail(int status, std::string_view reason) {
@@ -161,6 +172,7 @@ void HttpConnection::fail(int status, std::string_view reason) {
 void HttpConnection::append_response(const Response& response, bool head_only, bool keep_alive) {
   context_.metrics.count_response(response.status);
   const bool http_1_0 = parser_ && parser_->http_1_0();
+  const std::string_view body = choose_body(response);
   auto out = std::back_inserter(output_);
   if (response.status == 200) {
     output_ += "HTTP/1.1 200 OK\r\n";
@@ -176,9 +188,22 @@ void HttpConnection::append_response(const Response& response, bool head_only, b
   } else if (http_1_0) {
     output_ += "Connection: keep-alive\r\n";
   }
+  if (accepted_ != ContentCoding::kIdentity) {
+    output_.append("Content-Encoding: ").append(coding_name(accepted_)).append("\r\n");
+  }
+  if (response.body.size() >= kCompressMin) output_ += "Vary: Accept-Encoding\r\n";
   output_.append("Content-Type: ").append(response.content_type);
-  fmt::format_to(out, "\r\nContent-Length: {}\r\n\r\n", response.body.size());
-  if (!head_only) output_ += response.body;
+  fmt::format_to(out, "\r\nContent-Length: {}\r\n\r\n", body.size());
+  if (!head_only) output_ += body;
+  accepted_ = ContentCoding::kIdentity;
+  shrink(context_.coded);
+}
+
+std::string_view HttpConnection::choose_body(const Response& response) {
+  if (accepted_ == ContentCoding::kIdentity) return response.body;
+  if (context_.coder.deflate(accepted_, response.body, context_.coded)) return context_.coded;
+  accepted_ = ContentCoding::kIdentity;
+  return response.body;
 }
 
 bool HttpConnection::flush() {

@@ -19,6 +19,7 @@
 #include <string_view>
 #include <vector>
 
+#include "serving/content_coding.h"
 #include "serving/http_metrics.h"
 #include "serving/http_server.h"
 #include "serving/request_parser.h"
@@ -38,6 +39,8 @@ struct HttpContext {
   std::list<std::shared_ptr<HttpConnection>> connections;
   std::string date;                         // "Date: …\r\n", refreshed by the sweep
   std::function<void()> connection_closed;  // called after one left `connections`
+  ContentCoder coder{};                     // for bodies that are or become compressed
+  std::string coded{};                      // what it makes of one, until it is handled or sent
 };
 
 // Bound to io_context's own executor: the type-erased default costs an indirection per operation.
@@ -62,8 +65,11 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   void run();         // parse, handle, write, until bytes or room to write are lacking
   ParseStep parse();  // the next request out of the buffer
   void serve();       // the request that the parser holds
+  Response answer(Request& request);
   void fail(int status, std::string_view reason);
   void append_response(const Response& response, bool head_only, bool keep_alive);
+  // Compresses what the client takes compressed; the head of the answer says so.
+  std::string_view choose_body(const Response& response);
   bool flush();  // true when all output is with the kernel; else goes on by itself, or has closed
   void read();
   void on_read(const ErrorCode& error, std::size_t bytes);
@@ -85,6 +91,7 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   std::string body_;
   std::string output_;
   std::size_t sent_ = 0;
+  ContentCoding accepted_ = ContentCoding::kIdentity;  // by the client, of the answer at hand
 
   std::int64_t deadline_ns_ = 0;
   std::size_t discarded_ = 0;

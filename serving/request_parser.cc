@@ -61,7 +61,10 @@ ParseOutcome RequestParser::check_header() {
       // Anything but a lone "chunked" has a length that we could only guess: the next request would start in it.
       if (!equals_ignoring_case(value, "chunked")) return fail(501, "no transfer encoding but chunked is known");
     } else if (equals_ignoring_case(name, "Content-Encoding")) {
-      if (!equals_ignoring_case(value, "identity")) return fail(415, "compressed request bodies are not accepted");
+      const auto coding = find_coding(value);
+      if (!coding || coding_ != ContentCoding::kIdentity)
+        return fail(415, "a request body may be compressed with gzip or with deflate, once, and with nothing else");
+      coding_ = *coding;
     } else if (equals_ignoring_case(name, "Expect")) {
       if (!equals_ignoring_case(value, "100-continue")) return fail(417, "no expectation but 100-continue is known");
       wants_continue_ = version_ == 11;

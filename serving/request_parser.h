@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "serving/content_coding.h"
 #include "serving/http_message.h"
 
 namespace freshet {
@@ -45,6 +46,7 @@ class RequestParser final : private boost::beast::http::basic_parser<true> {
   bool header_done() const { return is_header_done(); }
   std::size_t header_bytes() const { return header_bytes_; }  // parsed so far, or all once it is done
   bool wants_continue() const { return wants_continue_; }     // the client waits for "100 Continue"
+  ContentCoding coding() const { return coding_; }             // of the body
   bool http_1_0() const { return version_ == 10; }
   bool client_keeps_alive() const { return keep_alive(); }
   std::string_view method() const { return method_; }
@@ -77,6 +79,7 @@ class RequestParser final : private boost::beast::http::basic_parser<true> {
   const char* data_end_ = nullptr;
   bool header_checked_ = false;
   bool wants_continue_ = false;
+  ContentCoding coding_ = ContentCoding::kIdentity;
 };
 
 }  // namespace freshet

@@ -35,36 +35,27 @@ class TensorReader {
   // Calls take(row, column, item) for each item, flat or nested as the shape says; stops at the first false.
   template <typename Take>
   bool for_each_item(Take&& take) {
-    const auto first = tensor_.data.begin();
-    if (tensor_.rank == 2 && tensor_.data.size() == tensor_.rows && (*first).is_array()) {
-      std::size_t row = 0;
-      for (const dom::element inner : tensor_.data) {
-        dom::array items;
-        if (inner.get(items) != simdjson::SUCCESS || items.size() != tensor_.width) {
-          return refuse("input '{}': row {} of the data must be an array of {}", tensor_.name, row, tensor_.width);
-        }
-        std::size_t column = 0;
-        for (const dom::element item : items) {
-          if (!take(row, column++, item)) return false;
-        }
-        ++row;
-      }
-      return true;
-    }
-    if (tensor_.data.size() != tensor_.rows * tensor_.width) {
-      return refuse("input '{}' has {} items of data where its shape makes {}", tensor_.name, tensor_.data.size(),
-                    tensor_.rows * tensor_.width);
-    }
+    if (nested()) return descend(tensor_.data, 0, 0, take);
+    // Counted here: simdjson's size() stops counting at 2^24.
+    std::uint64_t seen = 0;
+    const std::uint64_t due = tensor_.rows * tensor_.width;
     std::size_t row = 0;
     std::size_t column = 0;
     for (const dom::element item : tensor_.data) {
+      if (++seen > due) break;
       if (!take(row, column, item)) return false;
       if (++column == tensor_.width) {
         column = 0;
         ++row;
       }
     }
-    return true;
+    if (seen == due) return true;
+    return refuse("input '{}' has {} items of data where its shape makes {}", tensor_.name, tensor_.data.size(), due);
+  }
+
+  // Whether there is an array for each row; [[1], [2]] is, [1, 2] is not.
+  bool nested() const {
+    return tensor_.rank > 1 && tensor_.data.size() > 0 && (*tensor_.data.begin()).is_array();
   }
 
   bool refuse_item(std::size_t row, const dom::element& item) {
@@ -149,9 +140,7 @@ class TensorReader {
       out = hash_category(seed, integer);
       return true;
     }
-    std::array<char, 24> digits;
-    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), large).ptr;
-    out = hash_category(seed, std::string_view(digits.data(), static_cast<std::size_t>(end - digits.data())));
+    out = hash_large_category(seed, large);
     return true;
   }
 
@@ -176,13 +165,65 @@ class TensorReader {
   }
 
  private:
+  // The part of the data at `level` of the shape, whose first item is number `first`. Levels are at most kRankMax.
+  template <typename Take>
+  bool descend(const dom::array& part, std::size_t level, std::uint64_t first, Take& take) {
+    const std::uint64_t size = tensor_.sizes[level];
+    const auto wrong = [&] {
+      if (level == 0)
+        return refuse("input '{}' has {} rows of data where its shape makes {}", tensor_.name, part.size(), size);
+      return refuse("input '{}': row {} of the data must be an array of {}", tensor_.name, first / tensor_.width, size);
+    };
+    const bool innermost = level + 1 == tensor_.rank;
+    std::uint64_t below = 1;  // items in each of the parts
+    for (std::size_t next = level + 1; next < tensor_.rank; ++next) below *= tensor_.sizes[next];
+    const std::uint64_t row = first / tensor_.width;
+    std::uint64_t seen = 0;
+    for (const dom::element item : part) {
+      if (seen == size) return wrong();
+      if (innermost) {  // all of one row
+        if (!take(row, first % tensor_.width + seen, item)) return false;
+        ++seen;
+        continue;
+      }
+      const std::uint64_t at = first + seen * below;
+      ++seen;
+      dom::array inner;
+      if (item.get(inner) != simdjson::SUCCESS) {
+        return refuse("input '{}': row {} of the data must be an array of {}", tensor_.name, at / tensor_.width,
+                      tensor_.sizes[level + 1]);
+      }
+      if (!descend(inner, level + 1, at, take)) return false;
+    }
+    return seen == size || wrong();
+  }
+
   const Tensor& tensor_;
   std::string error_;
 };
 
+constexpr std::size_t kCountedMax = 0xFFFFFF;  // what simdjson's size() says of this many items or more
+
 }  // namespace
 
+Status check_extent(const Tensor& tensor) {
+  if (tensor.binary) return check_bytes_extent(tensor);
+  const std::size_t size = tensor.data.size();
+  const std::uint64_t items = tensor.rows * tensor.width;
+  if (size == items || size == kCountedMax) return Status::ok();
+  if (tensor.rank > 1 && size == tensor.rows && (*tensor.data.begin()).is_array()) return Status::ok();
+  return invalid_argument(
+      fmt::format("input '{}' has {} items of data where its shape makes {}", tensor.name, size, items));
+}
+
+std::uint64_t hash_large_category(std::uint64_t seed, std::uint64_t value) {
+  std::array<char, 24> digits;
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
+  return hash_category(seed, std::string_view(digits.data(), static_cast<std::size_t>(end - digits.data())));
+}
+
 Status fill_column(const Tensor& tensor, const Column& column, EventBatch& batch) {
+  if (tensor.binary) return fill_column_from_bytes(tensor, column, batch);
   TensorReader reader(tensor);
   bool good = false;
   if (column.kind == ColumnKind::kVector) {
@@ -207,6 +248,7 @@ Status fill_column(const Tensor& tensor, const Column& column, EventBatch& batch
 }
 
 Status fill_time(const Tensor& tensor, EventBatch& batch) {
+  if (tensor.binary) return fill_time_from_bytes(tensor, batch);
   TensorReader reader(tensor);
   const bool good = reader.for_each_item([&](std::size_t row, std::size_t, const dom::element& item) {
     return item.is_null() || reader.read_time(row, item, batch.time_ms[row]);

@@ -3,24 +3,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <cmath>
 #include <optional>
 #include <span>
 #include <utility>
 
 #include "core/json_writer.h"
+#include "serving/input_table.h"
 
 namespace freshet {
 namespace {
 
 constexpr std::size_t kEchoedMax = 100;
-
-std::vector<std::string> output_names(const LabelSpec& label) {
-  if (label.classes == 0) return {"prediction"};
-  return {"prediction", "probability"};
-}
+constexpr std::string_view kJsonBytesHeader = "Inference-Header-Content-Length";
 
 int http_status(Code code) {
   switch (code) {
@@ -39,30 +34,10 @@ int http_status(Code code) {
   }
 }
 
-// Floats as the shortest text that reads back the same; they must be finite.
-template <typename T>
-void append_number(std::string& out, T value) {
-  std::array<char, 48> digits;
-  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
-  out.append(digits.data(), static_cast<std::size_t>(end - digits.data()));
-}
-
 Response json_response(std::string body) {
   Response response;
   response.body = std::move(body);
   return response;
-}
-
-Response not_ready(std::string_view model) {
-  Response response = error_response(503, fmt::format("model '{}' has no version yet; try again shortly", model));
-  response.headers.emplace_back("Retry-After", "1");
-  return response;
-}
-
-void append_tensor(std::string& out, std::string_view name, std::string_view datatype, std::string_view shape) {
-  out += R"({"name":)";
-  append_json_text(out, name);
-  out.append(R"(,"datatype":")").append(datatype).append(R"(","shape":)").append(shape).append("}");
 }
 
 }  // namespace
@@ -82,15 +57,15 @@ V2Protocol::V2Protocol(V2Options options, const ModelSlot& slot, const FeatureEn
       slot_(slot),
       encoding_(encoding),
       clock_(clock),
-      label_(encoding.schema().spec().label),
-      outputs_(output_names(label_)),
-      tensors_(describe_tensors()),
+      repository_(options_.model_name, slot),
+      responder_(options_.model_name, encoding.schema().spec().label),
+      tensors_(describe_inputs() + R"(,"outputs":)" + responder_.describe_outputs()),
       rows_predicted_(metrics.counter("freshet_http_predictions_total", "Rows predicted for HTTP clients.")),
       infer_seconds_(metrics.histogram(
           "freshet_http_infer_seconds", "Time of an inference request: parsing, encoding, the model, the answer.",
           {0.00001, 0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.25, 1})) {
   for (std::size_t i = 0; i < std::max<std::size_t>(options_.workers, 1); ++i) {
-    scratch_.push_back(std::make_unique<Scratch>(encoding_, outputs_, options_.rows_max));
+    scratch_.push_back(std::make_unique<Scratch>(encoding_, responder_.outputs(), options_.rows_max));
   }
 }
 
@@ -105,8 +80,9 @@ void V2Protocol::add_routes(Router& router) {
   add_model_routes(router, "GET", "", &V2Protocol::model_metadata);
   std::string server = R"({"name":"freshet","version":)";
   append_json_text(server, options_.server_version);
-  server += R"(,"extensions":[]})";
+  server += R"(,"extensions":["binary_tensor_data","model_repository"]})";
   router.add("GET", "/v2", [server](const Request&) { return json_response(server); });
+  repository_.add_routes(router);
 }
 
 void V2Protocol::add_model_routes(Router& router, std::string_view method, std::string_view suffix,
@@ -119,20 +95,16 @@ void V2Protocol::add_model_routes(Router& router, std::string_view method, std::
 
 Response V2Protocol::with_model(const Request& request, ModelHandler handler) {
   const std::string_view name = request.param("model");
-  if (name != options_.model_name) {
-    return error_response(404, fmt::format("there is no model '{}'; this server has '{}'", name.substr(0, kEchoedMax),
-                                           options_.model_name));
-  }
+  if (name != options_.model_name) return unknown_model(name, options_.model_name);
   std::shared_ptr<const Predictor> model = slot_.current();
-  if (!model) return not_ready(name);
+  if (!model) return no_version_yet(name);
   if (const std::string_view text = request.param("version"); !text.empty()) {
-    std::uint64_t version = 0;
-    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), version);
-    const bool number = parsed.ec == std::errc() && parsed.ptr == text.data() + text.size();
-    if (!number || version != model->version()) model = number ? slot_.find(version) : nullptr;
+    const std::optional<std::uint64_t> version = parse_version(text);
+    if (!version || *version != model->version()) model = version ? repository_.find(*version) : nullptr;
     if (!model) {
-      return error_response(404, fmt::format("model '{}' has no version '{}' loaded; loaded: {}", name,
-                                             text.substr(0, kEchoedMax), fmt::join(slot_.loaded_versions(), ", ")));
+      return error_response(404,
+                            fmt::format("model '{}' has no version '{}' loaded; loaded: {}", name,
+                                        text.substr(0, kEchoedMax), fmt::join(repository_.served_versions(), ", ")));
     }
   }
   return (this->*handler)(request, *model);
@@ -158,40 +130,20 @@ Response V2Protocol::model_ready(const Request&, const Predictor&) {
 Response V2Protocol::model_metadata(const Request&, const Predictor&) {
   std::string body = R"({"name":)";
   append_json_text(body, options_.model_name);
-  body += fmt::format(R"(,"versions":["{}"],"platform":)", fmt::join(slot_.loaded_versions(), R"(",")"));
+  body += fmt::format(R"(,"versions":["{}"],"platform":)", fmt::join(repository_.served_versions(), R"(",")"));
   append_json_text(body, options_.platform);
   body.append(",").append(tensors_).append("}");
   return json_response(std::move(body));
 }
 
-std::string V2Protocol::describe_tensors() const {
+std::string V2Protocol::describe_inputs() const {
   std::string out = R"("inputs":[)";
-  const Schema& schema = encoding_.schema();
-  for (const auto& column : schema.columns()) {
-    if (out.back() == '}') out += ',';
-    switch (column.kind) {
-      case ColumnKind::kNumber:
-        append_tensor(out, column.name, column.boolean ? "BOOL" : "FP32", "[-1]");
-        break;
-      case ColumnKind::kCategory:
-        append_tensor(out, column.name, "BYTES", "[-1]");
-        break;
-      case ColumnKind::kVector:
-        append_tensor(out, column.name, "FP32", fmt::format("[-1,{}]", column.width));
-        break;
-    }
-  }
-  const auto& time_field = schema.spec().time_field;
-  if (!time_field.empty() && schema.find(time_field) == nullptr) {
-    if (out.back() == '}') out += ',';
-    append_tensor(out, time_field, "BYTES", "[-1]");
-  }
-  out += R"(],"outputs":[)";
-  const std::string_view predicted = label_.classes == 0 ? "FP32" : label_.class_names.empty() ? "INT64" : "BYTES";
-  append_tensor(out, "prediction", predicted, "[-1]");
-  if (label_.classes != 0) {
-    out += ',';
-    append_tensor(out, "probability", "FP32", label_.classes == 2 ? "[-1]" : fmt::format("[-1,{}]", label_.classes));
+  const InputTable inputs(encoding_.schema());
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (i > 0) out += ',';
+    const Input& input = inputs[i];
+    append_tensor_description(out, input.name, input.preferred_datatype().name,
+                              input.vector() ? fmt::format("[-1,{}]", input.width()) : "[-1]");
   }
   out += ']';
   return out;
@@ -200,9 +152,6 @@ std::string V2Protocol::describe_tensors() const {
 Response V2Protocol::infer(const Request& request, const Predictor& model) {
   if (request.worker >= scratch_.size()) {
     return error_response(500, "the server runs more threads than the protocol was made for");
-  }
-  if (request.has_header("Inference-Header-Content-Length")) {
-    return error_response(400, "binary tensors are not read here; send the data as JSON (binary_data=False)");
   }
   const std::int64_t began_ns = clock_.monotonic_ns();
   Scratch& scratch = *scratch_[request.worker];
@@ -214,9 +163,13 @@ Response V2Protocol::infer(const Request& request, const Predictor& model) {
 
 Response V2Protocol::infer_into(Scratch& scratch, const Request& request, const Predictor& model) {
   const auto refuse = [](const Status& status) { return error_response(http_status(status.code()), status.message()); };
-  if (const Status read = scratch.request.read(request.body, request.body_slack, clock_.wall_ms()); !read) {
-    return refuse(read);
+  std::optional<std::uint64_t> json_bytes;
+  if (request.has_header(kJsonBytesHeader)) {
+    json_bytes = parse_version(request.header(kJsonBytesHeader));
+    if (!json_bytes) return error_response(400, fmt::format("{} must be a number of bytes", kJsonBytesHeader));
   }
+  const Status read = scratch.request.read(request.body, json_bytes, request.body_slack, clock_.wall_ms());
+  if (!read) return refuse(read);
   const EventBatch& events = scratch.request.events();
   const std::size_t rows = events.size();
   std::optional<EncodedBatch> large;
@@ -230,7 +183,7 @@ Response V2Protocol::infer_into(Scratch& scratch, const Request& request, const 
   if (const Status predicted = model.predict(encoded, 0, rows, predictions); !predicted) {
     return error_response(500, fmt::format("model version {} failed: {}", model.version(), predicted.message()));
   }
-  const std::uint32_t width = label_.classes <= 2 ? 1 : label_.classes;
+  const std::uint32_t width = responder_.width();
   if (predictions.rows != rows || predictions.width != width || predictions.values.size() < rows * width) {
     return error_response(500, fmt::format("model version {} answered {} x {} values where {} x {} were due",
                                            model.version(), predictions.rows, predictions.width, rows, width));
@@ -240,77 +193,7 @@ Response V2Protocol::infer_into(Scratch& scratch, const Request& request, const 
     return error_response(500, fmt::format("model version {} predicted a value that is not finite", model.version()));
   }
   rows_predicted_.add(static_cast<double>(rows));
-  return write_response(scratch.request, predictions, model.version());
-}
-
-Response V2Protocol::write_response(const InferRequest& request, const Predictions& predictions,
-                                    std::uint64_t version) const {
-  Response response;
-  std::string& out = response.body;
-  out.reserve(256 + predictions.rows * (16 + std::size_t{12} * predictions.width));
-  out += R"({"model_name":)";
-  append_json_text(out, options_.model_name);
-  out += R"(,"model_version":")";
-  append_number(out, version);
-  out += '"';
-  if (request.has_id()) {
-    out += R"(,"id":)";
-    append_json_text(out, request.id());
-  }
-  if (!request.missing_inputs().empty()) {
-    out += R"(,"parameters":{"missing_inputs":)";
-    append_json_text(out, request.missing_inputs());
-    out += '}';
-  }
-  out += R"(,"outputs":[)";
-  for (std::size_t i = 0; i < request.outputs().size(); ++i) {
-    if (i > 0) out += ',';
-    if (request.outputs()[i] == 0) {
-      append_prediction(out, predictions);
-      continue;
-    }
-    out += R"({"name":"probability","datatype":"FP32","shape":[)";
-    append_number(out, std::uint64_t{predictions.rows});
-    if (predictions.width > 1) {
-      out += ',';
-      append_number(out, std::uint64_t{predictions.width});
-    }
-    out += R"(],"data":[)";
-    for (std::size_t at = 0; at < predictions.rows * predictions.width; ++at) {
-      if (at > 0) out += ',';
-      append_number(out, predictions.values[at]);
-    }
-    out += "]}";
-  }
-  out += "]}";
-  return response;
-}
-
-void V2Protocol::append_prediction(std::string& out, const Predictions& predictions) const {
-  const std::string_view datatype = label_.classes == 0 ? "FP32" : label_.class_names.empty() ? "INT64" : "BYTES";
-  out.append(R"({"name":"prediction","datatype":")").append(datatype).append(R"(","shape":[)");
-  append_number(out, std::uint64_t{predictions.rows});
-  out += R"(],"data":[)";
-  for (std::size_t row = 0; row < predictions.rows; ++row) {
-    if (row > 0) out += ',';
-    const float* const values = predictions.values.data() + row * predictions.width;
-    if (label_.classes == 0) {
-      append_number(out, *values);
-    } else if (predictions.width == 1) {
-      append_class(out, *values >= 0.5F ? 1 : 0);
-    } else {
-      append_class(out, static_cast<std::size_t>(std::max_element(values, values + predictions.width) - values));
-    }
-  }
-  out += "]}";
-}
-
-void V2Protocol::append_class(std::string& out, std::size_t index) const {
-  if (index < label_.class_names.size()) {
-    append_json_text(out, label_.class_names[index]);
-  } else {
-    append_number(out, std::uint64_t{index});
-  }
+  return responder_.write(scratch.request, predictions, model.version());
 }
 
 }  // namespace freshet

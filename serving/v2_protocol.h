@@ -1,13 +1,13 @@
-// V2Protocol: the Open Inference Protocol v2 over REST, JSON form: health, metadata and inference for one model.
+// V2Protocol: the Open Inference Protocol v2 over REST for one model: health, metadata, inference with JSON and binary
+// tensors, and the model repository extension (serving/model_repository.h).
 //
 //   GET  /v2                                   POST /v2/models/{model}/infer
 //   GET  /v2/health/live, /v2/health/ready     POST /v2/models/{model}/versions/{version}/infer
 //   GET  /v2/models/{model}[/versions/{version}][/ready]
 //
-// One named input per raw feature (serving/infer_request.h), encoded by the same encoder as training. Outputs:
-//   prediction    INT64 class index or BYTES class name; FP32 for a regression       [rows]
-//   probability   FP32: of class 1 for a binary task [rows]; of each class [rows, K]; none for a regression
-// A response names the version that computed it: a request takes one version from the slot and keeps it.
+// One named input per raw feature (serving/infer_request.h), encoded by the same encoder as training; outputs as
+// serving/infer_response.h says. A response names the version that computed it: a request takes one version from the
+// slot and keeps it.
 //
 // Threads: handlers run on the server's threads, one scratch space per thread.
 // Owns: scratch spaces.  Failure: 400 bad request, 404 unknown model or version, 503 no model yet, 500 model failed.
@@ -23,7 +23,8 @@
 #include "core/metrics.h"
 #include "core/predictor.h"
 #include "serving/http_message.h"
-#include "serving/infer_request.h"
+#include "serving/infer_response.h"
+#include "serving/model_repository.h"
 #include "serving/model_slot.h"
 #include "serving/router.h"
 
@@ -59,18 +60,15 @@ class V2Protocol {
   Response model_ready(const Request& request, const Predictor& model);
   Response infer(const Request& request, const Predictor& model);
   Response infer_into(Scratch& scratch, const Request& request, const Predictor& model);
-  Response write_response(const InferRequest& request, const Predictions& predictions, std::uint64_t version) const;
-  void append_prediction(std::string& out, const Predictions& predictions) const;
-  void append_class(std::string& out, std::size_t index) const;
-  std::string describe_tensors() const;
+  std::string describe_inputs() const;
 
   const V2Options options_;
   const ModelSlot& slot_;
   const FeatureEncoding& encoding_;
   const Clock& clock_;
-  const LabelSpec label_;
-  const std::vector<std::string> outputs_;  // "prediction" and, unless a regression, "probability"
-  const std::string tensors_;               // of the metadata: "inputs":[…],"outputs":[…]
+  ModelRepository repository_;
+  const InferResponder responder_;
+  const std::string tensors_;  // of the metadata: "inputs":[…],"outputs":[…]
   Counter& rows_predicted_;
   Histogram& infer_seconds_;
   std::vector<std::unique_ptr<Scratch>> scratch_;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/rng.h"
+#include "serving/content_coding.h"
 #include "tests/support/http_client.h"
 
 namespace freshet {
@@ -271,11 +272,75 @@ TEST_F(HttpServerTest, RefusesWhatIsNotHttp) {
                  400);
   expect_refused("POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip\r\n\r\n", 501);
   expect_refused("POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501);
-  expect_refused("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Encoding: gzip\r\nContent-Length: 1\r\n\r\nx", 415);
+  expect_refused("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Encoding: br\r\nContent-Length: 1\r\n\r\nx", 415);
+  expect_refused("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Encoding: gzip, gzip\r\nContent-Length: 1\r\n\r\nx", 415);
+  expect_refused(
+      "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Encoding: gzip\r\nContent-Encoding: deflate\r\n"
+      "Content-Length: 1\r\n\r\nx",
+      415);
   expect_refused("POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n", 400);
   expect_refused("POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1;" + std::string(100'000, 'e'),
                  400);
   expect_alive();
+}
+
+TEST_F(HttpServerTest, TakesCompressedBodies) {
+  HttpServerOptions options;
+  options.body_bytes_max = 100'000;
+  start(options);
+  ContentCoder coder;
+  HttpClient client(server->port());
+  const auto send = [&](const std::string& body, const std::string& coding) {
+    client.send(http_request("POST", "/echo", body, "Content-Encoding: " + coding + "\r\n"));
+    return client.read_reply().value_or(test::HttpReply{});
+  };
+  const std::string text(100'000, 'z');
+  std::string packed;
+  for (const ContentCoding coding : {ContentCoding::kGzip, ContentCoding::kDeflate}) {
+    ASSERT_TRUE(coder.deflate(coding, text, packed));
+    EXPECT_EQ(send(packed, std::string(coding_name(coding))).body, "POST  " + text);
+    const auto bad = send("nonsense", std::string(coding_name(coding)));
+    EXPECT_EQ(bad.status, 400);
+    EXPECT_EQ(bad.body.rfind(R"({"error":"the request body)", 0), 0U) << bad.body;
+  }
+  ASSERT_TRUE(coder.deflate(ContentCoding::kGzip, text + "z", packed));
+  const auto bomb = send(packed, "gzip");
+  EXPECT_EQ(bomb.status, 413);
+  EXPECT_EQ(bomb.body, R"({"error":"the request body inflates to more than 100000 bytes, the most that is taken"})");
+  EXPECT_EQ(send("plain", "identity").body, "POST  plain");
+  EXPECT_EQ(send("", "gzip").body, "POST  ");  // nothing to inflate
+  EXPECT_EQ(answered("413"), 1);
+}
+
+TEST_F(HttpServerTest, CompressesAnswersForClientsThatTakeThem) {
+  start();
+  ContentCoder coder;
+  HttpClient client(server->port());
+  const auto get = [&](const std::string& path, const std::string& headers) {
+    client.send(http_request("GET", path, {}, headers));
+    return client.read_reply().value_or(test::HttpReply{});
+  };
+  for (const auto& [accepted, coding] :
+       {std::pair<std::string, ContentCoding>{"gzip", ContentCoding::kGzip}, {"deflate", ContentCoding::kDeflate}}) {
+    const auto reply = get("/big?200000", "Accept-Encoding: " + accepted + "\r\n");
+    EXPECT_EQ(reply.headers.at("content-encoding"), accepted);
+    EXPECT_EQ(reply.headers.at("vary"), "Accept-Encoding");
+    EXPECT_LT(reply.body.size(), 2000U);
+    std::string plain;
+    ASSERT_TRUE(coder.inflate(coding, reply.body, 200'000, plain));
+    EXPECT_EQ(plain, std::string(200'000, 'b'));
+  }
+  const auto small = get("/big?1000", "Accept-Encoding: gzip\r\n");
+  EXPECT_FALSE(small.headers.contains("content-encoding"));
+  EXPECT_EQ(small.body.size(), 1000U);
+  EXPECT_FALSE(get("/big?2000", "").headers.contains("content-encoding"));
+  EXPECT_FALSE(get("/big?2000", "Accept-Encoding: br, gzip;q=0\r\n").headers.contains("content-encoding"));
+  // Each answer of a pipeline has its own coding.
+  client.send(http_request("GET", "/big?2000", {}, "Accept-Encoding: gzip\r\n") + http_request("GET", "/big?2000") +
+              http_request("GET", "/big?2000", {}, "Accept-Encoding: deflate\r\n"));
+  EXPECT_EQ(client.read_reply()->headers.at("content-encoding"), "gzip");
+  EXPECT_EQ(client.read_reply()->body, std::string(2000, 'b'));
+  EXPECT_EQ(client.read_reply()->headers.at("content-encoding"), "deflate");
 }
 
 TEST_F(HttpServerTest, SurvivesGarbage) {

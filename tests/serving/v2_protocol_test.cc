@@ -124,7 +124,7 @@ class V2ProtocolTest : public ::testing::Test {
 TEST_F(V2ProtocolTest, AnswersHealthAndMetadata) {
   start(flights());
   publish(7);
-  EXPECT_EQ(client->get("/v2")->body, R"({"name":"freshet","version":"1.2.3","extensions":[]})");
+  EXPECT_EQ(client->get("/v2")->body, R"({"name":"freshet","version":"1.2.3","extensions":["binary_tensor_data","model_repository"]})");
   EXPECT_EQ(client->get("/v2/health/live")->body, R"({"live":true})");
   EXPECT_EQ(client->get("/v2/health/ready")->body, R"({"live":true,"ready":true})");
   EXPECT_EQ(client->get("/v2/models/flights/ready")->body, R"({"name":"flights","ready":true})");
@@ -311,7 +311,7 @@ TEST_F(V2ProtocolTest, RefusesTensorsThatDoNotFit) {
   refusal(request("7"));
   refusal(request(""));
   EXPECT_NE(refusal(request(R"({"name":"distance","datatype":"FP32","shape":[1],"parameters":{"binary_data_size":4}})"))
-                .find("binary_data=False"),
+                .find("has no header Inference-Header-Content-Length"),
             std::string::npos);
   EXPECT_EQ(infer(request(good)).status, 200);
 }
