@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# ./dev setup: Debian packages, LibTorch, and for tests the Kafka broker and Prometheus. Every part looks first and does nothing when
-# it finds what it wants, so that calling it again costs well under a second.
+# ./dev setup: Debian packages, LibTorch, and for tests the Kafka broker, Prometheus and client libraries. Every part looks
+# first and does nothing when it finds what it wants, so that calling it again costs well under a second.
 
 dev_setup() {
   local groups=("$@")
@@ -16,6 +16,8 @@ dev_setup() {
       test)
         install_broker
         install_prometheus
+        install_client triton
+        install_client kserve
         ;;
     esac
   done
@@ -176,6 +178,42 @@ unpack_prometheus() {
   else
     rm -rf "$scratch"
     tail -n 30 "$log" >&2
+    return 1
+  fi
+}
+
+# A client library of the inference protocol with what it imports, for tests/clients only: in an environment of its own,
+# since their pins differ.
+install_client() {
+  local name=$1
+  local requirements=tests/clients/$name-requirements.txt target=$cache_dir/clients/$name
+  stamp_matches "$target" "$requirements" && return 0
+  mkdir -p "$cache_dir/clients"
+  (
+    flock 9
+    stamp_matches "$target" "$requirements" && exit 0
+    step "install the client library $(grep -E '^(tritonclient|kserve)==' "$requirements") into $target" \
+      make_client "$requirements" "$target"
+  ) 9>"$cache_dir/.setup-lock"
+}
+
+make_client() {
+  local requirements=$1 target=$2 python scratch log
+  log=$(log_file clients)
+  python=$(python_with_pip)
+  scratch=$(mktemp -d "$cache_dir/unpack.XXXXXX")
+  # Without a pip of its own, whose making needs a Debian package more; the outer one fills it.
+  if "$python" -m venv --without-pip "$scratch/client" &&
+    "$python" -m pip --python "$scratch/client/bin/python" install --quiet --no-input --no-deps --no-cache-dir \
+      --disable-pip-version-check --root-user-action=ignore --only-binary=:all: \
+      --requirement "$requirements" </dev/null >"$log" 2>&1; then
+    sha256sum <"$requirements" >"$scratch/client/.stamp"
+    rm -rf "$target"
+    mv "$scratch/client" "$target"
+    rm -rf "$scratch"
+  else
+    tail -n 30 "$log" >&2
+    rm -rf "$scratch"
     return 1
   fi
 }

@@ -20,7 +20,8 @@ dev_test() {
   configure "$preset"
   step "build ($preset)" ninja -C "build/$preset" -j "$(jobs)"
   say "run the tests ($preset)"
-  FRESHET_KAFKA_JARS=$cache_dir/kafka-4.1.0 FRESHET_PROMETHEUS=$cache_dir/prometheus-2.42 run_ctest "$preset" "${arguments[@]}"
+  FRESHET_KAFKA_JARS=$cache_dir/kafka-4.1.0 FRESHET_PROMETHEUS=$cache_dir/prometheus-2.42 \
+    FRESHET_CLIENTS=$cache_dir/clients run_ctest "$preset" "${arguments[@]}"
 }
 
 run_ctest() {

@@ -364,7 +364,7 @@ TEST_F(V2ProtocolTest, GivesBinaryPredictionsAndHonoursRequestedOutputs) {
     return body.substr(std::min(body.find(R"("outputs":)"), body.size()));
   };
   EXPECT_EQ(outputs(""), R"("outputs":[)" + prediction + "," + probability + "]}");
-  EXPECT_EQ(outputs(R"(,"outputs":[{"name":"probability","parameters":{"binary_data":true}}])"),
+  EXPECT_EQ(outputs(R"(,"outputs":[{"name":"probability","parameters":{"binary_data":false}}])"),
             R"("outputs":[)" + probability + "]}");
   EXPECT_EQ(outputs(R"(,"outputs":[{"name":"probability"},{"name":"prediction"}])"),
             R"("outputs":[)" + probability + "," + prediction + "]}");
