@@ -100,6 +100,7 @@ Status Service::open_server() {
   V2Options v2;
   v2.model_name = config_.model.name;
   v2.server_version = FRESHET_VERSION;
+  if (config_.model.architecture == setting::Architecture::kTorchscript) v2.platform = "pytorch_torchscript";
   v2.rows_max = config_.serving.batch_rows_max;
   v2.workers = config_.serving.threads;
   v2.accepting = [this] { return !stopping_.load(); };

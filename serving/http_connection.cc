@@ -17,7 +17,7 @@ constexpr std::size_t kFlushBytes = std::size_t{64} << 10;  // pipelined answers
 constexpr std::size_t kKeepBytes = std::size_t{256} << 10;  // buffers grown beyond are given back
 constexpr std::size_t kBodySlack = 64;
 constexpr std::size_t kDiscardMax = std::size_t{4} << 20;  // bytes of a refused request that are read away
-constexpr std::size_t kCompressMin = 1024;  // bytes of an answer; smaller ones fit a packet as they are
+constexpr std::size_t kCompressMin = 1024;                 // bytes of an answer; smaller ones fit a packet as they are
 constexpr int kRequestsPerTurn = 32;                       // then other connections get theirs
 
 void shrink(std::string& buffer) {
@@ -127,7 +127,9 @@ void HttpConnection::serve() {
   request.headers = headers_;
   request.worker = context_.worker;
   const Response response = answer(request);
-  if (response.body.size() >= kCompressMin) accepted_ = choose_coding(request.header("Accept-Encoding"));
+  if (response.compressible && response.body.size() >= kCompressMin) {
+    accepted_ = choose_coding(request.header("Accept-Encoding"));
+  }
   const bool keep_alive = parser_->client_keeps_alive() && !context_.draining.load(std::memory_order_relaxed);
   append_response(response, request.method == "HEAD", keep_alive);
   close_after_output_ = !keep_alive;
@@ -191,7 +193,7 @@ void HttpConnection::append_response(const Response& response, bool head_only, b
   if (accepted_ != ContentCoding::kIdentity) {
     output_.append("Content-Encoding: ").append(coding_name(accepted_)).append("\r\n");
   }
-  if (response.body.size() >= kCompressMin) output_ += "Vary: Accept-Encoding\r\n";
+  if (response.compressible && response.body.size() >= kCompressMin) output_ += "Vary: Accept-Encoding\r\n";
   output_.append("Content-Type: ").append(response.content_type);
   fmt::format_to(out, "\r\nContent-Length: {}\r\n\r\n", body.size());
   if (!head_only) output_ += body;

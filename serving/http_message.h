@@ -49,6 +49,9 @@ struct Response {
   std::string_view content_type = kJsonType;  // must outlive the response: a literal
   std::string body = {};
   std::vector<std::pair<std::string_view, std::string>> headers = {};  // beside the server's own; names are literals
+  // Whether the server may compress the body for a client that takes that. Not for all: tritonclient's asyncio client
+  // asks for it with every request and unpacks the answers to inference alone.
+  bool compressible = false;
 };
 
 using Handler = std::function<Response(const Request&)>;

@@ -23,8 +23,8 @@ class HttpMetrics {
   Counter& timeouts;             // requests cut off because they took too long to arrive or to be taken
 
  private:
-  static constexpr std::array<int, 16> kStatuses = {200, 400, 404, 405, 408, 409, 413, 415, 417,
-                                                    429, 431, 500, 501, 503, 505, 0};  // 0: any other
+  static constexpr std::array<int, 16> kStatuses = {200, 400, 404, 405, 408, 409, 413, 415,
+                                                    417, 429, 431, 500, 501, 503, 505, 0};  // 0: any other
   std::array<Counter*, kStatuses.size()> responses_{};
 };
 

@@ -39,8 +39,8 @@ class InferRequest::Impl {
     std::string_view json = body;
     if (json_bytes) {
       if (*json_bytes > body.size()) {
-        return invalid_argument(fmt::format("Inference-Header-Content-Length is {}, but the body has {} bytes",
-                                            *json_bytes, body.size()));
+        return invalid_argument(
+            fmt::format("Inference-Header-Content-Length is {}, but the body has {} bytes", *json_bytes, body.size()));
       }
       json = body.substr(0, *json_bytes);
       binary_rest_ = body.substr(*json_bytes);
@@ -247,8 +247,8 @@ class InferRequest::Impl {
     if (parameters["binary_data_size"].get(stated) != simdjson::SUCCESS) return Status::ok();
     std::uint64_t size = 0;
     if (stated.get(size) != simdjson::SUCCESS) {
-      return invalid_argument(fmt::format("input '{}': 'binary_data_size' must be a number of bytes, is {}", tensor.name,
-                                          show_json(stated)));
+      return invalid_argument(fmt::format("input '{}': 'binary_data_size' must be a number of bytes, is {}",
+                                          tensor.name, show_json(stated)));
     }
     if (!binary_follows) {
       return invalid_argument(fmt::format(
@@ -284,8 +284,8 @@ class InferRequest::Impl {
     tensor.bytes = body;
     const std::uint64_t row_bytes = tensor.width * tensor.datatype->bytes;
     if (row_bytes == 0) {
-      return invalid_argument(fmt::format("input '{}' is {}, which cannot be sent without JSON", input.name,
-                                          tensor.datatype->name));
+      return invalid_argument(
+          fmt::format("input '{}' is {}, which cannot be sent without JSON", input.name, tensor.datatype->name));
     }
     if (body.size() % row_bytes != 0) {
       return invalid_argument(fmt::format("the body has {} bytes, no whole number of rows: input '{}' has {} a row",

@@ -7,8 +7,8 @@
 //   category   BYTES, BOOL, INT*, UINT*, FP*: 7, 7.0 and "7" are one     [rows] or [rows, 1]
 //   vector     as number; must be there, as in the event stream          [rows, size], or [rows, …] with size items
 //   time       BYTES (ISO 8601), INT64, UINT64, FP64 (ms since 1970)     [rows] or [rows, 1]
-// A feature that is left out, or whose item is null (in binary form: NaN), is missing; an event time that is left out is
-// now. Data stands in the JSON, or in binary form after it (the binary tensor data extension), input by input.
+// A feature that is left out, or whose item is null (in binary form: NaN), is missing; an event time that is left out
+// is now. Data stands in the JSON, or in binary form after it (the binary tensor data extension), input by input.
 //
 // Threads: one owner.  Owns: parser, batch and scratch space.
 // Failure: kInvalidArgument with what is wrong and where; the object is then good for the next request.

@@ -68,6 +68,7 @@ std::string InferResponder::describe_outputs() const {
 Response InferResponder::write(const InferRequest& request, const Predictions& predictions,
                                std::uint64_t version) const {
   Response response;
+  response.compressible = true;
   std::string& out = response.body;
   out.reserve(256 + predictions.rows * (16 + std::size_t{12} * predictions.width));
   out += R"({"model_name":)";

@@ -18,8 +18,8 @@ constexpr std::size_t kBodyBytesMax = 4096;  // nothing that is understood here 
 Result<JsonObject> read_body(const Request& request) {
   if (request.body.empty()) return JsonObject();
   if (request.body.size() > kBodyBytesMax) {
-    return invalid_argument(
-        fmt::format("the request has {} bytes; models come from training and cannot be sent here", request.body.size()));
+    return invalid_argument(fmt::format("the request has {} bytes; models come from training and cannot be sent here",
+                                        request.body.size()));
   }
   return parse_json_object(request.body);
 }
@@ -111,8 +111,9 @@ ModelRepository::Target ModelRepository::read_target(const Request& request) con
   if (!parameters.is_ok()) return refuse(error_response(400, "'parameters' must be an object"));
   for (const auto& [name, value] : *parameters) {
     if (name == "config" || name.starts_with("file:"))
-      return refuse(error_response(400, fmt::format("'{}' is not possible: models come from training and cannot be sent",
-                                                    name.substr(0, kEchoedMax))));
+      return refuse(
+          error_response(400, fmt::format("'{}' is not possible: models come from training and cannot be sent",
+                                          name.substr(0, kEchoedMax))));
     if (name != "version") continue;
     target.version = parse_version(value);
     if (!target.version)

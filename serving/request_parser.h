@@ -46,7 +46,7 @@ class RequestParser final : private boost::beast::http::basic_parser<true> {
   bool header_done() const { return is_header_done(); }
   std::size_t header_bytes() const { return header_bytes_; }  // parsed so far, or all once it is done
   bool wants_continue() const { return wants_continue_; }     // the client waits for "100 Continue"
-  ContentCoding coding() const { return coding_; }             // of the body
+  ContentCoding coding() const { return coding_; }            // of the body
   bool http_1_0() const { return version_ == 10; }
   bool client_keeps_alive() const { return keep_alive(); }
   std::string_view method() const { return method_; }

@@ -65,6 +65,7 @@ void add_status_routes(Router& router, StatusSources sources) {
       Response response;
       response.content_type = kMetricsType;
       response.body = metrics();
+      response.compressible = true;
       return response;
     });
   }
@@ -72,6 +73,7 @@ void add_status_routes(Router& router, StatusSources sources) {
   router.add("GET", "/status", [status = std::move(sources.status)](const Request&) {
     Response response;
     response.body = status();
+    response.compressible = true;
     response.headers.emplace_back("Cache-Control", "no-store");
     return response;
   });
@@ -82,6 +84,7 @@ void add_status_routes(Router& router, StatusSources sources) {
                                   "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
                                   "connect-src 'self'");
     response.body = kPage;
+    response.compressible = true;
     return response;
   });
 }

@@ -147,7 +147,8 @@ class BytesReader {
     return true;
   }
   bool to_category(std::size_t row, std::uint64_t item, std::uint64_t seed, std::uint64_t& out) {
-    if (item <= static_cast<std::uint64_t>(INT64_MAX)) return to_category(row, static_cast<std::int64_t>(item), seed, out);
+    if (item <= static_cast<std::uint64_t>(INT64_MAX))
+      return to_category(row, static_cast<std::int64_t>(item), seed, out);
     out = hash_large_category(seed, item);
     return true;
   }
@@ -270,9 +271,8 @@ Status fill_column_from_bytes(const Tensor& tensor, const Column& column, EventB
         return true;
       });
     } else {  // NaN is what a missing number is
-      good = reader.for_each_number([&](std::size_t row, std::size_t /*column*/, auto item) {
-        return reader.to_float(row, item, target[row]);
-      });
+      good = reader.for_each_number(
+          [&](std::size_t row, std::size_t /*column*/, auto item) { return reader.to_float(row, item, target[row]); });
     }
   }
   return std::move(reader).status(good);

@@ -54,9 +54,7 @@ class TensorReader {
   }
 
   // Whether there is an array for each row; [[1], [2]] is, [1, 2] is not.
-  bool nested() const {
-    return tensor_.rank > 1 && tensor_.data.size() > 0 && (*tensor_.data.begin()).is_array();
-  }
+  bool nested() const { return tensor_.rank > 1 && tensor_.data.size() > 0 && (*tensor_.data.begin()).is_array(); }
 
   bool refuse_item(std::size_t row, const dom::element& item) {
     return refuse("input '{}', row {}: {} is no {}", tensor_.name, row, show_json(item), tensor_.datatype->name);

@@ -102,9 +102,9 @@ Response V2Protocol::with_model(const Request& request, ModelHandler handler) {
     const std::optional<std::uint64_t> version = parse_version(text);
     if (!version || *version != model->version()) model = version ? repository_.find(*version) : nullptr;
     if (!model) {
-      return error_response(404,
-                            fmt::format("model '{}' has no version '{}' loaded; loaded: {}", name,
-                                        text.substr(0, kEchoedMax), fmt::join(repository_.served_versions(), ", ")));
+      return error_response(
+          404, fmt::format("model '{}' has no version '{}' loaded; loaded: {}", name, text.substr(0, kEchoedMax),
+                           fmt::join(repository_.served_versions(), ", ")));
     }
   }
   return (this->*handler)(request, *model);

@@ -48,8 +48,8 @@ class Clients : public IntegrationTest {
       python = clients() + "/" + environment + "/bin/python";
       ASSERT_TRUE(std::ifstream(python).good()) << "no " << python << "; `./dev setup test` installs it";
     }
-    ChildProcess process({python, "-B", folder + suite, "--url", fmt::format("127.0.0.1:{}", daemon_->port()), "--model",
-                          model, "--sample", folder + model + ".json"});
+    ChildProcess process({python, "-B", folder + suite, "--url", fmt::format("127.0.0.1:{}", daemon_->port()),
+                          "--model", model, "--sample", folder + model + ".json"});
     const auto exit_code = process.wait(kPatience);
     EXPECT_EQ(exit_code.value_or(-1), 0) << process.output() << process.errors();
     EXPECT_NE(process.output().find(" tests of "), std::string::npos) << process.output() << process.errors();
@@ -76,8 +76,7 @@ TEST_F(Clients, AgreeOnAModelOfOneTensor) {
   const std::vector<std::string> config = {
       "model: {name: shapes, architecture: mlp, hidden: [8], task: multiclass, classes: [cat, dog, long-eared owl]}",
       "stream: {topic: shapes, group: freshet, label: label, features: {pixels: {kind: vector, size: 6}}}",
-      "learning: {learning_rate: 0.05, batch_size: 64}",
-      "serving: {batch_rows_max: 3000}"};
+      "learning: {learning_rate: 0.05, batch_size: 64}", "serving: {batch_rows_max: 3000}"};
   constexpr std::uint64_t kSeed = 11;
   SCOPED_TRACE(fmt::format("seed {}", kSeed));
   Rng rng(kSeed);

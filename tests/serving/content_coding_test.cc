@@ -11,7 +11,8 @@ using namespace std::string_literals;
 
 // "hello hello hello hello", packed by Python's gzip and zlib modules.
 const std::string kText = "hello hello hello hello";
-const std::string kGzip = "\037\213\010\000\000\000\000\000\002\003\313\110\315\311\311\127\310\100\047\001\343\121\075\215\027\000\000\000"s;
+const std::string kGzip =
+    "\037\213\010\000\000\000\000\000\002\003\313\110\315\311\311\127\310\100\047\001\343\121\075\215\027\000\000\000"s;
 const std::string kDeflate = "\170\234\313\110\315\311\311\127\310\100\047\001\150\003\010\261"s;
 
 TEST(ContentCoding, InflatesWhatOthersPacked) {
@@ -36,7 +37,8 @@ TEST(ContentCoding, RefusesWhatIsBroken) {
     return status.message();
   };
   for (std::size_t size = 0; size < kGzip.size(); ++size) {
-    EXPECT_EQ(message(ContentCoding::kGzip, kGzip.substr(0, size)), "the request body's gzip data is cut short") << size;
+    EXPECT_EQ(message(ContentCoding::kGzip, kGzip.substr(0, size)), "the request body's gzip data is cut short")
+        << size;
   }
   EXPECT_EQ(message(ContentCoding::kDeflate, kDeflate.substr(0, 10)), "the request body's deflate data is cut short");
   EXPECT_EQ(message(ContentCoding::kGzip, "no gzip at all"),
@@ -103,7 +105,8 @@ TEST(ContentCoding, ChoosesWhatTheClientPrefers) {
   EXPECT_EQ(choose_coding(" GZip ;q=0.5 , deflate;q=0.8"), ContentCoding::kDeflate);
   EXPECT_EQ(choose_coding("gzip;q=0, deflate;q=0.0"), ContentCoding::kIdentity);
   EXPECT_EQ(choose_coding("x-gzip;level=1;q=0.3"), ContentCoding::kGzip);
-  EXPECT_EQ(choose_coding(",,;;=,gzip;q=,"), ContentCoding::kIdentity);
+  EXPECT_EQ(choose_coding(",,;;=,gzip;q=x,"), ContentCoding::kIdentity);
+  EXPECT_EQ(choose_coding(",,;;=,gzip;q,"), ContentCoding::kGzip);
 }
 
 }  // namespace

@@ -55,6 +55,7 @@ class HttpServerTest : public ::testing::Test {
       response.body.append(request.method).append(" ").append(request.query).append(" ").append(request.body);
     } else if (request.path == "/big") {
       response.body.assign(std::stoul(std::string(request.query)), 'b');
+      response.compressible = true;
     } else if (request.path == "/throw") {
       throw std::runtime_error("as told");
     } else if (request.path == "/throw_int") {
@@ -335,6 +336,12 @@ TEST_F(HttpServerTest, CompressesAnswersForClientsThatTakeThem) {
   EXPECT_EQ(small.body.size(), 1000U);
   EXPECT_FALSE(get("/big?2000", "").headers.contains("content-encoding"));
   EXPECT_FALSE(get("/big?2000", "Accept-Encoding: br, gzip;q=0\r\n").headers.contains("content-encoding"));
+  // What a handler does not offer for it goes as it is.
+  client.send(http_request("POST", "/echo", std::string(2000, 'e'), "Accept-Encoding: gzip\r\n"));
+  const auto echoed = client.read_reply();
+  ASSERT_TRUE(echoed);
+  EXPECT_EQ(echoed->body, "POST  " + std::string(2000, 'e'));
+  EXPECT_FALSE(echoed->headers.contains("vary"));
   // Each answer of a pipeline has its own coding.
   client.send(http_request("GET", "/big?2000", {}, "Accept-Encoding: gzip\r\n") + http_request("GET", "/big?2000") +
               http_request("GET", "/big?2000", {}, "Accept-Encoding: deflate\r\n"));

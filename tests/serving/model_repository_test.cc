@@ -45,8 +45,7 @@ class ModelRepositoryTest : public ::testing::Test {
 };
 
 TEST_F(ModelRepositoryTest, IndexListsWhatIsKept) {
-  EXPECT_EQ(index(),
-            R"([{"name":"flights","state":"UNAVAILABLE","reason":"no version has been trained yet"}])");
+  EXPECT_EQ(index(), R"([{"name":"flights","state":"UNAVAILABLE","reason":"no version has been trained yet"}])");
   EXPECT_EQ(index(R"({"ready":true})"), "[]");
   publish({1, 2, 3, 4});
   EXPECT_EQ(index(), "[" + entry("4") + "," + entry("3") + "," + entry("2") + "]");
@@ -74,7 +73,8 @@ TEST_F(ModelRepositoryTest, AnUnloadedVersionAnswersNoMoreUntilItIsLoadedAgain) 
 
 TEST_F(ModelRepositoryTest, TheLiveVersionCannotBeUnloaded) {
   publish({1, 2});
-  for (const auto* body : {"", "{}", R"({"parameters":{"unload_dependents":false}})", R"({"parameters":{"version":"2"}})"}) {
+  for (const auto* body :
+       {"", "{}", R"({"parameters":{"unload_dependents":false}})", R"({"parameters":{"version":"2"}})"}) {
     const Response response = unload(body);
     EXPECT_EQ(response.status, 409) << body;
     EXPECT_EQ(response.body,
@@ -99,7 +99,8 @@ TEST_F(ModelRepositoryTest, LoadAnswersForTheLiveVersionAndKnowsNoOthers) {
   EXPECT_EQ(load().status, 200);
   EXPECT_EQ(load("{}").status, 200);
   EXPECT_EQ(load(R"({"parameters":null})").status, 200);
-  for (const auto& response : {load(R"({"parameters":{"version":"1"}})"), unload(R"({"parameters":{"version":"1"}})")}) {
+  for (const auto& response :
+       {load(R"({"parameters":{"version":"1"}})"), unload(R"({"parameters":{"version":"1"}})")}) {
     EXPECT_EQ(response.status, 404);
     EXPECT_EQ(response.body, R"({"error":"model 'flights' has no version '1' kept; kept: 4, 3, 2"})");
   }

@@ -151,12 +151,11 @@ TEST_F(V2Binary, NaNIsMissingAndInfinityIsRefused) {
 TEST_F(V2Binary, JsonAndBinaryTensorsMix) {
   const std::string distance = bytes_of<float>({1.5F, 2.5F});
   const std::string ts = bytes_of<std::int64_t>({1000, 2000});
-  const Response response =
-      server_.infer(infer_json(sized("distance", "FP32", "[2,1]", distance) + "," +
-                                   json_tensor("carrier", "BYTES", R"(["UA","B6"])", "[2]") + "," +
-                                   sized("ts", "INT64", "[2]", ts),
-                               R"(,"id":"mixed")"),
-                    distance + ts);
+  const Response response = server_.infer(
+      infer_json(sized("distance", "FP32", "[2,1]", distance) + "," +
+                     json_tensor("carrier", "BYTES", R"(["UA","B6"])", "[2]") + "," + sized("ts", "INT64", "[2]", ts),
+                 R"(,"id":"mixed")"),
+      distance + ts);
   ASSERT_EQ(response.status, 200) << response.body;
   EXPECT_EQ(response.content_type, "application/json");
   EXPECT_EQ(response.body,
@@ -179,7 +178,8 @@ TEST_F(V2Binary, AnswersInBinaryWhereAsked) {
   EventSpec spec = flights();
   spec.label.classes = 2;
   V2Server server(spec);
-  server.publish(3, 1, [](const EncodedBatch& batch, std::size_t row, std::uint32_t) { return batch.dense_row(row)[0]; });
+  server.publish(3, 1,
+                 [](const EncodedBatch& batch, std::size_t row, std::uint32_t) { return batch.dense_row(row)[0]; });
   const std::string inputs = json_tensor("distance", "FP32", "[0.25,0.75]", "[2]");
   const std::string classes = bytes_of<std::int64_t>({0, 1});
   const std::string shares = bytes_of<float>({0.25F, 0.75F});
@@ -195,7 +195,8 @@ TEST_F(V2Binary, AnswersInBinaryWhereAsked) {
     const std::size_t json = std::stoul(length);
     return std::pair<std::string, std::string>{response.body.substr(0, json), response.body.substr(json)};
   };
-  const std::string head = R"({"model_name":"flights","model_version":"3","parameters":{"missing_inputs":"night,carrier"},)";
+  const std::string head =
+      R"({"model_name":"flights","model_version":"3","parameters":{"missing_inputs":"night,carrier"},)";
   const std::string binary_class =
       R"({"name":"prediction","datatype":"INT64","shape":[2],"parameters":{"binary_data_size":16}})";
   const std::string binary_share =
@@ -235,17 +236,17 @@ TEST_F(V2Binary, AnswersClassNamesAndClassProbabilitiesInBinary) {
       infer_json(sized("pixels", "FP32", "[2,3]", bytes), R"(,"parameters":{"binary_data_output":true})"), bytes);
   ASSERT_EQ(response.status, 200) << response.body;
   const std::size_t json = std::stoul(header_of(response, "Inference-Header-Content-Length"));
-  EXPECT_EQ(
-      response.body.substr(0, json),
-      R"({"model_name":"flights","model_version":"3","outputs":[)"
-      R"({"name":"prediction","datatype":"BYTES","shape":[2],"parameters":{"binary_data_size":24}},)"
-      R"({"name":"probability","datatype":"FP32","shape":[2,3],"parameters":{"binary_data_size":24}}]})");
+  EXPECT_EQ(response.body.substr(0, json),
+            R"({"model_name":"flights","model_version":"3","outputs":[)"
+            R"({"name":"prediction","datatype":"BYTES","shape":[2],"parameters":{"binary_data_size":24}},)"
+            R"({"name":"probability","datatype":"FP32","shape":[2,3],"parameters":{"binary_data_size":24}}]})");
   EXPECT_EQ(response.body.substr(json), bytes_of_texts({"a long-eared owl", ""}) + bytes);
 }
 
 TEST_F(V2Binary, VectorsTakeAnyShapeOfTheirWidth) {
   V2Server server(pixels(6));
-  server.publish(1, 1, [](const EncodedBatch& batch, std::size_t row, std::uint32_t) { return batch.dense_row(row)[5]; });
+  server.publish(1, 1,
+                 [](const EncodedBatch& batch, std::size_t row, std::uint32_t) { return batch.dense_row(row)[5]; });
   const std::string bytes = bytes_of<float>({0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15});
   const std::string answer = R"("shape":[2],"data":[5,15]}]})";
   for (const auto* shape : {"[2,6]", "[2,2,3]", "[2,1,6,1]", "[2,3,2,1,1,1,1,1]"}) {
@@ -256,22 +257,23 @@ TEST_F(V2Binary, VectorsTakeAnyShapeOfTheirWidth) {
   }
   const std::string nested = "[[[0,1,2],[3,4,5]],[[10,11,12],[13,14,15]]]";
   EXPECT_TRUE(server.infer(infer_json(json_tensor("pixels", "INT8", nested, "[2,2,3]"))).body.ends_with(answer));
-  for (const auto* data :
-       {"[[[0,1,2],[3,4,5]],[[10,11,12],[13,14]]]", "[[[0,1,2],[3,4,5]],[[10,11,12],[13,14,15,16]]]",
-        "[[[0,1,2],[3,4,5]],[[10,11,12]]]", "[[[0,1,2],[3,4,5]],7]", "[[[0,1,2],[3,4,5]]]", "[[0,1,2,3,4,5],[1]]",
-        "[[[0,1,2],[3,4,5]],[[10,11,12],[13,14,[15]]]]", "[[],[]]", "[]"}) {
+  for (const auto* data : {"[[[0,1,2],[3,4,5]],[[10,11,12],[13,14]]]", "[[[0,1,2],[3,4,5]],[[10,11,12],[13,14,15,16]]]",
+                           "[[[0,1,2],[3,4,5]],[[10,11,12]]]", "[[[0,1,2],[3,4,5]],7]", "[[[0,1,2],[3,4,5]]]",
+                           "[[0,1,2,3,4,5],[1]]", "[[[0,1,2],[3,4,5]],[[10,11,12],[13,14,[15]]]]", "[[],[]]", "[]"}) {
     EXPECT_EQ(server.infer(infer_json(json_tensor("pixels", "INT8", data, "[2,2,3]"))).status, 400) << data;
   }
-  EXPECT_EQ(server.infer(infer_json(json_tensor("pixels", "INT8", "[[[0,1,2],[3,4,5]],[[10,11,12],[13,14]]]", "[2,2,3]")))
-                .body,
-            R"({"error":"input 'pixels': row 1 of the data must be an array of 3"})");
+  EXPECT_EQ(
+      server.infer(infer_json(json_tensor("pixels", "INT8", "[[[0,1,2],[3,4,5]],[[10,11,12],[13,14]]]", "[2,2,3]")))
+          .body,
+      R"({"error":"input 'pixels': row 1 of the data must be an array of 3"})");
   EXPECT_EQ(server.infer(infer_json(json_tensor("pixels", "FP32", "[1]", "[1,5]"))).body,
             R"({"error":"input 'pixels' must have the shape [rows, 6], or [rows, …] with 6 items a row"})");
 }
 
 TEST_F(V2Binary, ABodyWithoutJsonIsTheOnlyInput) {
   V2Server server(pixels(2));
-  server.publish(1, 1, [](const EncodedBatch& batch, std::size_t row, std::uint32_t) { return batch.dense_row(row)[1]; });
+  server.publish(1, 1,
+                 [](const EncodedBatch& batch, std::size_t row, std::uint32_t) { return batch.dense_row(row)[1]; });
   const Response response = server.infer("", bytes_of<float>({1, 2, 3, 4}), "0");
   ASSERT_EQ(response.status, 200) << response.body;
   const std::size_t json = std::stoul(header_of(response, "Inference-Header-Content-Length"));
@@ -303,11 +305,12 @@ TEST_F(V2Binary, RefusesLengthsThatDoNotFit) {
   EXPECT_EQ(refusal(server_.infer(infer_json(binary_tensor("distance", "FP32", "[2]", "8")))),
             R"({"error":"input 'distance' has a 'binary_data_size', but the request has no header )"
             R"(Inference-Header-Content-Length"})");
-  EXPECT_EQ(refusal(server_.infer(
-                infer_json(
-                    R"({"name":"distance","datatype":"FP32","shape":[2],"data":[1,2],"parameters":{"binary_data_size":8}})"),
-                two)),
-            R"({"error":"input 'distance' has both 'data' and 'binary_data_size'; give one of them"})");
+  EXPECT_EQ(
+      refusal(server_.infer(
+          infer_json(
+              R"({"name":"distance","datatype":"FP32","shape":[2],"data":[1,2],"parameters":{"binary_data_size":8}})"),
+          two)),
+      R"({"error":"input 'distance' has both 'data' and 'binary_data_size'; give one of them"})");
   EXPECT_EQ(refusal(server_.infer("{}", "", "3")),
             R"({"error":"Inference-Header-Content-Length is 3, but the body has 2 bytes"})");
   for (const auto* length : {"-1", "x", "1e3", "18446744073709551616", " 2", "0x2"}) {
@@ -341,8 +344,9 @@ TEST_F(V2Binary, RefusesTextsThatRunBeyondTheirTensor) {
   EXPECT_EQ(
       refusal(one("carrier", "BYTES", std::string("\xff\xff\xff\xffUA", 6))),
       R"({"error":"input 'carrier', row 0: a text of 4294967295 bytes goes beyond the tensor's end, where 2 are left"})");
-  EXPECT_EQ(refusal(one("carrier", "BYTES", std::string("\x02\x00\x00\x00UA\x01\x00", 8), "[2]")),
-            R"({"error":"input 'carrier', row 1: the four bytes of a text's length go beyond the tensor's end, where 2 are left"})");
+  EXPECT_EQ(
+      refusal(one("carrier", "BYTES", std::string("\x02\x00\x00\x00UA\x01\x00", 8), "[2]")),
+      R"({"error":"input 'carrier', row 1: the four bytes of a text's length go beyond the tensor's end, where 2 are left"})");
   EXPECT_EQ(refusal(one("carrier", "BYTES", std::string("\x02\x00\x00\x00UAxyz", 9))),
             R"({"error":"input 'carrier', row 0: 3 bytes follow the last text"})");
   EXPECT_EQ(refusal(one("carrier", "BYTES", "abc")),
@@ -356,8 +360,9 @@ TEST_F(V2Binary, RefusesTextsThatRunBeyondTheirTensor) {
 TEST_F(V2Binary, RefusesBytesThatAreNoValueOfTheirDatatype) {
   EXPECT_EQ(refusal(one("night", "BOOL", "\x02")),
             R"({"error":"input 'night', row 0: the byte 2 is no BOOL; true is 1, false is 0"})");
-  EXPECT_EQ(refusal(one("distance", "BYTES", bytes_of_texts({"7"}))),
-            R"({"error":"input 'distance' is a number and takes INT8 to INT64, UINT8 to UINT64, FP16, FP32 or FP64, not BYTES"})");
+  EXPECT_EQ(
+      refusal(one("distance", "BYTES", bytes_of_texts({"7"}))),
+      R"({"error":"input 'distance' is a number and takes INT8 to INT64, UINT8 to UINT64, FP16, FP32 or FP64, not BYTES"})");
   EXPECT_EQ(refusal(one("distance", "BF16", "ab")), R"({"error":"input 'distance': there is no datatype 'BF16'"})");
   EXPECT_NE(refusal(one("ts", "INT64", bytes_of<std::int64_t>({INT64_MAX}))).find("milliseconds"), std::string::npos);
   V2Server server(pixels(2));
@@ -369,10 +374,11 @@ TEST_F(V2Binary, RefusesBytesThatAreNoValueOfTheirDatatype) {
 
 TEST_F(V2Binary, RefusesWhatItWouldHaveToLeaveOut) {
   const std::string good = json_tensor("distance", "FP32", "[1]");
-  EXPECT_NE(refusal(server_.infer(infer_json(
-                        R"({"name":"distance","datatype":"FP32","shape":[1],"parameters":{"shared_memory_region":"r"}})")))
-                .find("input 'distance': shared memory is not supported"),
-            std::string::npos);
+  EXPECT_NE(
+      refusal(server_.infer(infer_json(
+                  R"({"name":"distance","datatype":"FP32","shape":[1],"parameters":{"shared_memory_region":"r"}})")))
+          .find("input 'distance': shared memory is not supported"),
+      std::string::npos);
   EXPECT_NE(refusal(server_.infer(
                         infer_json(good, R"(,"outputs":[{"name":"prediction","parameters":{"classification":2}}])")))
                 .find("output 'prediction': the classification extension is not supported"),
@@ -383,9 +389,10 @@ TEST_F(V2Binary, RefusesWhatItWouldHaveToLeaveOut) {
   refusal(server_.infer(infer_json(good, R"(,"outputs":[{"name":"prediction","parameters":7}])")));
   refusal(server_.infer(infer_json(R"({"name":"distance","datatype":"FP32","shape":[1],"data":[1],"parameters":7})")));
   // Hints that change nothing here, and what clients add of their own.
-  EXPECT_EQ(server_.infer(infer_json(good, R"(,"parameters":{"priority":1,"timeout":5,"mine":{"a":[1]}},"model_name":"x")"))
-                .status,
-            200);
+  EXPECT_EQ(
+      server_.infer(infer_json(good, R"(,"parameters":{"priority":1,"timeout":5,"mine":{"a":[1]}},"model_name":"x")"))
+          .status,
+      200);
 }
 
 }  // namespace

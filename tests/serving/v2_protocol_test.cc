@@ -124,7 +124,8 @@ class V2ProtocolTest : public ::testing::Test {
 TEST_F(V2ProtocolTest, AnswersHealthAndMetadata) {
   start(flights());
   publish(7);
-  EXPECT_EQ(client->get("/v2")->body, R"({"name":"freshet","version":"1.2.3","extensions":["binary_tensor_data","model_repository"]})");
+  EXPECT_EQ(client->get("/v2")->body,
+            R"({"name":"freshet","version":"1.2.3","extensions":["binary_tensor_data","model_repository"]})");
   EXPECT_EQ(client->get("/v2/health/live")->body, R"({"live":true})");
   EXPECT_EQ(client->get("/v2/health/ready")->body, R"({"live":true,"ready":true})");
   EXPECT_EQ(client->get("/v2/models/flights/ready")->body, R"({"name":"flights","ready":true})");
