@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs the systems that Freshet is compared with, each in a Python environment of its own, at pinned versions.
-#   bench/peers/setup.sh [vw] [river] [drift] [numpy] [continual] [tuning]     default: vw
+#   bench/peers/setup.sh [vw] [river] [drift] [numpy] [continual] [tuning] [triton] [mlserver]     default: vw
 # continual is PyTorch and Avalanche, 4.8 GB. drift is the River that the drift detectors are held to. tuning is Syne Tune
-# and Optuna, with the PyTorch of continual.
+# and Optuna, with the PyTorch of continual. triton and mlserver are model servers.
 # They go to $FRESHET_CACHE/peers (default ~/.cache/freshet/peers); done already means nothing to do.
 set -euo pipefail
 
@@ -44,6 +44,10 @@ for peer in "${@:-vw}"; do
       site='import sysconfig; print(sysconfig.get_path("purelib"))'
       "$cache/continual/bin/python" -c "$site" >"$("$cache/tuning/bin/python" -c "$site")/zz_continual.pth"
       ;;
-    *) echo "peers: unknown peer '$peer' (vw, river, drift, numpy, continual, tuning)" >&2; exit 2 ;;
+    triton | mlserver)
+      mapfile -t pins < <(grep -v '^#' "$here/$peer-requirements.txt")
+      install_peer "$peer" "${pins[@]}"
+      ;;
+    *) echo "peers: unknown peer '$peer' (vw, river, drift, numpy, continual, tuning, triton, mlserver)" >&2; exit 2 ;;
   esac
 done

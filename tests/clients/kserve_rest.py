@@ -14,7 +14,7 @@ from kserve.protocol.infer_type import RequestedOutput
 import sample
 
 NAME = "the KServe SDK"
-URL = MODEL = SAMPLE = None  # set by sample.run
+URL = MODEL = SAMPLE = ANY_WORDS = None  # set by sample.run
 
 
 def inputs(binary=True):
@@ -62,7 +62,8 @@ class Connected(unittest.IsolatedAsyncioTestCase):
         with self.assertRaises(httpx.HTTPStatusError) as caught:
             await call
         self.assertEqual(caught.exception.response.status_code, status)
-        self.assertIn(words, str(caught.exception))
+        if not ANY_WORDS:
+            self.assertIn(words, str(caught.exception))
 
 
 class Protocol(Connected):

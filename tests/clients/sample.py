@@ -46,12 +46,14 @@ def run(module_name):
     parser.add_argument("--url", required=True, help="host:port")
     parser.add_argument("--model", required=True)
     parser.add_argument("--sample", required=True, help="a request body with the model's inputs")
+    parser.add_argument("--any-words", action="store_true", help="of errors, look at the status alone")
     parser.add_argument("--only", default="", help="names of test classes, comma-separated; all without it")
     arguments = parser.parse_args()
     module = sys.modules[module_name]
     with open(arguments.sample, encoding="utf-8") as file:
         module.SAMPLE = Sample(file.read())
     module.URL = arguments.url
+    module.ANY_WORDS = arguments.any_words
     module.MODEL = arguments.model
     loader = unittest.TestLoader()
     suite = unittest.TestSuite()

@@ -19,7 +19,7 @@ from tritonclient.utils import InferenceServerException
 import sample
 
 NAME = "tritonclient"
-URL = MODEL = SAMPLE = None  # set by sample.run
+URL = MODEL = SAMPLE = ANY_WORDS = None  # set by sample.run
 
 
 def inputs(binary=True, library=triton):
@@ -57,7 +57,7 @@ class Connected(unittest.TestCase):
         self.metadata = self.client.get_model_metadata(MODEL)
         self.outputs = [output["name"] for output in self.metadata["outputs"]]
         # Versions may change under the suite; what is compared comes from one.
-        self.version = self.metadata["versions"][0]
+        self.version = (self.metadata.get("versions") or [""])[0]
 
     def infer(self, *arguments, **named):
         return self.client.infer(MODEL, *arguments, model_version=self.version, **named)
@@ -77,7 +77,8 @@ class Connected(unittest.TestCase):
         with self.assertRaises(InferenceServerException) as caught:
             call(*arguments, **named)
         self.assertEqual(caught.exception.status(), str(status), caught.exception)
-        self.assertIn(words, caught.exception.message())
+        if not ANY_WORDS:
+            self.assertIn(words, caught.exception.message())
 
 
 class Protocol(Connected):
@@ -149,7 +150,7 @@ class Protocol(Connected):
                       self.client.get_model_metadata(MODEL)["versions"])
 
     def test_kept_versions_answer_as_themselves(self):
-        for version in self.metadata["versions"]:
+        for version in self.metadata.get("versions", []):
             response = self.client.infer(MODEL, inputs(), model_version=version).get_response()
             self.assertEqual(response["model_version"], version)
 
@@ -276,6 +277,8 @@ class Errors(Connected):
             made[0]._parameters["binary_data_size"] = size
             self.assert_refused(400, "binary_data_size", self.client.infer, MODEL, made)
 
+
+class OneModelOnly(Connected):
     def test_what_is_not_there(self):
         one = triton.InferInput(SAMPLE.inputs[0]["name"], SAMPLE.inputs[0]["shape"], SAMPLE.inputs[0]["datatype"])
         one.set_shared_memory("region", 16)
@@ -288,8 +291,6 @@ class Errors(Connected):
                      lambda: self.client.register_system_shared_memory("r", "k", 16)):
             self.assert_refused(404, "no such path", call)
 
-
-class OneModelOnly(Connected):
     def test_models_come_from_training_alone(self):
         self.assert_refused(409, "is live", self.client.unload_model, MODEL)
         self.assert_refused(409, "is live", self.client.unload_model, MODEL, unload_dependents=True)
