@@ -1,5 +1,8 @@
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <thread>
+
 #include "tests/serving/v2_fixture.h"
 
 namespace freshet {
@@ -123,6 +126,45 @@ TEST_F(ModelRepositoryTest, RefusesWhatIsNoRequest) {
   EXPECT_EQ(server_.call("POST", "/v2/repository/models/other/load").status, 404);
   EXPECT_EQ(server_.call("POST", "/v2/repository/models/other/unload").status, 404);
   EXPECT_EQ(server_.call("GET", "/v2/repository/index").status, 405);
+}
+
+// Versions come and go while they are listed, unloaded, loaded and asked for: the live one always answers.
+TEST_F(ModelRepositoryTest, HoldsUnderConcurrentPublications) {
+  publish({1});
+  std::atomic<std::uint64_t> live{1};
+  std::atomic<bool> done{false};
+  std::atomic<int> wrong{0};
+  const auto status_of = [this](std::string_view method, const std::string& path, const std::string& body = {}) {
+    Request request;
+    request.method = method;
+    request.path = path;
+    request.body = body;
+    return server_.router.handle(request).status;
+  };
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 3; ++i) {
+    threads.emplace_back([&, i] {
+      while (!done) {
+        const std::string version = std::to_string(live.load() - std::min<std::uint64_t>(live.load(), i));
+        const std::string body = R"({"parameters":{"version":")" + version + R"("}})";
+        const int unloaded = status_of("POST", "/v2/repository/models/flights/unload", body);
+        const int loaded = status_of("POST", "/v2/repository/models/flights/load", body);
+        const bool known = (unloaded == 200 || unloaded == 404 || unloaded == 409) && (loaded == 200 || loaded == 404);
+        if (!known || status_of("POST", "/v2/repository/index") != 200) ++wrong;
+        if (status_of("GET", "/v2/models/flights/ready") != 200 || status_of("GET", "/v2/models/flights") != 200)
+          ++wrong;
+      }
+    });
+  }
+  for (std::uint64_t version = 2; version <= 2000; ++version) {
+    server_.publish(version);
+    live = version;
+    if (status_of("GET", "/v2/models/flights/versions/" + std::to_string(version) + "/ready") != 200) ++wrong;
+  }
+  done = true;
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(wrong, 0);
+  EXPECT_EQ(infer("2000"), 200);
 }
 
 }  // namespace
