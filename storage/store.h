@@ -69,7 +69,16 @@ struct StoreOptions {
 
 // kErase: the erasures from number `round` to number `model_version` take effect with the cut that follows.
 // kServeAverage: an average of `round` states is served, if the checkpoint that stands right after this entry has it.
-enum class OrderKind : std::uint8_t { kRoundCut = 1, kGoLive = 2, kErase = 3, kServeAverage = 4 };
+// kRejected: round `round` made the version, and the gate turned it away. kRolledBack: the version is served again.
+enum class OrderKind : std::uint8_t {
+  kRoundCut = 1,
+  kGoLive = 2,
+  kErase = 3,
+  kServeAverage = 4,
+  kRejected = 5,
+  kRolledBack = 6,
+  kPublishing = 7,  // an operator's request: action `round` with the version
+};
 
 // The ledger as of a checkpoint, for rollback(). Written by checkpoint() itself, where the state has seen the whole
 // log.
