@@ -29,7 +29,7 @@ class Clients : public IntegrationTest {
   void learn(const std::string& config, std::span<const std::string> lines) {
     daemon_.emplace(config, std::vector<std::string>{"stream.brokers=embedded", "memory.path=" + path("state"),
                                                      fmt::format("learning.round.every_events={}", kRoundEvents),
-                                                     "learning.round.every=1h"});
+                                                     "learning.round.every=1h", "serving.gate.enabled=false"});
     ASSERT_TRUE(daemon_->up()) << daemon_->log();
     const std::string brokers = between(daemon_->log(), "an embedded broker is at ", ";");
     const std::string topic = between(daemon_->log(), "--topic ", " --input");
