@@ -36,11 +36,11 @@ const searchName = (kind) => ({gp: 'Gaussian process', kde: 'density model', sob
 const schedulerName = (kind) => ({asha: 'ASHA', pasha: 'PASHA', hyperband: 'Hyperband', median: 'median stopping', plain: 'no early stopping',
   successive_halving: 'successive halving'}[kind] || kind);
 
-function readStudy(raw, index) {
+function readStudy({name, document: raw}, index) {
   const inner = raw.study;
   const sign = raw.lower_is_better ? -1 : 1;
   const study = {
-    index, raw, sign, name: raw.name || `study ${index + 1}`, metric: raw.metric, penalty: raw.forgetting_penalty || 0,
+    index, raw, sign, name: name || raw.model || `study ${index + 1}`, metric: raw.metric, penalty: raw.forgetting_penalty || 0,
     lowerIsBetter: Boolean(raw.lower_is_better), whole: inner.max_resource, rungs: raw.rungs, shape: shapes[index % shapes.length],
     trials: [], finished: [], timed: false,
   };
@@ -65,9 +65,12 @@ function readStudy(raw, index) {
 // Every stretch in the order in which it was done. A study that was kept without it shows its rungs one after another.
 function readOrder(study, raw, score) {
   let stretches = (raw.finished || []).filter((one) => study.trials[one.trial]);
-  study.ordered = stretches.length > 0;
+  const known = new Map();
+  for (const one of stretches) known.set(one.trial, (known.get(one.trial) || 0) + one.to - one.from);
+  study.ordered = stretches.length > 0 && study.trials.every((trial) => trial.resource === (known.get(trial.number) || 0));
   study.timed = study.ordered && stretches.every((one) => typeof one.at === 'number');
   if (!study.ordered) {
+    stretches = [];
     for (const trial of study.trials) {
       let from = 0;
       const ends = trial.failed && trial.resource > 0 ? [...trial.evaluations, {resource: trial.resource, score: null}] : trial.evaluations;

@@ -109,6 +109,10 @@
     if (raw.events_judging) words.push(`judged on ${formatNumber(raw.events_judging)} ${raw.judged_by_newest ? 'of the newest' : 'held-out'} events`);
     if (raw.events_trained_on) words.push(`trained on ${formatNumber(raw.events_trained_on)}`);
     if (!raw.study.over) words.push('not finished');
+    const models = [...new Set(model.studies.map((one) => one.raw.model).filter(Boolean))];
+    const what = models.length === 1 ? `Tuning ${models[0]}` : 'Tuning';
+    $('title').textContent = shown.several ? `${what}: ${model.studies.length} studies compared` : what;
+    document.title = $('title').textContent;
     $('subtitle').textContent = words.join(' · ');
     const kinds = new Set(model.studies.map((one) => one.kind));
     $('notice').hidden = kinds.size < 2 && model.studies.every((one) => one.ordered || !one.trials.length);
