@@ -12,7 +12,8 @@ constexpr std::uint64_t kTrialsMost = 1'000'000;  // as a study
 constexpr std::size_t kStoredBytes = 6 * 8;
 
 double objective_at(const tuning::TrialRecord& trial) {
-  const bool scored = !trial.failed && !trial.evaluations.empty() && trial.evaluations.back().resource == trial.resource;
+  const bool scored =
+      !trial.failed && !trial.evaluations.empty() && trial.evaluations.back().resource == trial.resource;
   return scored ? trial.evaluations.back().objective : std::numeric_limits<double>::quiet_NaN();
 }
 

@@ -121,7 +121,8 @@ TEST(StudyReport, ThePageIsOneFileInWhichNoNameBecomesMarkup) {
   const std::string opening = R"(<script type="application/json" id="studies-data">)";
   const auto begin = page->find(opening);
   ASSERT_NE(begin, std::string::npos);
-  const std::string data = page->substr(begin + opening.size(), page->find("</script>", begin) - begin - opening.size());
+  const std::string data =
+      page->substr(begin + opening.size(), page->find("</script>", begin) - begin - opening.size());
   EXPECT_EQ(data.find('<'), std::string::npos);
   const YAML::Node told = YAML::Load(data);
   EXPECT_EQ(told["written"].as<std::string>(), "2026-01-02");

@@ -24,17 +24,19 @@ class TuneReport : public IntegrationTest {
     ASSERT_EQ(backtest.exit_code, 0) << backtest.errors;
   }
   Finished tune(const std::vector<std::string>& more) const {
-    std::vector<std::string> arguments = {"tune",        "--config", config(), "--path",
-                                          path("state"), "--quiet",  "--set",  "tuning.max_trials=12",
+    std::vector<std::string> arguments = {"tune",        "--config",
+                                          config(),      "--path",
+                                          path("state"), "--quiet",
+                                          "--set",       "tuning.max_trials=12",
                                           "--set",       "tuning.max_resource=9"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return run_freshet(arguments);
   }
   // `expected`: what the page must say, as the script reads it.
   void look(const std::string& page, const std::string& expected) const {
-    ChildProcess browser({"/usr/bin/python3", FRESHET_SOURCE_DIR "/tests/integration/tune_report_browser.py",
-                          path(page), expected},
-                         {path(""), false});
+    ChildProcess browser(
+        {"/usr/bin/python3", FRESHET_SOURCE_DIR "/tests/integration/tune_report_browser.py", path(page), expected},
+        {path(""), false});
     EXPECT_EQ(browser.wait(kPatience), 0) << browser.output() << browser.errors();
   }
 };
@@ -87,7 +89,8 @@ TEST_F(TuneReport, ShowsStudiesBesideEachOther) {
 
 // Studies as they come seldom: nothing tried, one trial, all failed, some beyond all bounds, names that are markup.
 TEST_F(TuneReport, DrawsStudiesThatAreNoneOrStrange) {
-  const auto page = [&](const std::string& name, std::uint64_t trials, const std::function<double(std::uint64_t)>& score) {
+  const auto page = [&](const std::string& name, std::uint64_t trials,
+                        const std::function<double(std::uint64_t)>& score) {
     tuning::StudyOptions options;
     options.scheduler.max_resource = 9;
     options.max_trials = std::max<std::uint64_t>(trials, 1);
@@ -116,7 +119,9 @@ TEST_F(TuneReport, DrawsStudiesThatAreNoneOrStrange) {
   page("single.html", 1, [](std::uint64_t) { return -0.5; });
   page("failed.html", 5, [](std::uint64_t) { return std::numeric_limits<double>::quiet_NaN(); });
   page("equal.html", 9, [](std::uint64_t) { return 0.0; });
-  page("far.html", 30, [](std::uint64_t trial) { return trial % 7 == 3 ? -1e300 : trial % 7 == 4 ? HUGE_VAL : -1.0 / static_cast<double>(trial + 1); });
+  page("far.html", 30, [](std::uint64_t trial) {
+    return trial % 7 == 3 ? -1e300 : trial % 7 == 4 ? HUGE_VAL : -1.0 / static_cast<double>(trial + 1);
+  });
 }
 
 TEST_F(TuneReport, SaysWhatItNeedsBeforeAnythingIsTrained) {

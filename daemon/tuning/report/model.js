@@ -44,7 +44,7 @@ function readStudy({name, document: raw}, index) {
     lowerIsBetter: Boolean(raw.lower_is_better), whole: inner.max_resource, rungs: raw.rungs, shape: shapes[index % shapes.length],
     trials: [], finished: [], timed: false,
   };
-  study.scoreName = metricName(study.metric) + (study.penalty > 0 ? ` ${sign < 0 ? '+' : '−'} ${formatNumber(study.penalty)} × forgetting` : '');
+  study.scoreName = metricName(study.metric) + (study.penalty > 0 ? ` ${sign < 0 ? '+' : '−'} ${study.penalty === 1 ? '' : `${formatNumber(study.penalty)} × `}forgetting` : '');
   study.kind = `${study.metric}|${study.penalty}`;
   const score = (objective) => (typeof objective === 'number' ? sign * objective : null);
   for (const record of inner.trials) {

@@ -150,7 +150,7 @@
     const studies = shown.studies;
     const bests = studies.map((study) => study.bestMoment?.score).filter((score) => score !== undefined);
     const target = bests.length ? bests.reduce((a, b) => (shown.lead.sign * a < shown.lead.sign * b ? a : b)) : null;
-    const head = ['Study', 'Search', `Best ${shown.lead.scoreName}`, 'Trials', 'Failed', 'Compute', 'Time', 'Processor', 'Time to best', `Compute to ${formatScore(target)}`];
+    const head = ['Study', 'Search', 'Best', 'Trials', 'Failed', 'Compute', 'Time', 'Processor', 'Time to best', `Compute to ${formatScore(target)}`];
     const rows = studies.map((study) => {
       const there = study.finished.find((moment) => moment.bestSoFar !== null && study.sign * moment.bestSoFar >= study.sign * target);
       return element('tr', {}, element('td', {}, markOf(study), study.name), element('td', {class: 'text'}, `${searchName(study.raw.study.searcher)}, ${schedulerName(study.raw.study.scheduler)}`),

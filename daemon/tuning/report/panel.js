@@ -253,7 +253,6 @@ class Panel {
   press(event) {
     if (event.button !== 0) return;
     this.drag = {from: this.at(event), to: this.at(event), along: null};
-    this.over.focus({preventScroll: true});
     this.over.setPointerCapture(event.pointerId);
   }
   release(event) {

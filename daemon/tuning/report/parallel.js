@@ -81,7 +81,8 @@ class ParallelPanel extends Panel {
       const good = shown.goodness.get(trial) ?? 0;
       pen.strokeStyle = !passes ? css('--fade') : trial === shown.best ? css('--accent')
         : shown.several ? css(`--study-${trial.study.index % 6}`) : mixed(css('--low'), css('--high'), good ** 1.5);
-      pen.globalAlpha = !passes ? 0.4 : trial === shown.best ? 1 : 0.32 + 0.5 * good;
+      const crowd = Math.min(1, Math.sqrt(150 / this.byPlace.length));  // many lines are each fainter
+      pen.globalAlpha = !passes ? 0.4 * crowd : trial === shown.best ? 1 : (0.32 + 0.5 * good) * crowd;
       pen.lineWidth = trial === shown.best && passes ? 3 : 1.4;
       pen.setLineDash(trial.failed ? [4, 4] : []);
       this.trace(pen, point.line);

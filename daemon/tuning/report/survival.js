@@ -25,7 +25,8 @@ function survivalPanel(shown, reader, parent) {
     chart(panel) {
       const all = rows();
       const most = Math.max(1, ...all.map((row) => row.there.length));
-      panel.key.replaceChildren(...legendOf(['', '--blue', 'went on'], ['', '--low', 'stayed'], ['', '--fade', 'failed or filtered out']));
+      panel.key.replaceChildren(...legendOf(['', shown.several ? '--study-0' : '--blue', shown.several ? 'went on, in the colour of its study' : 'went on'],
+        ['', '--low', 'stayed'], ['', '--fade', 'failed or filtered out']));
       const short = (name) => (name.length > 24 ? `${name.slice(0, 22)}…` : name);
       const names = all.map((row, i) => `${shown.several && all[i - 1]?.study !== row.study ? `${short(row.study.name)} · ` : ''}${row.level} ${row.level === 1 ? 'stretch' : 'stretches'}`);
       const cells = {id: 'cells', beforeDatasetsDraw(chart) {
