@@ -221,7 +221,10 @@ Status write_report(const TuneArguments& arguments, std::vector<ReportedStudy> s
   for (ReportedStudy& study : studies) {  // where only the folder tells two apart, it stays
     if (stems[stem(study.name)] == 1) study.name = stem(study.name);
   }
-  return write_file(arguments.report, TRY(study_report(today(), studies)));
+  const std::string page = TRY(study_report(today(), studies));
+  TRY(write_file(arguments.report, page));
+  if (!arguments.quiet) fmt::print(stderr, "wrote the report {}\n", arguments.report);
+  return Status::ok();
 }
 
 // What would be a pity to find out after the study.

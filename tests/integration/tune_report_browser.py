@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Looks at a page of `freshet tune --report` in headless Chromium as a user does: with the mouse, the keyboard, a phone.
 
-usage: tune_report_browser.py PAGE EXPECTED
+usage: tune_report_browser.py PAGE EXPECTED [PAGE EXPECTED]...
 EXPECTED: JSON with trials and studies, and best_trial, best_score, settings; `strange` where charts may be empty.
 Prints what is wrong and exits 1. Needs Debian's chromium, chromium-driver and python3-selenium.
 """
@@ -26,7 +26,7 @@ def check(condition, text):
 
 
 class Page:
-    def __init__(self, path):
+    def __init__(self):
         options = webdriver.ChromeOptions()
         for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"):
             options.add_argument(argument)
@@ -34,6 +34,9 @@ class Page:
         self.driver = webdriver.Chrome(service=Service("/usr/bin/chromedriver"), options=options)
         self.driver.set_script_timeout(30)
         self.size(1280, 900)
+
+    def open(self, path):
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
         self.url = pathlib.Path(path).resolve().as_uri()
         self.load()
 
@@ -341,24 +344,32 @@ def fits(page):
     page.load()
 
 
+def look(page, path, expected):
+    page.open(path)
+    data = page.data()
+    check(len(data["studies"]) == expected["studies"], f"{len(data['studies'])} studies in the page")
+    check(page.js("return performance.getEntriesByType('resource').length") == 0, "the page loads something")
+    look_at_charts(page, expected, data)
+    if not expected.get("strange"):
+        look_at_summary(page, expected)
+        hover_lights_everywhere(page, data)
+        drag_filters_everywhere(page, data)
+        clocks_and_studies(page, data)
+        keyboard_works(page, data)
+    fits(page)
+    page.quiet("at the end")
+
+
 def main():
-    page = Page(sys.argv[1])
-    expected = json.loads(sys.argv[2])
+    page = Page()
     try:
-        data = page.data()
-        check(len(data["studies"]) == expected["studies"], f"{len(data['studies'])} studies in the page")
-        check(page.js("return performance.getEntriesByType('resource').length") == 0, "the page loads something")
-        look_at_charts(page, expected, data)
-        if not expected.get("strange"):
-            look_at_summary(page, expected)
-            hover_lights_everywhere(page, data)
-            drag_filters_everywhere(page, data)
-            clocks_and_studies(page, data)
-            keyboard_works(page, data)
-        fits(page)
-        page.quiet("at the end")
-    except Exception as error:  # what was found until then is worth knowing too
-        check(False, f"{type(error).__name__}: {error}")
+        for path, expected in zip(sys.argv[1::2], sys.argv[2::2]):
+            before = len(FAULTS)
+            try:
+                look(page, path, json.loads(expected))
+            except Exception as error:  # what was found until then is worth knowing too
+                check(False, f"{type(error).__name__}: {error}")
+            FAULTS[before:] = [f"{pathlib.Path(path).name}: {fault}" for fault in FAULTS[before:]]
     finally:
         page.driver.quit()
     print("\n".join(FAULTS))

@@ -2,8 +2,10 @@
 #include <gtest/gtest.h>
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
-#include <fstream>
+#include <functional>
 #include <limits>
 
 #include "core/json_writer.h"
@@ -32,12 +34,13 @@ class TuneReport : public IntegrationTest {
     arguments.insert(arguments.end(), more.begin(), more.end());
     return run_freshet(arguments);
   }
-  // `expected`: what the page must say, as the script reads it.
-  void look(const std::string& page, const std::string& expected) const {
-    ChildProcess browser(
-        {"/usr/bin/python3", FRESHET_SOURCE_DIR "/tests/integration/tune_report_browser.py", path(page), expected},
-        {path(""), false});
-    EXPECT_EQ(browser.wait(kPatience), 0) << browser.output() << browser.errors();
+  // Pages, and what each must say, as the script reads it.
+  void look(const std::vector<std::pair<std::string, std::string>>& pages) const {
+    std::vector<std::string> words = {"/usr/bin/python3",
+                                      FRESHET_SOURCE_DIR "/tests/integration/tune_report_browser.py"};
+    for (const auto& [page, expected] : pages) words.insert(words.end(), {path(page), expected});
+    ChildProcess browser(words, {path(""), false});
+    EXPECT_EQ(browser.wait(2 * kPatience), 0) << browser.output() << browser.errors();
   }
 };
 
@@ -64,31 +67,32 @@ TEST_F(TuneReport, DrawsAStudyThatABrowserCanBeUsedOn) {
   const Finished made = tune({"--json", "--study", path("first.study"), "--report", path("one.html")});
   ASSERT_EQ(made.exit_code, 0) << made.errors;
   const YAML::Node found = YAML::Load(made.output);
-  look("one.html", expected_of(found, found["study"]["trials"].size(), 1));
+  const std::string expected = expected_of(found, found["study"]["trials"].size(), 1);
 
   // From the file alone: the same page, without the memory and the configuration.
   std::filesystem::remove_all(path("state"));
   const Finished alone = run_freshet({"tune", "--report", path("alone.html"), "--study", path("first.study")});
   ASSERT_EQ(alone.exit_code, 0) << alone.errors;
-  look("alone.html", expected_of(found, found["study"]["trials"].size(), 1));
+  look({{"one.html", expected}, {"alone.html", expected}});
 }
 
 TEST_F(TuneReport, ShowsStudiesBesideEachOther) {
   learn();
   const Finished first = tune({"--json", "--study", path("random.study")});
   ASSERT_EQ(first.exit_code, 0) << first.errors;
-  const Finished second = tune({"--json", "--study", path("grid.study"), "--study", path("random.study"), "--set",
+  const Finished second = tune({"--json", "--study", path("sobol.study"), "--study", path("random.study"), "--set",
                                 "tuning.searcher=sobol", "--report", path("two.html")});
   ASSERT_EQ(second.exit_code, 0) << second.errors;
   const YAML::Node one = YAML::Load(first.output);
   const YAML::Node other = YAML::Load(second.output);
   const bool first_is_best = one["best"]["objective"].as<double>() > other["best"]["objective"].as<double>();
-  look("two.html",
-       expected_of(first_is_best ? one : other, one["study"]["trials"].size() + other["study"]["trials"].size(), 2));
+  const std::size_t trials = one["study"]["trials"].size() + other["study"]["trials"].size();
+  look({{"two.html", expected_of(first_is_best ? one : other, trials, 2)}});
 }
 
 // Studies as they come seldom: nothing tried, one trial, all failed, some beyond all bounds, names that are markup.
 TEST_F(TuneReport, DrawsStudiesThatAreNoneOrStrange) {
+  std::vector<std::pair<std::string, std::string>> pages;
   const auto page = [&](const std::string& name, std::uint64_t trials,
                         const std::function<double(std::uint64_t)>& score) {
     tuning::StudyOptions options;
@@ -113,7 +117,8 @@ TEST_F(TuneReport, DrawsStudiesThatAreNoneOrStrange) {
     const auto made = study_report("2026-01-02", studies);
     ASSERT_TRUE(made.is_ok()) << made.status().message();
     ASSERT_TRUE(write_file(path(name), *made).is_ok());
-    look(name, "{\"studies\": 1, \"strange\": true, \"trials\": " + std::to_string(study->trials().size()) + "}");
+    pages.emplace_back(
+        name, "{\"studies\": 1, \"strange\": true, \"trials\": " + std::to_string(study->trials().size()) + "}");
   };
   page("none.html", 0, [](std::uint64_t) { return 0.0; });
   page("single.html", 1, [](std::uint64_t) { return -0.5; });
@@ -122,6 +127,7 @@ TEST_F(TuneReport, DrawsStudiesThatAreNoneOrStrange) {
   page("far.html", 30, [](std::uint64_t trial) {
     return trial % 7 == 3 ? -1e300 : trial % 7 == 4 ? HUGE_VAL : -1.0 / static_cast<double>(trial + 1);
   });
+  look(pages);
 }
 
 TEST_F(TuneReport, SaysWhatItNeedsBeforeAnythingIsTrained) {
