@@ -113,8 +113,8 @@ function progressPanel(shown, reader, parent, clock) {
   });
 }
 
-// Gaussian kernels over values in [0, 1]; mirrored at the ends, where a range stops and density would leak out.
-function densityOf(values, weightTotal) {
+// Gaussian kernels over values in [0, 1]; of a bounded range mirrored at the ends, where density would leak out.
+function densityOf(values, weightTotal, bounded) {
   const sorted = [...values].sort((a, b) => a - b);
   const mean = values.reduce((sum, one) => sum + one, 0) / values.length;
   const deviation = Math.sqrt(values.reduce((sum, one) => sum + (one - mean) ** 2, 0) / values.length);
@@ -123,7 +123,7 @@ function densityOf(values, weightTotal) {
   return Array.from({length: 81}, (_, i) => {
     const at = i / 80;
     let sum = 0;
-    for (const value of values) for (const image of [value, -value, 2 - value]) sum += Math.exp(-0.5 * ((at - image) / width) ** 2);
+    for (const value of values) for (const image of bounded ? [value, -value, 2 - value] : [value]) sum += Math.exp(-0.5 * ((at - image) / width) ** 2);
     return {at, density: sum / (weightTotal * width * Math.sqrt(2 * Math.PI))};
   });
 }
@@ -150,7 +150,7 @@ function densityPanel(shown, reader, options) {
         } else {
           const units = trials.map((trial) => unitOf(along, along.value(trial))).filter((unit) => unit >= -1e-9 && unit <= 1 + 1e-9);
           if (!units.length) continue;
-          const curve = densityOf(units, trials.length);
+          const curve = densityOf(units, trials.length, !along.exact);
           sets.push({type: 'line', data: curve.map(({at, density}) => ({x: fromUnit(along, at), y: density})), pointRadius: 0, borderWidth: 2,
             borderColor: group.colour, borderDash: group.dash || [], backgroundColor: `${group.colour}2b`, fill: 'origin', tension: 0.25});
         }

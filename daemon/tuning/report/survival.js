@@ -70,6 +70,9 @@ function survivalPanel(shown, reader, parent) {
 }
 const rungDimension = {id: 'rung', label: 'trained to', format: (value) => `${formatNumber(value)}`, values: (trial) => [trial.resource], value: (trial) => trial.resource};
 
+// For axes that are too short for more than the metric's name.
+const shortScore = (shown) => ({...scoreDimension(shown), label: shown.lead.scoreName});
+
 // The score of each trial as it was trained on: a line a trial, through the rungs that it reached.
 function curvesPanel(shown, reader, parent) {
   return new Panel(shown, reader, {
@@ -98,7 +101,7 @@ function curvesPanel(shown, reader, parent) {
       const levels = [...new Set(shown.studies.flatMap((study) => study.rungs))].sort((a, b) => a - b);
       const x = axisOf(panel.x());
       x.afterBuildTicks = (scale) => { scale.ticks = levels.map((value) => ({value})); };
-      return {type: 'scatter', data: {datasets: scatterSets(panel, () => 2.6)}, plugins: [lines], options: {scales: {x, y: axisOf(scoreDimension(shown))}}};
+      return {type: 'scatter', data: {datasets: scatterSets(panel, () => 2.6)}, plugins: [lines], options: {scales: {x, y: axisOf(shortScore(shown))}}};
     },
   });
 }
@@ -181,7 +184,7 @@ function costPanels(shown, reader, parent) {
       for (const {x, y} of byCost) if (!front.length || sign * y > sign * front[front.length - 1].y) front.push({x, y});
       panel.key.replaceChildren(...resourceLegend(shown));
       const line = {type: 'line', stepped: true, data: front, pointRadius: 0, borderColor: css('--accent'), borderWidth: 1.8, clip: 2};
-      return {type: 'scatter', data: {datasets: [line, ...scatterSets(panel)]}, options: {scales: {x: axisOf(panel.x()), y: axisOf(panel.y())}}, plugins: [marksOf(panel)]};
+      return {type: 'scatter', data: {datasets: [line, ...scatterSets(panel)]}, options: {scales: {x: axisOf(panel.x()), y: axisOf(shortScore(shown))}}, plugins: [marksOf(panel)]};
     },
   });
   const scores = densityPanel(shown, reader, {
