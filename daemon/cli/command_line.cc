@@ -205,9 +205,14 @@ void add_export(CLI::App& app, std::function<int()>& chosen) {
 void add_tune(CLI::App& app, std::function<int()>& chosen) {
   auto* command = app.add_subcommand("tune", "search for better hyperparameters on the stored replay memory");
   auto arguments = std::make_shared<TuneArguments>();
-  add_config(*command, arguments->config, true);
+  add_config(*command, arguments->config, false);
   command->add_option("--path", arguments->path, "folder of the store (default: memory.path of --config)");
-  command->add_option("--study", arguments->study, "file that keeps the study; the same command goes on with it");
+  command->add_option("--study", arguments->studies,
+                      "file that keeps the study; the same command goes on with it. Repeated: studies that the report "
+                      "shows beside it");
+  command->add_option("--report", arguments->report,
+                      "write a self-contained HTML report here; without --config of the studies alone, and nothing is "
+                      "trained");
   command->add_flag("--json", arguments->json, "all trials and the best one as JSON");
   command->add_flag("--quiet", arguments->quiet, "no progress bar");
   command->callback([&chosen, arguments] { chosen = [arguments] { return run_tune(*arguments); }; });

@@ -116,8 +116,9 @@ struct RollbackArguments {
 
 struct TuneArguments {
   ConfigArguments config;
-  std::string path;   // instead of the configuration's memory.path
-  std::string study;  // file that keeps the study, so that the same command goes on with it
+  std::string path;                  // instead of the configuration's memory.path
+  std::vector<std::string> studies;  // files; the first keeps the study, so that the same command goes on with it
+  std::string report;                // write an HTML report of the study and the other files here
   bool json = false;
   bool quiet = false;  // no progress bar
 };

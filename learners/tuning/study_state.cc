@@ -183,6 +183,7 @@ void Study::write_json(JsonWriter& json) const {
       json.field("lowest", space.lowest);
       json.field("highest", space.highest);
       json.field("log", logarithmic);
+      json.field("integer", space.kind == SearchSpace::Kind::kInteger || space.kind == SearchSpace::Kind::kLogInteger);
     }
     json.end_object();
   }
