@@ -50,7 +50,8 @@ def variants(stream):
     for beta in (0.5, 0.75, 1, 1.25, 1.5, 2) if stream == "flights" else (0.5, 1, 2, 3):
         found[f"beta {beta:g}, reweighed"] = sifted(beta)
     if stream == "flights":
-        found["beta 1.5, replayed 0.7, reweighed"] = sifted(1.5, 0.7)
+        for beta, replayed in ((1.5, 0.7), (1.75, 0.6), (1.4, 0.75)):
+            found[f"beta {beta:g}, replayed {replayed:g}, reweighed"] = sifted(beta, replayed)
         found["rho, beta 1, reweighed"] = sifted(1, kind="rho")
     found["no sifting, a quarter replayed"] = {"learning.replay_ratio": 0.25}
     found["no sifting, nothing replayed"] = {"learning.strategy": "finetune"}
