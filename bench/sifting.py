@@ -33,6 +33,7 @@ learning: {strategy: er, replay_ratio: 0.5, optimizer: sgd, learning_rate: 0.1, 
            round: {every_events: 256}}
 evaluation: {held_out: {share: 0.15, per_slice: 1000}, slices: {by: class}}
 """
+AVERAGED = {"serving.weights": "ema", "learning.ema.decay": 0.999}  # of some ten rounds: less noise of the last steps
 
 
 def sifted(beta, replay_beta=None, reweigh=True, kind="relative_probabilistic", **more):
@@ -45,7 +46,7 @@ def sifted(beta, replay_beta=None, reweigh=True, kind="relative_probabilistic", 
 
 def variants(stream):
     found = {}
-    for beta in (0.25, 0.5, 1, 1.5, 2, 3) if stream == "flights" else (0.5, 1, 2, 3):
+    for beta in (0.25, 0.5, 1, 1.5, 2, 3) if stream == "flights" else (0.5, 0.95, 1, 2, 3):
         found[f"beta {beta:g}"] = sifted(beta, reweigh=False)
     for beta in (0.5, 0.75, 1, 1.25, 1.5, 2) if stream == "flights" else (0.5, 1, 2, 3):
         found[f"beta {beta:g}, reweighed"] = sifted(beta)
@@ -81,7 +82,7 @@ def write_mnist(folder, seed, path):
 def run_freshet(args, config, source, sets):
     command = [args.freshet, "backtest", "--quiet", "--config", config, "--input", source, "--set", "log.level=error",
                f"model.seed={args.seed}"]
-    command += [f"{name}={value}" for name, value in sets.items()]
+    command += [f"{name}={value}" for name, value in {**(AVERAGED if args.averaged else {}), **sets}.items()]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
@@ -172,6 +173,7 @@ def main():
             command.add_argument("--input", required=True, help="flights.jsonl, or the folder of MNIST")
             command.add_argument("--seed", type=int, default=1)
             command.add_argument("--scratch", help="folder that keeps the streams of MNIST, 120 MB a seed")
+            command.add_argument("--averaged", action="store_true", help="serve the moving average of the weights")
             command.add_argument("--only", action="append", help="variants whose name contains this")
             command.add_argument("--freshet", default=str(HERE.parent / "build/release/freshet"))
     args = parser.parse_args()

@@ -285,6 +285,7 @@ struct GateConfig {
   double alpha = 0.05;
   double slice_margin = 0.02;
   std::uint32_t rows = 128;
+  std::int64_t wait_ms = 1000;
   std::uint64_t watch_rows = 4096;
   std::uint64_t proof_rows = 256;
   std::uint64_t hold_events = 50'000;

@@ -21,6 +21,11 @@ void add_gate_options(List& list) {
       Declare("serving.gate.rows", Type::kWhole, FIELD(serving.gate.rows),
               "Events that a round's candidate is judged by: at most so many fresh ones, and as many of the past.")
           .between(16, 100'000));
+  add(list,
+      Declare("serving.gate.wait", Type::kDuration, FIELD(serving.gate.wait_ms),
+              "With `learning.round.go_live: when_ready`: a candidate waits at most so long for fresh events to be "
+              "judged by.")
+          .between(0, kHour));
   add(list, Declare("serving.gate.watch_rows", Type::kWhole, FIELD(serving.gate.watch_rows),
                     "Fresh events on which what is served must not be found worse than the version before, until it is "
                     "trusted itself.")

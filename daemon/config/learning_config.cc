@@ -30,6 +30,7 @@ Config learning_part(const Config& config) {
   part.serving = standard.serving;
   part.serving.weights = config.serving.weights;
   part.serving.gate = config.serving.gate;
+  part.serving.gate.wait_ms = standard.serving.gate.wait_ms;
   part.log = standard.log;
   return part;
 }

@@ -83,7 +83,7 @@ Status Pipeline::learn_from_source() {
     TRY(serve_erasures());
     TRY(serve_publishing());
     if (cut_due()) TRY(cut(true));
-    if (config_.learning.round.go_live == setting::GoLive::kWhenReady && trainer_->done()) TRY(collect());
+    if (config_.learning.round.go_live == setting::GoLive::kWhenReady && candidate_ready()) TRY(collect());
     const std::uint64_t room = config_.learning.round.every_events - gathered();
     const auto state = TRY(parts_.source.next(batch_, std::min<std::uint64_t>(kBatchEvents, room), kSourceWait));
     if (!batch_.empty()) TRY(ingest(batch_));

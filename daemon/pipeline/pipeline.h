@@ -198,6 +198,7 @@ class Pipeline {
   Status give_way(std::uint64_t worse_version);
   void go_live(std::shared_ptr<const Predictor> model, bool again = false);
   GateRows gate_rows(std::uint64_t round) const;
+  bool candidate_ready();
   Status serve_publishing();
   Result<PublishingAnswer> publish_as_asked(const PublishingRequest& request);
   Result<std::uint64_t> version_meant(const PublishingRequest& request) const;
@@ -254,6 +255,7 @@ class Pipeline {
   EncodedBatch slice_rows_;
   std::int64_t last_snapshot_ns_ = 0;
   std::int64_t last_cut_ns_ = 0;
+  std::int64_t candidate_since_ns_ = 0;  // when a round was first seen done; 0: none is
   std::int64_t last_checkpoint_ns_ = 0;
   std::uint64_t last_checkpoint_seq_ = 0;
   std::uint64_t skipped_ = 0;

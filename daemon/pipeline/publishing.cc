@@ -87,6 +87,18 @@ void Pipeline::go_live(std::shared_ptr<const Predictor> model, bool again) {
   metrics_.model_version.set(static_cast<double>(version));
 }
 
+// A candidate waits for fresh events to be judged by, but not for long. Where that is stands in the log.
+bool Pipeline::candidate_ready() {
+  if (!trainer_->done()) {
+    candidate_since_ns_ = 0;
+    return false;
+  }
+  if (!gate_->enabled() || gathering_.size() >= config_.serving.gate.rows) return true;
+  const std::int64_t now = parts_.clock.monotonic_ns();
+  if (candidate_since_ns_ == 0) candidate_since_ns_ = now;
+  return now - candidate_since_ns_ >= config_.serving.gate.wait_ms * 1'000'000;
+}
+
 // Whether the candidate of a round may go live; recorded either way before anything comes of it. In a redo what is
 // recorded counts.
 Result<bool> Pipeline::judge(const std::shared_ptr<const Predictor>& candidate, std::uint64_t round,

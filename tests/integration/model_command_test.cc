@@ -21,13 +21,15 @@ TEST_F(ModelCommand, PausesPinsAndResumesAndARestartKeepsIt) {
   create_topic(1);
   std::vector<std::string> options = daemon_sets();
   options.push_back("evaluation.held_out.gating_share=0.02");
-  const std::string file = write("flights.jsonl", flights(30'000));
+  const auto lines = flights(30'000);
+  const std::string first = write("first.jsonl", lines.first(15'000));
+  const std::string rest = write("rest.jsonl", lines.subspan(15'000));
   std::string pinned;
   {
     Daemon daemon(example_config(), options);
     ASSERT_TRUE(daemon.up()) << daemon.log();
-    produce(file);
-    ASSERT_TRUE(daemon.wait_for_events(10'000)) << daemon.log();
+    produce(first);
+    ASSERT_TRUE(daemon.wait_for_events(15'000)) << daemon.log();
     const Finished paused = model({"pause"});
     EXPECT_EQ(paused.exit_code, 0) << paused.errors;
     EXPECT_NE(paused.output.find("publishing is paused"), std::string::npos) << paused.output;
@@ -39,6 +41,7 @@ TEST_F(ModelCommand, PausesPinsAndResumesAndARestartKeepsIt) {
     const Finished wrong = model({"pin", "99999999"});
     EXPECT_EQ(wrong.exit_code, 1);
     EXPECT_NE(wrong.errors.find("not kept any more"), std::string::npos) << wrong.errors;
+    produce(rest);
     ASSERT_TRUE(daemon.wait_for_events(30'000)) << daemon.log();
     EXPECT_EQ(daemon.metric("freshet_model_version"), std::stod(pinned));
     const Finished versions = model({"versions"});
@@ -49,6 +52,7 @@ TEST_F(ModelCommand, PausesPinsAndResumesAndARestartKeepsIt) {
   ASSERT_TRUE(daemon.up()) << daemon.log();
   ASSERT_TRUE(daemon.wait_for_log("redo_done")) << daemon.log();
   EXPECT_EQ(daemon.metric("freshet_model_version"), std::stod(pinned));
+  // The last rounds' candidates were turned away: the newest is still at hand.
   const Finished resumed = model({"resume"});
   EXPECT_EQ(resumed.exit_code, 0) << resumed.errors;
   const Finished promoted = model({"promote", "--json"});
