@@ -9,6 +9,7 @@
 #include "daemon/commands/state_access.h"
 #include "daemon/config/config_loader.h"
 #include "daemon/room_options.h"
+#include "daemon/tuning/adopted_settings.h"
 #include "learners/features/feature_encoder.h"
 #include "learners/training/learner.h"
 #include "storage/store.h"
@@ -46,12 +47,14 @@ Result<Exported> export_model(const ExportArguments& arguments) {
   }
   done.checkpoint = kept.back();
   const Checkpoint checkpoint = TRY(store->read_checkpoint(done.checkpoint.id, "learner"));
+  const Checkpoint adopted = TRY(store->read_checkpoint(done.checkpoint.id, kStudiesBlob));
   const auto found = checkpoint.blobs.find("learner");
   if (found == checkpoint.blobs.end()) return data_loss("the checkpoint has no model");
 
   const EventSpec spec = TRY(parse_event_spec(identity->event_spec));
   const auto encoder = TRY(FeatureEncoder::create(spec));
-  const LearnerOptions options = TRY(learner_options(config, spec));
+  const Config in_force = TRY(config_in_force(config, adopted));
+  const LearnerOptions options = TRY(learner_options(in_force, spec));
   const auto learner = TRY(Learner::create(options, encoder->layout(), Device{}));
   ByteReader bytes(found->second);
   TRY(learner->load(bytes).with_context("reading the checkpoint's model"));

@@ -121,13 +121,15 @@ Result<TuneRun> tune(const TuneArguments& arguments) {
   run.judging = snapshot.judging.size();
   run.judged_by_newest = snapshot.judged_by_newest;
   run.slices = snapshot.slices.size();
-  TrialLearners trainers(config, snapshot, run.objective, config.tuning.max_resource);
   // What is configured now is the first trial: the study then says how much better the best one is.
   std::vector<tuning::Setting> present;
+  std::vector<std::string> searched;
   for (std::size_t i = 0; i < run.study->space().size(); ++i) {
     const std::string& option = run.study->space()[i].option;
     present.push_back({option, option_text(config, option)});
+    searched.push_back(option);
   }
+  TrialLearners trainers(config, snapshot, run.objective, config.tuning.max_resource, std::move(searched));
   Rng rng(config.tuning.seed);
   TRY(run.study->begin_with({run.study->space().nearest(present, rng)}, {}));
   const auto runner = TRY(tuning::StudyRunner::create(*run.study, trainers, runner_options(config)));

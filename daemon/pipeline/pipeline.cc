@@ -145,6 +145,7 @@ Status Pipeline::learn_rows(const EventBatch& batch) {
   state_->evaluation->add(predictions_, rows_of(gathering_.labels, base, rows), rows_of(gathering_.weights, base, rows),
                           served->version(), {gathering_.losses.data() + base, rows});
   drift_found_ = state_->drift->observe(state_->counters.next_seq, gathering_, base, rows, predictions_);
+  studies_->note(drift_found_);
   if (baseline_) {
     TRY(baseline_->observe(state_->counters.next_seq, served, batch, *state_->encoder, gathering_, base, predictions_));
   }
@@ -243,6 +244,7 @@ bool Pipeline::cut_due() const {
 
 Status Pipeline::cut(bool record, bool erase_all) {
   if (trainer_->busy()) TRY(collect(record));
+  TRY(tune_at_cut(record));
   RunCounters& counters = state_->counters;
   const std::vector<Erasure> erasures = record ? erasures_due(erase_all) : std::exchange(redo_erasures_, {});
   if (record) TRY(record_cut(erasures));
@@ -303,6 +305,7 @@ void Pipeline::start_round() {
   job.values = std::move(round_values_);
   read_stored(*state_->memory, job.replay, training_.size(), job.values);
   state_->counters.round_waits = false;
+  job.challenger = studies_->challenger();
   trainer_->start(std::move(job));
 }
 
@@ -330,6 +333,7 @@ Status Pipeline::collect(bool record) {
   metrics_.round_seconds.observe(static_cast<double>(result.duration_ns) * 1e-9);
   metrics_.replay_read_seconds.observe(static_cast<double>(result.replay_read_ns) * 1e-9);
 
+  if (studies_->collected(result, learner_, state_->counters.next_seq - 1)) trainer_->use(*learner_);
   const std::uint64_t version = result.candidate->version();
   if (record) TRY(record_order(OrderKind::kGoLive, result.round, version));
   state_->memory->note_replayed(result.replay, result.replay_losses, result.round);
@@ -360,6 +364,20 @@ Status Pipeline::collect(bool record) {
                                result.round, result.report.samples_fresh, result.report.samples_replayed,
                                static_cast<double>(result.duration_ns) * 1e-6, version));
   return Status::ok();
+}
+
+Status Pipeline::tune_at_cut(bool record) {
+  TRY(studies_->score(gathering_));
+  if (!record) return Status::ok();
+  return studies_->at_cut(moment(), [this](OrderKind kind, std::uint64_t study, std::uint64_t end) {
+    return record_order(kind, study, end);
+  });
+}
+
+Status Pipeline::redo_tuning(const OrderEntry& entry) {
+  if (trainer_->busy()) TRY(collect(false));
+  TRY(studies_->score(gathering_));
+  return studies_->redo(entry, moment());
 }
 
 Status Pipeline::record_order(OrderKind kind, std::uint64_t round, std::uint64_t version) {
@@ -411,6 +429,7 @@ void Pipeline::update_snapshot() {
   now.forgetting = state_->forgetting->report();
   now.slice_scores = state_->forgetting->history();
   now.drift = state_->drift->report();
+  now.tuning = studies_->report();
   now.history = history_;
   now.own_measures = own_measures_;
   for (std::uint32_t slice = 0; state_->slices && slice < kSlicesMax; ++slice) {

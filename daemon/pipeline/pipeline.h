@@ -34,6 +34,7 @@
 #include "daemon/pipeline/held_out_scores.h"
 #include "daemon/pipeline/ingest_state.h"
 #include "daemon/pipeline/pipeline_metrics.h"
+#include "daemon/pipeline/studies.h"
 #include "daemon/pipeline/publisher.h"
 #include "daemon/pipeline/trainer_thread.h"
 #include "serving/model_slot.h"
@@ -99,6 +100,7 @@ struct PipelineSnapshot {
   BaselineReport baseline;
   ForgettingReport forgetting;
   DriftReport drift;
+  TuningReport tuning;
   std::vector<std::string> slice_names;  // by slice number
   std::vector<ScoreRow> slice_scores;    // kept rounds
   std::vector<OwnMeasure> own_measures;  // the model's own, on the held-out events, when last scored since the start
@@ -139,6 +141,9 @@ class Pipeline {
 
   // Takes over what may change while running: learning.round.every and checkpoint.every. From any thread.
   void adopt(const Config& config);
+
+  // With the settings that a study found and this run took over.
+  const Config& config_in_force() const { return studies_->in_force(); }
 
   PipelineSnapshot snapshot() const;
   const FeatureEncoding& encoding() const { return *state_->encoder; }
@@ -183,6 +188,9 @@ class Pipeline {
   Result<ErasureReport> erase_requested();
   Status serve_erasures();
   Status collect(bool record);
+  Studies::Moment moment() const { return {*state_, *learner_, stop_}; }
+  Status tune_at_cut(bool record);
+  Status redo_tuning(const OrderEntry& entry);
   Status record_order(OrderKind kind, std::uint64_t round, std::uint64_t version);
   bool checkpoint_due() const;
   Status checkpoint();
@@ -210,6 +218,7 @@ class Pipeline {
   std::unique_ptr<IngestState> state_;
   std::unique_ptr<EventRecordCodec> codec_;
   std::unique_ptr<Learner> learner_;
+  std::unique_ptr<Studies> studies_;                // changes the learner, and which settings it has
   std::string served_average_;                      // a learner's state; empty: the last round's model is served
   std::unique_ptr<FrozenBaseline> baseline_;        // null unless configured
   std::unique_ptr<HeldOutScores> held_out_scores_;  // null unless configured
