@@ -274,7 +274,7 @@ struct TuningConfig {
   bool on_drift = false;
   std::uint64_t wait_events = 2000;
   std::uint64_t cooldown_events = 20'000;
-  double pace = 4;
+  double pace = 20;
   double cpu_share = 1;
   double challenger_alpha = 0.05;
   std::uint64_t challenger_events = 50'000;

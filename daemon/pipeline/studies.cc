@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <thread>
 #include <utility>
 
@@ -350,17 +351,24 @@ Status Studies::end_study(const Moment& moment, StudyOutcome outcome) {
   }
   phase_ = StudyPhase::kChallenging;
   tell(event, "challenges",
-       fmt::format("trial {} with objective {:.5f}, {} what is in force has, learns beside with {}", outcome.winner->trial,
-                   outcome.winner->objective,
-                   outcome.present ? fmt::format("where {:.5f} is what", *outcome.present) : "more than",
-                   words(winner_)));
+       fmt::format("trial {}, objective {:.5f} against {:.5f} of what is in force, learns beside with {}",
+                   outcome.winner->trial, outcome.winner->objective,
+                   outcome.present.value_or(std::numeric_limits<double>::quiet_NaN()), words(winner_)));
   return Status::ok();
 }
 
 Status Studies::challenge(const IngestState& state, std::string_view learner_state, const Learner& incumbent) {
   challenger_config_ = TRY(config_in_force(parts_.config, adopted_with(parts_.config, adopted_, winner_)));
+  const bool same_model = std::ranges::all_of(option_table(), [&](const Option& option) {
+    return !option.name.starts_with("model.") ||
+           option_text(in_force_, option.name) == option_text(challenger_config_, option.name);
+  });
   challenger_ = TRY(Challenger::create(challenger_config_, parts_.schema.spec(), state.encoder->layout(), device_,
-                                       learner_state, incumbent));
+                                       learner_state, incumbent, same_model));
+  // Other settings unsettle it first; and one with weights of its own has missed what came since the copy.
+  const std::uint64_t next_seq = state.counters.next_seq;
+  const std::uint64_t missed = challenger_->has_incumbents_weights() ? 0 : next_seq - 1 - begin_seq_;
+  challenger_->judge_from(next_seq + in_force_.tuning.wait_events + missed);
   return Status::ok();
 }
 

@@ -23,7 +23,8 @@ Challenger::Challenger(const Config& config, const EventSpec& spec, std::unique_
 
 Result<std::unique_ptr<Challenger>> Challenger::create(const Config& config, const EventSpec& spec,
                                                        const EncodedLayout& layout, const Device& device,
-                                                       std::string_view learner_state, const Learner& incumbent) {
+                                                       std::string_view learner_state, const Learner& incumbent,
+                                                       bool same_model) {
   const LearnerOptions options = TRY(learner_options(config, spec));
   auto learner = TRY(Learner::create(options, layout, device));
   const auto columns = learner->stored_columns();
@@ -36,7 +37,15 @@ Result<std::unique_ptr<Challenger>> Challenger::create(const Config& config, con
     ByteReader in(learner_state);
     TRY(learner->load(in).with_context("reading the best trial's model"));
   }
-  return std::unique_ptr<Challenger>(new Challenger(config, spec, std::move(learner)));
+  std::unique_ptr<Challenger> challenger(new Challenger(config, spec, std::move(learner)));
+  if (same_model && !learner_state.empty()) {
+    std::vector<float> weights;
+    Status taken = incumbent.copy_weights(weights);
+    if (taken.is_ok()) taken = challenger->learner_->take_weights(weights);
+    if (!taken.is_ok() && taken.code() != Code::kUnsupported) return taken;
+    challenger->has_incumbents_weights_ = taken.is_ok();
+  }
+  return challenger;
 }
 
 void Challenger::candidates(std::shared_ptr<const Predictor> incumbent, std::shared_ptr<const Predictor> own) {
@@ -47,7 +56,7 @@ void Challenger::candidates(std::shared_ptr<const Predictor> incumbent, std::sha
 Status Challenger::score(const EncodedBatch& rows) {
   const auto incumbent = std::exchange(incumbent_candidate_, nullptr);
   const auto own = std::exchange(own_candidate_, nullptr);
-  if (incumbent == nullptr || own == nullptr || rows.size() == 0) return Status::ok();
+  if (incumbent == nullptr || own == nullptr || rows.size() == 0 || rows.seqs[0] < judged_from_) return Status::ok();
   const auto losses_under = [&](const Predictor& model, std::vector<float>& losses) -> Status {
     TRY(model.predict(rows, 0, rows.size(), predictions_).with_context("comparing a challenger"));
     losses.resize(rows.size());
@@ -70,6 +79,7 @@ Status Challenger::save(ByteWriter& out) const {
   out.put(kFormat);
   out.put<std::uint8_t>(failed_ ? 1 : 0);
   out.put<std::uint8_t>(own_candidate_ != nullptr ? 1 : 0);
+  out.put(judged_from_);
   ByteWriter test;
   test_.save(test);
   out.put_text(test.buffer());
@@ -80,6 +90,7 @@ Status Challenger::load(ByteReader& in, Learner& incumbent) {
   if (in.get<std::uint32_t>() != kFormat) return data_loss("the challenger's state has another format");
   failed_ = in.get<std::uint8_t>() != 0;
   const bool candidates = in.get<std::uint8_t>() != 0;
+  judged_from_ = in.get<std::uint64_t>();
   const std::string bytes = in.get_text();
   if (!in.ok()) return data_loss("the challenger's state is cut short");
   ByteReader test(bytes);

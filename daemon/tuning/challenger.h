@@ -27,16 +27,22 @@ enum class ChallengeVerdict : std::uint8_t { kGoesOn, kTakesOver, kDropped };
 
 class Challenger {
  public:
-  // config: in force, with the study's settings on top. learner_state: what to begin with; empty: a new model.
+  // config: in force, with the study's settings on top. learner_state: what the best trial has become; empty: a new
+  // model. same_model: it goes on from the incumbent's weights, which have seen the stream since the study's copy, with
+  // the trial's optimizer state; else it begins behind and is not judged before it has caught up.
   static Result<std::unique_ptr<Challenger>> create(const Config& config, const EventSpec& spec,
                                                     const EncodedLayout& layout, const Device& device,
-                                                    std::string_view learner_state, const Learner& incumbent);
+                                                    std::string_view learner_state, const Learner& incumbent,
+                                                    bool same_model);
 
+  bool has_incumbents_weights() const { return has_incumbents_weights_; }
   Learner& learner() { return *learner_; }
   std::unique_ptr<Learner> take_learner() { return std::move(learner_); }
 
   // What both made of the same round; what was not scored of the round before is forgotten.
   void candidates(std::shared_ptr<const Predictor> incumbent, std::shared_ptr<const Predictor> own);
+  // It has settled, and caught up with the incumbent, by then.
+  void judge_from(std::uint64_t seq) { judged_from_ = seq; }
   // Both predict all of `rows`, which nobody has trained on; once for a pair of candidates.
   Status score(const EncodedBatch& rows);
   void failed() { failed_ = true; }  // a round
@@ -57,6 +63,8 @@ class Challenger {
   std::unique_ptr<Learner> learner_;
   PairedTest test_;
   bool failed_ = false;
+  std::uint64_t judged_from_ = 0;
+  bool has_incumbents_weights_ = false;
   std::shared_ptr<const Predictor> incumbent_candidate_;
   std::shared_ptr<const Predictor> own_candidate_;
   Predictions predictions_;
