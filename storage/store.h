@@ -68,10 +68,10 @@ struct StoreOptions {
 };
 
 // kStudyBegins: study `round` begins; kStudyEnds: it is over, and what it found (trial `model_version` - 1; 0: nothing
-// better) learns beside the model from here on; kChallengerEnds: that of study `round` takes over (`model_version` 1) with
-// the next round's model, or is dropped (0).
-// kErase: the erasures from number `round` to number `model_version` take effect with the cut that follows.
-// kServeAverage: an average of `round` states is served, if the checkpoint that stands right after this entry has it.
+// better) learns beside the model from here on; kChallengerEnds: that of study `round` takes over (`model_version` 1)
+// with the next round's model, or is dropped (0). kErase: the erasures from number `round` to number `model_version`
+// take effect with the cut that follows. kServeAverage: an average of `round` states is served, if the checkpoint that
+// stands right after this entry has it.
 enum class OrderKind : std::uint8_t {
   kRoundCut = 1,
   kGoLive = 2,
@@ -248,7 +248,8 @@ class Store {
   Result<std::optional<std::string>> read_study(std::uint64_t study, std::string_view name) const;
   Result<std::vector<std::string>> study_parts(std::uint64_t study) const;
   Result<std::vector<std::uint64_t>> studies() const;  // those with any part, ascending
-  Status drop_studies(std::uint64_t first, std::uint64_t last, bool sync);  // all parts of them; from the writer's thread
+  Status drop_studies(std::uint64_t first, std::uint64_t last,
+                      bool sync);  // all parts of them; from the writer's thread
 
   // Asks for the events of these keys that are stored by now to be erased; durable when it returns ok.
   Status request_erasures(std::span<const std::uint64_t> key_hashes);

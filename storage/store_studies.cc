@@ -1,4 +1,5 @@
-// Studies: their parts beside the checkpoints, in pieces with checksums under a head that is written with or after them.
+// Studies: their parts beside the checkpoints, in pieces with checksums under a head that is written with or after
+// them.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -138,7 +139,8 @@ Status Store::drop_studies(std::uint64_t first, std::uint64_t last, bool sync) {
   TRY(self.ready("deleting studies"));
   self.batch.Clear();
   self.batch
-      .DeleteRange(self.families[kStudies], slice(Key<8>().put(0, first).view()), slice(Key<8>().put(0, last + 1).view()))
+      .DeleteRange(self.families[kStudies], slice(Key<8>().put(0, first).view()),
+                   slice(Key<8>().put(0, last + 1).view()))
       .PermitUncheckedError();
   return self.write(sync, "deleting studies");
 }

@@ -6,14 +6,14 @@
 namespace freshet {
 namespace {
 
-constexpr std::array<std::string_view, 8> kModel = {
-    "model.architecture", "model.hidden",     "model.embedding_dim", "model.embedding_rows",
-    "model.cross_layers", "model.cross_rank", "model.cross",         "model.initial"};
+constexpr std::array<std::string_view, 8> kModel = {"model.architecture",   "model.hidden",       "model.embedding_dim",
+                                                    "model.embedding_rows", "model.cross_layers", "model.cross_rank",
+                                                    "model.cross",          "model.initial"};
 // Of section learning, with all below them.
 constexpr std::array<std::string_view, 11> kNotWhileLearning = {
-    "learning.strategy", "learning.round", "learning.sifting",     "learning.guard",    "learning.device",
-    "learning.threads",  "learning.loss",  "learning.huber_delta", "learning.quantile", "learning.class_weights",
-    "learning.autocast"};
+    "learning.strategy", "learning.round",         "learning.sifting", "learning.guard",
+    "learning.device",   "learning.threads",       "learning.loss",    "learning.huber_delta",
+    "learning.quantile", "learning.class_weights", "learning.autocast"};
 
 }  // namespace
 
@@ -37,11 +37,14 @@ void check_tuning(const Config& config, Faults& faults) {
   }
   for (const auto& [option, text] : tuning.space) {
     if (find_option(option) == nullptr || adoptable(config, option)) continue;
-    faults.add("tuning.space", "{} cannot change under a running memory; leave it to `freshet tune`, or say `on_drift: "
-               "false`", option);
+    faults.add("tuning.space",
+               "{} cannot change under a running memory; leave it to `freshet tune`, or say `on_drift: "
+               "false`",
+               option);
   }
   if (std::ranges::find(tuning.search, "model") != tuning.search.end() && !adoptable(config, "model.architecture")) {
-    faults.add("tuning.search", "pod_er stores hidden layers with the events, so the model cannot change under a "
+    faults.add("tuning.search",
+               "pod_er stores hidden layers with the events, so the model cannot change under a "
                "running memory; leave `model` out, or say `on_drift: false`");
   }
 }

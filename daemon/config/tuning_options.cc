@@ -49,10 +49,11 @@ void add_studies(List& list) {
   add(list, Declare("tuning.on_drift", Type::kBool, FIELD(tuning.on_drift),
                     "A confirmed change of the stream (`drift`) begins a study beside learning and serving. What it "
                     "finds learns along, and takes over once it proves better on events that neither has learnt."));
-  add(list, Declare("tuning.wait_events", Type::kWhole, FIELD(tuning.wait_events),
-                    "Events that the memory takes in between a confirmed change and the study that it begins, and that a "
-                    "challenger learns from before it is judged.")
-                .between(0, kEventsMax));
+  add(list,
+      Declare("tuning.wait_events", Type::kWhole, FIELD(tuning.wait_events),
+              "Events that the memory takes in between a confirmed change and the study that it begins, and that a "
+              "challenger learns from before it is judged.")
+          .between(0, kEventsMax));
   add(list, Declare("tuning.cooldown_events", Type::kWhole, FIELD(tuning.cooldown_events),
                     "A change within so many events of a study's beginning begins no other; nor does one while a study "
                     "or a challenger is under way.")

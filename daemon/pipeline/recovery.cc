@@ -29,8 +29,8 @@ Status Pipeline::restore() {
   parts_.log.info("device", fmt::format("training on {}: {}", device.name(), device.reason));
   const auto checkpoint = TRY(starting_point());
   const bool redo_only = options_.redo_only.has_value();
-  studies_ = std::make_unique<Studies>(
-      Studies::Parts{config_, schema_, parts_.store, parts_.log, parts_.metrics, redo_only});
+  studies_ =
+      std::make_unique<Studies>(Studies::Parts{config_, schema_, parts_.store, parts_.log, parts_.metrics, redo_only});
   if (checkpoint) TRY(studies_->load(*checkpoint));
   const LearnerOptions options = TRY(learner_options(studies_->in_force(), schema_.spec()));
   learner_ = TRY(Learner::create(options, layout, device));

@@ -192,8 +192,8 @@ bool Studies::study_over(const Moment& moment) {
 Result<TrialSnapshot> Studies::copy_events(const Moment& moment) const {
   const TuningConfig& tuning = in_force_.tuning;
   for (int attempt = 1;; ++attempt) {
-    auto snapshot = take_snapshot(moment.state, parts_.store, parts_.schema.spec(), tuning.events_max,
-                                  tuning.seed + number_);
+    auto snapshot =
+        take_snapshot(moment.state, parts_.store, parts_.schema.spec(), tuning.events_max, tuning.seed + number_);
     const bool again = snapshot.code() == Code::kUnavailable && attempt < kReadTriesMost;
     if (!again || (moment.stop != nullptr && *moment.stop)) return snapshot;
     std::this_thread::sleep_for(kReadRetry);
@@ -495,8 +495,7 @@ Status Studies::load(const Checkpoint& checkpoint) {
   return Status::ok();
 }
 
-Status Studies::resume(const Checkpoint& checkpoint, const IngestState& state, const Device& device,
-                       Learner& learner) {
+Status Studies::resume(const Checkpoint& checkpoint, const IngestState& state, const Device& device, Learner& learner) {
   device_ = device;
   const std::uint64_t event = state.counters.next_seq - 1;
   if (phase_ == StudyPhase::kStudying) {

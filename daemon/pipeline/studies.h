@@ -12,8 +12,8 @@
 //
 // Threads: ingest; a study's own threads are StudyThread's.
 // Owns: the running study, the challenger, the settings in force. Borrows the parts, which must outlive it.
-// Failure: a study that cannot go on (its stored events are gone or damaged) is given up, said in the log. A disk that is
-// full puts off what is stored of it. Events that cannot be read end the pipeline, as anywhere.
+// Failure: a study that cannot go on (its stored events are gone or damaged) is given up, said in the log. A disk that
+// is full puts off what is stored of it. Events that cannot be read end the pipeline, as anywhere.
 #pragma once
 
 #include <atomic>
@@ -57,7 +57,7 @@ struct TuningReport {
   std::uint64_t studies = 0;  // begun, of the whole run
   std::uint64_t adopted = 0;
   std::uint64_t dropped = 0;
-  std::uint64_t begun_at = 0;  // event after which the last one began
+  std::uint64_t begun_at = 0;        // event after which the last one began
   std::optional<StudyStatus> study;  // the running one, or the last since the start
   std::vector<tuning::Setting> challenger;
   std::uint64_t challenger_events = 0;

@@ -1,6 +1,6 @@
-// Challenger: a second learner, with the settings that a study found, which learns from the rounds of the first: the same
-// fresh rows, the same replay sample, the same order. Before the rows of a round are learnt, the candidates that both
-// learners made of the rounds before predict them, and a paired test says who is better.
+// Challenger: a second learner, with the settings that a study found, which learns from the rounds of the first: the
+// same fresh rows, the same replay sample, the same order. Before the rows of a round are learnt, the candidates that
+// both learners made of the rounds before predict them, and a paired test says who is better.
 //
 // Threads: learner() is the trainer's while a round runs; all else ingest's.
 // Owns: the learner, the test.
@@ -18,8 +18,8 @@
 #include "daemon/config/config.h"
 #include "learners/device.h"
 #include "learners/evaluation/paired_test.h"
-#include "learners/tuning/parameter_space.h"
 #include "learners/training/learner.h"
+#include "learners/tuning/parameter_space.h"
 
 namespace freshet {
 

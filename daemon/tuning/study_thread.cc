@@ -160,9 +160,8 @@ Status StudyThread::run() {
 Status StudyThread::finish() {
   StudyOutcome outcome;
   double time = runner_->virtual_now();
-  outcome.past =
-      tuning::past_study(*study_, meta_features(*plan_.snapshot), static_cast<double>(plan_.begin_seq),
-                         std::to_string(plan_.number));
+  outcome.past = tuning::past_study(*study_, meta_features(*plan_.snapshot), static_cast<double>(plan_.begin_seq),
+                                    std::to_string(plan_.number));
   const auto& trials = study_->trials();
   if (!trials.empty()) {
     for (const auto& evaluation : trials[0].evaluations) {

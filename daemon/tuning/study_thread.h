@@ -46,8 +46,8 @@ struct StudyWinner {
 };
 
 struct StudyOutcome {
-  std::optional<StudyWinner> winner;     // nothing: what was in force is the best, or the study failed
-  std::optional<double> present;         // the objective of what was in force, or of the nearest in the space
+  std::optional<StudyWinner> winner;      // nothing: what was in force is the best, or the study failed
+  std::optional<double> present;          // the objective of what was in force, or of the nearest in the space
   std::optional<tuning::PastStudy> past;  // for later studies
   std::string failure;
 };

@@ -139,11 +139,14 @@ Result<TrialSnapshot> load_snapshot(ByteReader& in, const EventSpec& spec, const
 std::vector<double> meta_features(const TrialSnapshot& snapshot) {
   const EncodedBatch& rows = snapshot.training;
   std::vector<double> features = {std::log1p(static_cast<double>(rows.size()))};
-  add_moments(rows.size(), [&](std::size_t i) { return rows.labels[i]; }, features);
-  add_moments(rows.size(), [&](std::size_t i) { return rows.losses[i]; }, features);
+  add_moments(
+      rows.size(), [&](std::size_t i) { return rows.labels[i]; }, features);
+  add_moments(
+      rows.size(), [&](std::size_t i) { return rows.losses[i]; }, features);
   const std::size_t width = rows.dense_width();
   for (std::size_t f = 0; f < std::min(width, kFeaturesMost); ++f) {
-    add_moments(rows.size(), [&](std::size_t i) { return rows.dense()[i * width + f]; }, features);
+    add_moments(
+        rows.size(), [&](std::size_t i) { return rows.dense()[i * width + f]; }, features);
   }
   // Of the stream's rate: events a millisecond of event time.
   double rate = 0.0;

@@ -7,8 +7,8 @@
 namespace freshet {
 namespace {
 
-constexpr double kScale = 4;           // differences up to so many mean losses count in full
-constexpr double kStakeMax = 0.5;      // of the fortune, on one event
+constexpr double kScale = 4;       // differences up to so many mean losses count in full
+constexpr double kStakeMax = 0.5;  // of the fortune, on one event
 constexpr double kPriorVariance = 0.25;
 constexpr double kSmallestScale = 1e-9;
 

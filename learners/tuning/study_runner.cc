@@ -22,7 +22,8 @@ Result<std::unique_ptr<StudyRunner>> StudyRunner::create(Study& study, TrialTrai
   if (options.workers == 0 || options.workers > kWorkersMost) {
     return invalid_argument(fmt::format("{} workers: from 1 to {}", options.workers, kWorkersMost));
   }
-  if (!(options.cpu_share > 0.0) || options.cpu_share > 1.0) return invalid_argument("a share of a processor is above 0");
+  if (!(options.cpu_share > 0.0) || options.cpu_share > 1.0)
+    return invalid_argument("a share of a processor is above 0");
   return std::unique_ptr<StudyRunner>(new StudyRunner(study, trainers, options));
 }
 

@@ -35,7 +35,7 @@ struct RunnerOptions {
   std::uint32_t workers = 1;  // 1 to 64
   CompletionOrder order = CompletionOrder::kVirtual;
   WorkerPriority priority = WorkerPriority::kIdle;  // kNice where the system refuses kIdle
-  double cpu_share = 1.0;           // above 0: of a processor, for each worker, over time
+  double cpu_share = 1.0;                           // above 0: of a processor, for each worker, over time
   std::uint32_t keep_best = 1;                      // checkpoints kept of the best trials that are over
 };
 
@@ -70,8 +70,8 @@ class StudyRunner {
   // many workers.
   void save(ByteWriter& out) const;
   Status load(ByteReader& in);
-  // The same in parts, for a caller that stores what has changed alone: all but the checkpoints, and each of them. After
-  // load() of the first, give_checkpoint() takes the others.
+  // The same in parts, for a caller that stores what has changed alone: all but the checkpoints, and each of them.
+  // After load() of the first, give_checkpoint() takes the others.
   void save_without_checkpoints(ByteWriter& out) const;
   const std::map<std::uint64_t, std::string>& checkpoints() const { return checkpoints_; }
   void give_checkpoint(std::uint64_t trial, std::string bytes) { checkpoints_[trial] = std::move(bytes); }

@@ -22,7 +22,8 @@ TEST(StudiesOfADaemon, MayNotChangeWhatTheMemoryDependsOn) {
     ASSERT_FALSE(config.is_ok()) << text;
     EXPECT_NE(config.status().message().find(part), std::string::npos) << config.status().message();
   };
-  refused("tuning: {on_drift: true, space: {memory.capacity_events: 100..1000}}", "memory.capacity_events cannot change");
+  refused("tuning: {on_drift: true, space: {memory.capacity_events: 100..1000}}",
+          "memory.capacity_events cannot change");
   refused("tuning: {on_drift: true, space: {learning.strategy: er|mir}}", "learning.strategy cannot change");
   refused("tuning: {on_drift: true, space: {learning.round.every_events: 64..1024}}", "running memory");
   refused("learning: {strategy: pod_er}\ntuning: {on_drift: true, search: [optimizer, model]}", "pod_er");
@@ -33,12 +34,14 @@ TEST(StudiesOfADaemon, MayNotChangeWhatTheMemoryDependsOn) {
 
 TEST(StudiesOfADaemon, OptionsAreAdoptableByTheirMeaning) {
   const Config config;
-  for (const char* option : {"learning.learning_rate", "learning.optimizer", "learning.replay_ratio", "learning.batch_size",
-                             "learning.schedule.kind", "learning.ewc.lambda", "model.hidden", "model.embedding_dim"}) {
+  for (const char* option :
+       {"learning.learning_rate", "learning.optimizer", "learning.replay_ratio", "learning.batch_size",
+        "learning.schedule.kind", "learning.ewc.lambda", "model.hidden", "model.embedding_dim"}) {
     EXPECT_TRUE(adoptable(config, option)) << option;
   }
-  for (const char* option : {"learning.strategy", "learning.round.every", "learning.sifting.beta", "learning.loss",
-                             "learning.device", "model.task", "model.seed", "stream.label", "evaluation.held_out.share"}) {
+  for (const char* option :
+       {"learning.strategy", "learning.round.every", "learning.sifting.beta", "learning.loss", "learning.device",
+        "model.task", "model.seed", "stream.label", "evaluation.held_out.share"}) {
     EXPECT_FALSE(adoptable(config, option)) << option;
   }
 }
@@ -55,8 +58,8 @@ TEST(StudiesOfADaemon, ArePartOfWhatIsLearntOnlyWhereTheyAreAskedFor) {
 TEST(AdoptedSettings, StandOverTheFileUntilItSaysSomethingNew) {
   Config config;
   config.memory.path = "/elsewhere";
-  const std::vector<tuning::Setting> found = {{"learning.learning_rate", "0.3"}, {"learning.momentum", "0.9"},
-                                              {"learning.optimizer", "sgd"}};
+  const std::vector<tuning::Setting> found = {
+      {"learning.learning_rate", "0.3"}, {"learning.momentum", "0.9"}, {"learning.optimizer", "sgd"}};
   const auto adopted = adopted_with(config, {}, found);
   ASSERT_EQ(adopted.size(), 3U);
   EXPECT_EQ(adopted[0].configured, "0.02");
