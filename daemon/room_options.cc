@@ -181,6 +181,23 @@ Result<LearnerOptions> learner_options(const Config& config, const EventSpec& sp
   return options;
 }
 
+GateOptions gate_options(const Config& config, const EventSpec& spec) {
+  const GateConfig& gate = config.serving.gate;
+  GateOptions options;
+  options.enabled = gate.enabled;
+  options.alpha = gate.alpha;
+  options.slice_margin = gate.slice_margin;
+  options.rows = gate.rows;
+  options.watch_rows = gate.watch_rows;
+  options.proof_rows = gate.proof_rows;
+  options.hold_events = gate.hold_events;
+  options.slices_every_rounds = gate.slices_every_rounds;
+  options.classes = config.model.task == Task::kRegression ? 0 : std::max<std::uint32_t>(2, spec.label.classes);
+  options.task = config.model.task;
+  options.loss = loss_options(config);
+  return options;
+}
+
 EvaluationOptions evaluation_options(const Config& config, const EventSpec& spec) {
   return {config.model.task, spec.label.classes, static_cast<std::size_t>(config.evaluation.window_events),
           loss_options(config)};

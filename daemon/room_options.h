@@ -9,6 +9,7 @@
 
 #include "core/schema.h"
 #include "daemon/config/config.h"
+#include "daemon/pipeline/gate.h"
 #include "learners/evaluation/progressive_evaluation.h"
 #include "learners/evaluation/slices.h"
 #include "learners/training/learner.h"
@@ -26,6 +27,7 @@ StoreIdentity store_identity(const Schema& schema);
 ReplayOptions replay_options(const Config& config, std::uint64_t record_bytes, std::uint64_t seed);
 
 Result<LearnerOptions> learner_options(const Config& config, const EventSpec& spec);
+GateOptions gate_options(const Config& config, const EventSpec& spec);
 EvaluationOptions evaluation_options(const Config& config, const EventSpec& spec);
 std::optional<SliceSpec> slice_spec(const Config& config);  // nothing: events have no slices
 

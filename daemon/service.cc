@@ -7,6 +7,7 @@
 
 #include "daemon/adapters/prometheus_metrics.h"
 #include "daemon/config/reload.h"
+#include "daemon/control/publishing_operations.h"
 #include "daemon/event_spec_choice.h"
 #include "daemon/room_options.h"
 #include "daemon/status_json.h"
@@ -131,6 +132,7 @@ Status Service::open_server() {
 void Service::add_control(Router& router, const std::string& token) {
   state_operations_ = store_operations(*store_);
   state_operations_.merge(pipeline_operations(*store_, *pipeline_));
+  state_operations_.merge(publishing_operations(*pipeline_));
   AdminCallbacks callbacks;
   callbacks.start = [this](std::string_view name, const JsonObject& arguments) -> AdminAnswer {
     const auto refused = [](int status, const std::string& why) {

@@ -97,6 +97,45 @@ void write_tuning(JsonWriter& json, const PipelineSnapshot& snapshot) {
   json.end_object();
 }
 
+void write_gate(JsonWriter& json, const PipelineSnapshot& snapshot) {
+  const GateReport& report = snapshot.gate;
+  if (!report.enabled) return;
+  json.key("gate");
+  json.begin_object();
+  json.key("verdicts");
+  json.begin_object();
+  for (std::size_t i = 0; i < kGateReasons; ++i) {
+    json.field(gate_reason_name(static_cast<GateReason>(i)), report.verdicts[i]);
+  }
+  json.end_object();
+  json.field("rollbacks", report.rollbacks);
+  json.field("trusted_version", report.trusted_version);
+  json.field("anchor_version", report.anchor_version);
+  json.field("evidence_worse", report.evidence_worse);
+  json.field("paused", report.paused);
+  json.field("pinned_version", report.pinned_version);
+  json.field("proving", report.proving);
+  json.field("veto", report.veto_stands);
+  json.field("label_noise", report.noise_share);
+  json.field("gate_seconds", report.seconds);
+  json.key("versions");
+  json.begin_array();
+  for (const VersionRecord& record : report.versions) {
+    json.begin_object();
+    json.field("version", record.version);
+    json.field("last_event", record.last_event);
+    json.field("judged_at", record.judged_at);
+    json.field("verdict", gate_reason_name(record.reason));
+    json.field("rolled_back", record.rolled_back);
+    json.field("fresh_rows", record.fresh_rows);
+    json.field("fresh_loss", record.fresh_loss);
+    json.field("fresh_difference", record.fresh_difference);
+    json.end_object();
+  }
+  json.end_array();
+  json.end_object();
+}
+
 void write_own_measures(JsonWriter& json, const PipelineSnapshot& snapshot) {
   if (snapshot.own_measures.empty()) return;
   json.key("own_measures");
@@ -215,6 +254,7 @@ std::string to_status_json(std::string_view model, const PipelineSnapshot& snaps
   write_baseline(json, snapshot);
   write_sifting(json, snapshot);
   write_forgetting(json, snapshot);
+  write_gate(json, snapshot);
   write_drift(json, snapshot);
   write_tuning(json, snapshot);
   json.end_object();

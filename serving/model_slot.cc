@@ -29,10 +29,15 @@ std::vector<std::uint64_t> ModelSlot::loaded_versions() const {
   return versions;
 }
 
-void ModelSlot::publish(std::shared_ptr<const Predictor> model) {
+std::vector<std::shared_ptr<const Predictor>> ModelSlot::kept() const {
+  const std::lock_guard lock(flip_);
+  return {kept_.begin(), kept_.end()};
+}
+
+void ModelSlot::publish(std::shared_ptr<const Predictor> model, bool rolled_back_to) {
   if (!model) abort_with("ModelSlot::publish of no model");
   const std::lock_guard lock(publishing_);
-  go_live(std::move(model), false);
+  go_live(std::move(model), rolled_back_to);
   std::erase_if(retired_, [](const auto& retired) { return retired.use_count() == 1; });
 }
 
@@ -58,6 +63,7 @@ void ModelSlot::go_live(std::shared_ptr<const Predictor> model, bool rolled_back
   {
     const std::lock_guard lock(flip_);
     std::swap(live_, model);
+    std::erase_if(kept_, [&](const auto& kept) { return kept == live_; });
     if (model) kept_.push_front(std::move(model));
     if (kept_.size() > keep_) {
       surplus = std::move(kept_.back());

@@ -40,7 +40,11 @@ class ModelSlot final : public ModelSource {
   // The live version first, then kept ones from newest to oldest.
   std::vector<std::uint64_t> loaded_versions() const;
 
-  void publish(std::shared_ptr<const Predictor> model);
+  // rolled_back_to: the version was live before.
+  // The versions behind loaded_versions(), without the live one.
+  std::vector<std::shared_ptr<const Predictor>> kept() const;
+
+  void publish(std::shared_ptr<const Predictor> model, bool rolled_back_to = false);
 
   // Makes a kept version live again, and the live one kept. kNotFound when `version` is not kept.
   Status roll_back(std::uint64_t version);

@@ -25,6 +25,7 @@ class HeldOutSample {
   void offer(std::uint64_t seq, std::string_view record);
 
   std::size_t size() const { return recent_.size() + older_.size(); }
+  std::size_t past_size() const { return older_.size(); }  // of the uniform sample; it comes first in records()
   std::uint64_t seen() const { return left_ + recent_.size(); }
   // The uniform sample in an order of its own, then the newest events, oldest first.
   void records(const std::function<void(std::uint64_t seq, std::string_view record)>& visitor) const;

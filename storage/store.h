@@ -67,16 +67,20 @@ struct StoreOptions {
   rocksdb::Env* env = nullptr;  // not owned; tests inject faults through it
 };
 
+// kErase: the erasures from number `round` to number `model_version` take effect with the cut that follows.
+// kServeAverage: an average of `round` states is served, if the checkpoint that stands right after this entry has it.
+// kRejected: round `round` made the version, and the gate turned it away. kRolledBack: the version is served again.
 // kStudyBegins: study `round` begins; kStudyEnds: it is over, and what it found (trial `model_version` - 1; 0: nothing
 // better) learns beside the model from here on; kChallengerEnds: that of study `round` takes over (`model_version` 1)
-// with the next round's model, or is dropped (0). kErase: the erasures from number `round` to number `model_version`
-// take effect with the cut that follows. kServeAverage: an average of `round` states is served, if the checkpoint that
-// stands right after this entry has it.
+// with the next round's model, or is dropped (0).
 enum class OrderKind : std::uint8_t {
   kRoundCut = 1,
   kGoLive = 2,
   kErase = 3,
   kServeAverage = 4,
+  kRejected = 5,
+  kRolledBack = 6,
+  kPublishing = 7,  // an operator's request: action `round` with the version
   kStudyBegins = 16,
   kStudyEnds = 17,
   kChallengerEnds = 18,

@@ -38,6 +38,8 @@ void add_backtest(CLI::App& app, std::function<int()>& chosen) {
   command->add_option("--state", arguments->state, "keep the state in this folder (default: a temporary one)");
   command->add_option("--json", arguments->json, "also write the result here");
   command->add_option("--report", arguments->report, "write a self-contained HTML report here");
+  command->add_option("--predictions", arguments->predictions,
+                      "write what the served model predicted of each event here, as CSV");
   command->add_option("--dead-letters", arguments->dead_letters, "append records that cannot become events here");
   command->add_option("--baseline-after", arguments->baseline_after_events,
                       "also score the model as it was after this many events");
@@ -221,6 +223,23 @@ void add_state(CLI::App& app, std::function<int()>& chosen) {
   add_average(*state, chosen);
 }
 
+void add_model(CLI::App& app, std::function<int()>& chosen) {
+  auto* command = app.add_subcommand("model", "what a running daemon serves, and shall serve");
+  auto arguments = std::make_shared<ModelArguments>();
+  command
+      ->add_option("action", arguments->action,
+                   "versions: the newest ones, and what the gate said; pause, resume: whether new ones are served; "
+                   "promote: serve the newest one, whatever the gate said; pin: serve this one, until resume; "
+                   "roll_back: serve this one, or the one before, until a better one comes")
+      ->check(CLI::IsMember({"versions", "pause", "resume", "promote", "pin", "roll_back"}))
+      ->required();
+  command->add_option("version", arguments->version, "for pin and roll_back");
+  add_config(*command, arguments->config, false);
+  command->add_option("--path", arguments->path, "folder of the store (default: memory.path of --config)");
+  command->add_flag("--json", arguments->json, "the answer as JSON");
+  command->callback([&chosen, arguments] { chosen = [arguments] { return run_model(*arguments); }; });
+}
+
 void add_drift(CLI::App& app, std::function<int()>& chosen) {
   auto* command = app.add_subcommand(
       "drift", "watch numbers on standard input, one a line; print the position of each alarm, counted from 0");
@@ -247,6 +266,7 @@ int run_command_line(int argc, char** argv) {
   add_state(app, chosen);
   add_tune(app, chosen);
   add_export(app, chosen);
+  add_model(app, chosen);
   add_drift(app, chosen);
   ConfigCommand config;
   config.add_to(app);

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <fstream>
 #include <mutex>
 #include <thread>
 
@@ -72,6 +73,37 @@ class ProgressThread {
   std::jthread thread_;
 };
 
+// A line an event: its partition and offset (in a file: the line), the version that answered, and what it said.
+class PredictionFile {
+ public:
+  Status open(const std::string& path) {
+    file_.open(path, std::ios::binary | std::ios::trunc);
+    file_ << "partition,offset,version,prediction\n";
+    return file_ ? Status::ok() : unavailable(fmt::format("cannot write {}", path));
+  }
+  void write(const EventBatch& events, const Predictions& predictions, std::uint64_t version) {
+    text_.clear();
+    auto out = std::back_inserter(text_);
+    for (std::size_t row = 0; row < predictions.rows; ++row) {
+      fmt::format_to(out, "{},{},{}", events.positions[row].partition, events.positions[row].offset, version);
+      for (std::uint32_t i = 0; i < predictions.width; ++i) {
+        fmt::format_to(out, ",{}", predictions.values[row * predictions.width + i]);
+      }
+      text_ += '\n';
+    }
+    file_ << text_;
+  }
+  Status close() {
+    if (!file_.is_open()) return Status::ok();
+    file_.close();
+    return file_ ? Status::ok() : unavailable("the file of predictions could not be written");
+  }
+
+ private:
+  std::ofstream file_;
+  std::string text_;
+};
+
 struct BacktestRun {
   PipelineSnapshot snapshot;
   EvaluationReport held_out;  // the last model on all stored held-out events
@@ -104,6 +136,13 @@ Result<BacktestRun> backtest(const BacktestArguments& arguments, Config config) 
   PipelineOptions options;
   options.baseline_after_events = arguments.baseline_after_events;
   options.score_held_out = true;
+  PredictionFile predictions;
+  if (!arguments.predictions.empty()) {
+    TRY(predictions.open(arguments.predictions));
+    options.on_scored = [&](const EventBatch& events, const Predictions& said, std::uint64_t version) {
+      predictions.write(events, said, version);
+    };
+  }
   if (!arguments.report.empty()) options.history_every_events = kHistoryEveryEvents;
   auto pipeline = TRY(Pipeline::open(config, schema, options, {*store, *source, slot, clock, log, metrics}));
 
@@ -116,6 +155,7 @@ Result<BacktestRun> backtest(const BacktestArguments& arguments, Config config) 
     if (stop.flag()) return cancelled("interrupted; nothing was written");
     TRY(pipeline->finish());
   }
+  TRY(predictions.close());
   run.seconds = static_cast<double>(clock.monotonic_ns() - begin) * 1e-9;
   run.snapshot = pipeline->snapshot();
   run.held_out = TRY(pipeline->score_held_out());
@@ -156,6 +196,7 @@ std::string to_json(const BacktestRun& run) {
   write_own_measures(json, run.snapshot);
   write_sifting(json, run.snapshot);
   write_forgetting(json, run.snapshot, true);
+  write_gate(json, run.snapshot);
   write_drift(json, run.snapshot);
   write_tuning(json, run.snapshot);
   json.field("model_hash", hash_text_of(run.model_hash));

@@ -27,6 +27,7 @@ struct BacktestArguments {
   std::string json;          // write the JSON here as well as to standard output
   std::string report;        // write an HTML report here
   std::string dead_letters;  // append bad records here
+  std::string predictions;   // write what was predicted of each event here
   std::uint64_t baseline_after_events = 0;
   bool quiet = false;
 };
@@ -128,6 +129,14 @@ struct ExportArguments {
   bool json = false;
 };
 
+struct ModelArguments {
+  ConfigArguments config;
+  std::string path;  // instead of the configuration's memory.path
+  std::string action = "versions";
+  std::uint64_t version = 0;
+  bool json = false;
+};
+
 struct DriftArguments {
   std::string detector;
   std::vector<std::string> sets;  // "delta=0.01"
@@ -150,6 +159,7 @@ int run_rollback(const RollbackArguments& arguments);
 int run_average(const AverageArguments& arguments);
 int run_tune(const TuneArguments& arguments);
 int run_export(const ExportArguments& arguments);
+int run_model(const ModelArguments& arguments);
 int run_drift(const DriftArguments& arguments);
 
 // The detectors with their options, for --help.

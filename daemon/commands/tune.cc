@@ -14,6 +14,7 @@
 #include "daemon/config/config_loader.h"
 #include "daemon/config/option_table.h"
 #include "daemon/tuning/study_setup.h"
+#include "learners/device.h"
 
 namespace freshet {
 namespace {
@@ -106,6 +107,7 @@ Status run_study(const TuneArguments& arguments, TuneRun& run, tuning::StudyRunn
 Result<TuneRun> tune(const TuneArguments& arguments) {
   const Config config =
       TRY(load_config({arguments.config.file, std::nullopt, arguments.config.sets, process_environment()}));
+  TRY(set_threads(static_cast<int>(config.learning.threads)));
   TuneRun run;
   run.objective = TRY(trial_objective(config));
   const auto options = TRY(study_options(config));

@@ -286,9 +286,22 @@ struct CheckpointConfig {
   std::uint32_t keep = 2;
 };
 
+// Which candidates are served: `serving.gate`.
+struct GateConfig {
+  bool enabled = true;
+  double alpha = 0.05;
+  double slice_margin = 0.02;
+  std::uint32_t rows = 128;
+  std::uint64_t watch_rows = 4096;
+  std::uint64_t proof_rows = 256;
+  std::uint64_t hold_events = 50'000;
+  std::uint32_t slices_every_rounds = 10;
+};
+
 struct ServingConfig {
   std::string listen = "0.0.0.0:8080";
   setting::Weights weights = setting::Weights::kRaw;
+  GateConfig gate;
   std::uint32_t threads = 1;
   std::int64_t body_bytes_max = std::int64_t{16} << 20;
   std::uint32_t connections_max = 1024;

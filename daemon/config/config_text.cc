@@ -55,8 +55,8 @@ std::string_view section_words(std::string_view section) {
       {"drift", "What watches for changes of the stream, and what a confirmed one does."},
       {"tuning",
        "The search for better hyperparameters, by `freshet tune` and, with `on_drift`, by the daemon itself, which "
-       "searches only what can change under a running memory: not `learning.strategy`, `.round`, `.sifting` and "
-       "`.loss`, nor what belongs to other sections."},
+       "searches only what can change under a running memory: options of `learning`, but not `learning.strategy`, "
+       "`.round`, `.sifting`, `.guard` and `.loss`."},
       {"checkpoint", "How often the training state is made durable."},
       {"serving", "The HTTP server."},
       {"log", "Log lines on standard error."},

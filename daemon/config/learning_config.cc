@@ -30,6 +30,7 @@ Config learning_part(const Config& config) {
   part.checkpoint = standard.checkpoint;
   part.serving = standard.serving;
   part.serving.weights = config.serving.weights;
+  part.serving.gate = config.serving.gate;
   part.log = standard.log;
   return part;
 }

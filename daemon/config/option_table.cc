@@ -300,6 +300,7 @@ void add_serving(List& list) {
   add(list, Declare("serving.weights", Type::kChoice, FIELD(serving.weights),
                     "Which weights answer: as trained, their moving average, or the average of the last models.")
                 .choices({"raw", "ema", "average"}));
+  add_gate_options(list);
   add(list, Declare("serving.threads", Type::kWhole, FIELD(serving.threads), "Threads that answer requests.")
                 .between(1, kThreadsMax));
   add(list, Declare("serving.body_bytes_max", Type::kBytes, FIELD(serving.body_bytes_max),

@@ -11,8 +11,8 @@
 namespace freshet {
 
 // Whether another value of the option can be taken over while the stream goes on: what the memory stores with events,
-// how rounds are cut and what a loss means stay as they are.
-bool adoptable(const Config& config, std::string_view option);
+// how rounds are cut, what a loss means and the shape of the model, of which versions are kept, stay as they are.
+bool adoptable(std::string_view option);
 
 void check_tuning(const Config& config, Faults& faults);
 

@@ -44,49 +44,6 @@ std::string to_json(const ErasureReport& report) {
   return json.take();
 }
 
-Result<ErasureReport> ErasureMailbox::post(std::vector<std::uint64_t> key_hashes, std::chrono::milliseconds timeout) {
-  std::unique_lock lock(mutex_);
-  if (!open_) return unavailable("the pipeline takes no erasures now: it is starting, redoing its log, or has ended");
-  if (waiting_.size() >= kRequestsMax) return unavailable("too many erasures wait already; try again later");
-  const auto request = std::make_shared<Request>();
-  request->key_hashes = std::move(key_hashes);
-  waiting_.push_back(request);
-  if (!changed_.wait_for(lock, timeout, [&] { return request->outcome.has_value(); })) {
-    return unavailable("the erasure was not done in time; ask again, which does no harm");
-  }
-  return std::move(*request->outcome);
-}
-
-std::vector<std::shared_ptr<ErasureMailbox::Request>> ErasureMailbox::take() {
-  const std::lock_guard lock(mutex_);
-  std::vector<std::shared_ptr<Request>> all(waiting_.begin(), waiting_.end());
-  waiting_.clear();
-  return all;
-}
-
-void ErasureMailbox::answer(Request& request, Result<ErasureReport> outcome) {
-  {
-    const std::lock_guard lock(mutex_);
-    request.outcome = std::move(outcome);
-  }
-  changed_.notify_all();
-}
-
-void ErasureMailbox::open() {
-  const std::lock_guard lock(mutex_);
-  open_ = true;
-}
-
-void ErasureMailbox::close() {
-  {
-    const std::lock_guard lock(mutex_);
-    open_ = false;
-    for (const auto& request : waiting_) request->outcome = unavailable("the pipeline has ended");
-    waiting_.clear();
-  }
-  changed_.notify_all();
-}
-
 // Where rounds are counted in events, a tombstone takes effect at the first cut with an event after it, which does not
 // depend on how the records came in batches. With rounds by time, at the first cut at which a checkpoint is due, so
 // that many tombstones make no more checkpoints than there are anyway. At the end everything that waits does.
@@ -192,11 +149,11 @@ Result<ErasureReport> Pipeline::erase(std::vector<std::uint64_t> key_hashes, std
 // A failure to record is the asker's to see; one to cut ends the pipeline as at any other cut.
 Status Pipeline::serve_erasures() {
   for (const auto& request : erasure_mailbox_.take()) {
-    if (request->key_hashes.empty() || state_->counters.next_seq == 1) {
+    if (request->question.empty() || state_->counters.next_seq == 1) {
       erasure_mailbox_.answer(*request, ErasureReport{});
       continue;
     }
-    if (Status asked = parts_.store.request_erasures(request->key_hashes); !asked.is_ok()) {
+    if (Status asked = parts_.store.request_erasures(request->question); !asked.is_ok()) {
       erasure_mailbox_.answer(*request, std::move(asked));
       continue;
     }

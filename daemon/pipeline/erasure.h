@@ -1,21 +1,14 @@
 // What an erasure did, and the way of one into a running pipeline.
 //
-// Threads: ErasureMailbox is thread-safe: any thread posts, ingest takes.  Owns: the requests that wait, at most
-// kRequestsMax.  Failure: a request that the pipeline cannot serve in time is told so; what was recorded is done
-// anyway.
+// Threads: values; for the mailbox see mailbox.h.
 #pragma once
 
-#include <chrono>
-#include <condition_variable>
 #include <cstdint>
-#include <deque>
-#include <memory>
-#include <mutex>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "core/status.h"
+#include "daemon/pipeline/mailbox.h"
 #include "storage/store.h"
 
 namespace freshet {
@@ -38,29 +31,6 @@ Status check_durable(const ErasureReport& report);
 // "model_version"}}}.
 std::string to_json(const ErasureReport& report);
 
-class ErasureMailbox {
- public:
-  static constexpr std::size_t kRequestsMax = 16;
-
-  struct Request {
-    std::vector<std::uint64_t> key_hashes;
-    std::optional<Result<ErasureReport>> outcome;
-  };
-
-  // Posts a request and waits for its outcome: kUnavailable when none came in time, or when the mailbox is closed.
-  Result<ErasureReport> post(std::vector<std::uint64_t> key_hashes, std::chrono::milliseconds timeout);
-
-  std::vector<std::shared_ptr<Request>> take();
-  void answer(Request& request, Result<ErasureReport> outcome);
-  // Opened by ingest while it can serve; closing answers what waits.
-  void open();
-  void close();
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<std::shared_ptr<Request>> waiting_;
-  bool open_ = false;
-};
+using ErasureMailbox = Mailbox<std::vector<std::uint64_t>, ErasureReport>;  // hashes of keys
 
 }  // namespace freshet

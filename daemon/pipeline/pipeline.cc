@@ -45,7 +45,6 @@ Pipeline::Pipeline(const Config& config, const Schema& schema, const PipelineOpt
       schema_(schema),
       parts_(parts),
       metrics_(parts.metrics),
-      publisher_(parts.slot),
       batch_(schema_, kBatchEvents),
       held_out_(kBatchEvents),
       row_slices_(kBatchEvents) {}
@@ -65,7 +64,9 @@ Status Pipeline::run(const std::atomic<bool>& stop) {
   Status status = redo();
   if (status.is_ok() && !stop) {
     erasure_mailbox_.open();
+    publishing_mailbox_.open();
     status = learn_from_source();
+    publishing_mailbox_.close();
     erasure_mailbox_.close();
   }
   update_snapshot();
@@ -80,8 +81,9 @@ Status Pipeline::learn_from_source() {
   last_cut_ns_ = last_checkpoint_ns_ = parts_.clock.monotonic_ns();
   while (!stopping()) {
     TRY(serve_erasures());
+    TRY(serve_publishing());
     if (cut_due()) TRY(cut(true));
-    if (config_.learning.round.go_live == setting::GoLive::kWhenReady && trainer_->done()) TRY(collect(true));
+    if (config_.learning.round.go_live == setting::GoLive::kWhenReady && trainer_->done()) TRY(collect());
     const std::uint64_t room = config_.learning.round.every_events - gathered();
     const auto state = TRY(parts_.source.next(batch_, std::min<std::uint64_t>(kBatchEvents, room), kSourceWait));
     if (!batch_.empty()) TRY(ingest(batch_));
@@ -144,8 +146,12 @@ Status Pipeline::learn_rows(const EventBatch& batch) {
   TRY(served->predict(gathering_, base, base + rows, predictions_).with_context("predicting fresh events"));
   state_->evaluation->add(predictions_, rows_of(gathering_.labels, base, rows), rows_of(gathering_.weights, base, rows),
                           served->version(), {gathering_.losses.data() + base, rows});
+  if (options_.on_scored && !redoing_) options_.on_scored(batch, predictions_, served->version());
   drift_found_ = state_->drift->observe(state_->counters.next_seq, gathering_, base, rows, predictions_);
   studies_->note(drift_found_);
+  for (const DriftNotice& notice : drift_found_) {
+    if (notice.finding.kind == FindingKind::kConfirmed) gate_->note_change(notice.finding.position);
+  }
   if (baseline_) {
     TRY(baseline_->observe(state_->counters.next_seq, served, batch, *state_->encoder, gathering_, base, predictions_));
   }
@@ -243,7 +249,8 @@ bool Pipeline::cut_due() const {
 }
 
 Status Pipeline::cut(bool record, bool erase_all) {
-  if (trainer_->busy()) TRY(collect(record));
+  if (trainer_->busy()) TRY(collect(record ? Recorded::kNot : Recorded::kWentLive));
+  TRY(watch_served(record));
   TRY(tune_at_cut(record));
   RunCounters& counters = state_->counters;
   const std::vector<Erasure> erasures = record ? erasures_due(erase_all) : std::exchange(redo_erasures_, {});
@@ -309,7 +316,7 @@ void Pipeline::start_round() {
   trainer_->start(std::move(job));
 }
 
-Status Pipeline::collect(bool record) {
+Status Pipeline::collect(Recorded recorded) {
   RoundResult result = trainer_->wait();
   trainer_cpu_ns_ += result.cpu_ns;
   if (!result.status.is_ok()) {
@@ -335,7 +342,8 @@ Status Pipeline::collect(bool record) {
 
   if (studies_->collected(result, learner_, state_->counters.next_seq - 1)) trainer_->use(*learner_);
   const std::uint64_t version = result.candidate->version();
-  if (record) TRY(record_order(OrderKind::kGoLive, result.round, version));
+  TRY(watch_served(recorded == Recorded::kNot));
+  const bool goes_live = TRY(judge(result.candidate, result.round, recorded));
   state_->memory->note_replayed(result.replay, result.replay_losses, result.round);
   write_fresh(*state_->memory, training_, state_->counters.cut_seq, result.values);
   round_values_ = std::move(result.values);
@@ -343,16 +351,13 @@ Status Pipeline::collect(bool record) {
   for (std::uint32_t slice = 0; slice < kSlicesMax; ++slice) {
     if ((training_slices_ >> slice & 1) != 0) state_->forgetting->note_trained(slice, result.round);
   }
-  if (result.round % config_.evaluation.forgetting_every_rounds == 0) {
+  if (goes_live && result.round % config_.evaluation.forgetting_every_rounds == 0) {
     if (state_->slices) TRY(score_slices(*result.candidate, result.round));
     TRY(measure_itself(*result.candidate));
   }
-  if (publisher_.offer(std::move(result.candidate)) != GateVerdict::kPublished) return Status::ok();
-  served_average_.clear();
-  state_->counters.served_version = version;
-  ++state_->counters.swaps;
-  metrics_.swaps.increment();
-  metrics_.model_version.set(static_cast<double>(version));
+  if (!goes_live) return Status::ok();
+  gate_->published(parts_.slot.current(), result.candidate);
+  go_live(std::move(result.candidate));
   const std::int64_t now = parts_.clock.monotonic_ns();
   for (std::size_t i = 0; i < training_.size(); ++i) {
     if (training_.arrival_ns[i] == 0) continue;
@@ -375,7 +380,7 @@ Status Pipeline::tune_at_cut(bool record) {
 }
 
 Status Pipeline::redo_tuning(const OrderEntry& entry) {
-  if (trainer_->busy()) TRY(collect(false));
+  if (trainer_->busy()) TRY(collect(Recorded::kWentLive));
   TRY(studies_->score(gathering_));
   return studies_->redo(entry, moment());
 }
@@ -392,7 +397,7 @@ Status Pipeline::record_order(OrderKind kind, std::uint64_t round, std::uint64_t
 
 Status Pipeline::settle() {
   if (gathered() > 0 || !parts_.store.erasures().empty()) TRY(cut(true, /*erase_all=*/true));
-  if (trainer_->busy()) TRY(collect(true));
+  if (trainer_->busy()) TRY(collect());
   return Status::ok();
 }
 
@@ -430,6 +435,7 @@ void Pipeline::update_snapshot() {
   now.slice_scores = state_->forgetting->history();
   now.drift = state_->drift->report();
   now.tuning = studies_->report();
+  now.gate = gate_->report();
   now.history = history_;
   now.own_measures = own_measures_;
   for (std::uint32_t slice = 0; state_->slices && slice < kSlicesMax; ++slice) {
@@ -446,6 +452,7 @@ void Pipeline::update_snapshot() {
   metrics_.show_transfer(now.forgetting);
   metrics_.show_own(now.own_measures);
   metrics_.show_drift(now.drift);
+  metrics_.show_gate(now.gate);
   const std::lock_guard lock(snapshot_mutex_);
   snapshot_ = std::move(now);
 }

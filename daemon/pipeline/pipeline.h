@@ -31,10 +31,12 @@
 #include "daemon/config/config.h"
 #include "daemon/pipeline/erasure.h"
 #include "daemon/pipeline/frozen_baseline.h"
+#include "daemon/pipeline/gate.h"
 #include "daemon/pipeline/held_out_scores.h"
 #include "daemon/pipeline/ingest_state.h"
+#include "daemon/pipeline/mailbox.h"
 #include "daemon/pipeline/pipeline_metrics.h"
-#include "daemon/pipeline/publisher.h"
+#include "daemon/pipeline/publishing.h"
 #include "daemon/pipeline/studies.h"
 #include "daemon/pipeline/trainer_thread.h"
 #include "serving/model_slot.h"
@@ -62,6 +64,8 @@ struct PipelineOptions {
   std::uint64_t history_every_events = 0;
   // Called on the ingest thread with a confirmed change, as JSON; not in a redo. Must not wait.
   std::function<void(std::string_view json)> on_drift;
+  // Called on the ingest thread with each batch and what the served model said of its rows; not in a redo.
+  std::function<void(const EventBatch& events, const Predictions& predictions, std::uint64_t version)> on_scored;
   bool score_held_out = false;        // held-out events, as they come, have an evaluation of their own
   std::optional<RedoOnly> redo_only;  // then `redo_log` instead of `run`
 };
@@ -100,6 +104,7 @@ struct PipelineSnapshot {
   BaselineReport baseline;
   ForgettingReport forgetting;
   DriftReport drift;
+  GateReport gate;
   TuningReport tuning;
   std::vector<std::string> slice_names;  // by slice number
   std::vector<ScoreRow> slice_scores;    // kept rounds
@@ -138,6 +143,9 @@ class Pipeline {
   Result<ErasureReport> erase_now(std::span<const std::uint64_t> key_hashes);
   // The same, from any thread while `run` is going on.
   Result<ErasureReport> erase(std::vector<std::uint64_t> key_hashes, std::chrono::milliseconds timeout);
+
+  // What an operator asks of publishing; answered once it is durable and done. From any thread while `run` is going on.
+  Result<PublishingAnswer> control_publishing(PublishingRequest request, std::chrono::milliseconds timeout);
 
   // Takes over what may change while running: learning.round.every and checkpoint.every. From any thread.
   void adopt(const Config& config);
@@ -187,7 +195,19 @@ class Pipeline {
   void erasures_saved();
   Result<ErasureReport> erase_requested();
   Status serve_erasures();
-  Status collect(bool record);
+  // What the log says of a candidate that a redo makes again.
+  enum class Recorded : std::uint8_t { kNot, kWentLive, kRejected };
+  Status collect(Recorded recorded = Recorded::kNot);
+  Result<bool> judge(const std::shared_ptr<const Predictor>& candidate, std::uint64_t round, Recorded recorded);
+  Status watch_served(bool record, bool recorded_rollback = false);
+  Status give_way(std::uint64_t worse_version);
+  void go_live(std::shared_ptr<const Predictor> model, bool again = false);
+  GateRows gate_rows(std::uint64_t round) const;
+  Status serve_publishing();
+  Result<PublishingAnswer> publish_as_asked(const PublishingRequest& request);
+  Result<std::uint64_t> version_meant(const PublishingRequest& request) const;
+  std::shared_ptr<const Predictor> version_at_hand(std::uint64_t version) const;
+  void apply_publishing(const PublishingRequest& request);
   Studies::Moment moment() const { return {*state_, *learner_, stop_}; }
   Status tune_at_cut(bool record);
   Status redo_tuning(const OrderEntry& entry);
@@ -196,6 +216,8 @@ class Pipeline {
   Status checkpoint();
   using Blobs = std::map<std::string, std::string, std::less<>>;
   Result<Blobs> saved_parts() const;
+  Status save_publishing(Blobs& parts) const;
+  Status restore_publishing(const Checkpoint* checkpoint);
   StateHash hash_of(const Blobs& parts);
   void expire_old_events();
   void start_round();
@@ -214,10 +236,11 @@ class Pipeline {
   const Schema schema_;
   PipelineParts parts_;
   PipelineMetrics metrics_;
-  Publisher publisher_;
   std::unique_ptr<IngestState> state_;
   std::unique_ptr<EventRecordCodec> codec_;
   std::unique_ptr<Learner> learner_;
+  std::unique_ptr<Gate> gate_;
+  std::shared_ptr<const Predictor> made_;           // the candidate of the last round
   std::unique_ptr<Studies> studies_;                // changes the learner, and which settings it has
   std::string served_average_;                      // a learner's state; empty: the last round's model is served
   std::unique_ptr<FrozenBaseline> baseline_;        // null unless configured
@@ -255,6 +278,7 @@ class Pipeline {
   ErasureReport unsaved_erasures_;      // done since the last checkpoint
   ErasureReport erased_;                // done by the last checkpoint that did any
   ErasureMailbox erasure_mailbox_;
+  Mailbox<PublishingRequest, PublishingAnswer> publishing_mailbox_;
 
   mutable std::mutex snapshot_mutex_;
   PipelineSnapshot snapshot_;

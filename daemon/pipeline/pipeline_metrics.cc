@@ -35,6 +35,8 @@ PipelineMetrics::PipelineMetrics(MetricsRegistry& registry)
       accepted_share(registry.gauge("freshet_sifting_accepted_ratio", "Share of the last round's samples trained on.")),
       sifting_active(registry.gauge("freshet_sifting_active", "1 while rounds are sifted, 0 where it does not pay.")),
       swaps(registry.counter("freshet_model_swaps_total", "Models that went live.")),
+      rollbacks(registry.counter("freshet_model_rollbacks_total",
+                                 "Times that a version that had turned out worse gave way to the one before.")),
       store_waits(registry.counter("freshet_store_waits_total", "Times that ingest waited for room in the store.")),
       erasures(registry.counter("freshet_erasures_total", "Keys whose events were erased, durably.")),
       events_erased(registry.counter("freshet_events_erased_total", "Stored events that were erased with their key.")),
@@ -129,6 +131,30 @@ void PipelineMetrics::show_drift(const DriftReport& report) {
         .gauge("freshet_drift_state", "What a drift detector says now: 0 nothing, 1 a warning, 2 an alarm.", labels)
         .set(static_cast<double>(watch.state));
   }
+}
+
+void PipelineMetrics::count_verdict(GateReason reason) {
+  registry_
+      .counter("freshet_gate_verdicts_total", "Candidates that the gate judged, by what it found.",
+               {{"verdict", std::string(gate_reason_name(reason))}})
+      .increment();
+}
+
+void PipelineMetrics::show_gate(const GateReport& report) {
+  if (!report.enabled) return;
+  registry_.gauge("freshet_gate_seconds", "Time that ingest has spent on judging since the start.").set(report.seconds);
+  registry_
+      .gauge("freshet_gate_trusted_version",
+             "The version that a worse one would give way to; 0: the one that is served.")
+      .set(static_cast<double>(report.trusted_version));
+  registry_
+      .gauge("freshet_gate_evidence_worse",
+             "How much speaks for what is served being worse than the trusted version, in nats.")
+      .set(report.evidence_worse);
+  registry_.gauge("freshet_gate_veto", "1 while events of the past keep candidates from being served.")
+      .set(report.veto_stands ? 1 : 0);
+  registry_.gauge("freshet_label_noise_ratio", "Share of labels that look drawn blindly since the last change.")
+      .set(report.noise_share);
 }
 
 void PipelineMetrics::show_own(std::span<const OwnMeasure> measures) {

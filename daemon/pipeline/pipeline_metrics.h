@@ -10,6 +10,7 @@
 #include "core/metrics.h"
 #include "core/predictor.h"
 #include "daemon/pipeline/drift_response.h"
+#include "daemon/pipeline/gate.h"
 #include "learners/evaluation/forgetting.h"
 #include "learners/evaluation/metrics.h"
 #include "learners/training/learner.h"
@@ -38,6 +39,7 @@ class PipelineMetrics {
   Gauge& accepted_share;
   Gauge& sifting_active;
   Counter& swaps;
+  Counter& rollbacks;
   Counter& store_waits;
   Counter& erasures;
   Counter& events_erased;
@@ -60,6 +62,8 @@ class PipelineMetrics {
   void show_transfer(const ForgettingReport& report);
   void count_finding(const DriftFinding& finding);
   void show_drift(const DriftReport& report);
+  void count_verdict(GateReason reason);
+  void show_gate(const GateReport& report);
   void show_own(std::span<const OwnMeasure> measures);
 
  private:

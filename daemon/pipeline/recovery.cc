@@ -45,6 +45,7 @@ Status Pipeline::restore() {
   if (options_.score_held_out) {
     held_out_scores_ = std::make_unique<HeldOutScores>(evaluation_options(config_, schema_.spec()));
   }
+  gate_ = std::make_unique<Gate>(gate_options(config_, schema_.spec()));
   if (checkpoint) {
     TRY(state_->load(*checkpoint, parts_.store).with_context("reading the checkpoint"));
     const auto found = checkpoint->blobs.find("learner");
@@ -53,6 +54,7 @@ Status Pipeline::restore() {
     TRY(learner_->load(learner).with_context("reading the checkpoint's model"));
     const auto average = checkpoint->blobs.find(kServedAverageBlob);
     if (average != checkpoint->blobs.end()) served_average_ = average->second;
+    TRY(restore_publishing(&*checkpoint));
     compare_machine(*checkpoint);
     compare_options(*checkpoint);
     parts_.log.info("checkpoint_loaded", fmt::format("resuming after event {} with model version {}",
@@ -60,8 +62,7 @@ Status Pipeline::restore() {
   }
   sifting_ = learner_->sifting_totals();
   if (!learner_->stored_columns().empty()) state_->memory->follow_from(state_->counters.round_begin_seq);
-  parts_.slot.publish(learner_->republish(state_->counters.served_version));
-  if (!served_average_.empty()) parts_.slot.publish(TRY(averaged_model()));
+  if (made_ == nullptr) TRY(restore_publishing(nullptr));
   metrics_.model_version.set(static_cast<double>(state_->counters.served_version));
   metrics_.replay_capacity.set(static_cast<double>(state_->memory->capacity()));
   studies_->begin_anew(device);
@@ -114,7 +115,16 @@ Status Pipeline::redo() {
     ++state_->counters.order_next;
     switch (entry.kind) {
       case OrderKind::kGoLive:
-        if (trainer_->busy()) TRY(collect(false));
+        if (trainer_->busy()) TRY(collect(Recorded::kWentLive));
+        break;
+      case OrderKind::kRejected:
+        if (trainer_->busy()) TRY(collect(Recorded::kRejected));
+        break;
+      case OrderKind::kRolledBack:
+        TRY(watch_served(false, /*recorded_rollback=*/true));
+        break;
+      case OrderKind::kPublishing:
+        apply_publishing({static_cast<PublishingAction>(entry.round), entry.model_version});
         break;
       case OrderKind::kErase:
         TRY(note_redone_erasures(entry));
@@ -242,6 +252,7 @@ Result<Pipeline::Blobs> Pipeline::saved_parts() const {
   parts["learner"] = learner.take();
   studies_->save(parts);
   if (!served_average_.empty()) parts[std::string(kServedAverageBlob)] = served_average_;
+  TRY(save_publishing(parts));
   return parts;
 }
 

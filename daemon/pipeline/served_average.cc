@@ -47,14 +47,15 @@ Status Pipeline::serve_average(std::string state, std::uint64_t states) {
   };
   const std::uint64_t before = newest();
   TRY(record_order(OrderKind::kServeAverage, states, state_->counters.served_version));
-  TRY(checkpoint());
-  if (newest() == before) {
-    served_average_.clear();
-    return unavailable("the checkpoint with the average could not be written; what was served before still is");
-  }
+  const auto served = parts_.slot.current();
   parts_.slot.publish(*std::move(model));
+  gate_->replaced();
+  TRY(checkpoint());
   update_snapshot();
-  return Status::ok();
+  if (newest() != before) return Status::ok();
+  served_average_.clear();
+  parts_.slot.publish(served, /*rolled_back_to=*/true);
+  return unavailable("the checkpoint with the average could not be written; what was served before still is");
 }
 
 Status Pipeline::redo_served_average(std::uint64_t index) {
@@ -66,6 +67,7 @@ Status Pipeline::redo_served_average(std::uint64_t index) {
     if (found == checkpoint->blobs.end()) continue;
     served_average_ = std::move(found->second);
     parts_.slot.publish(TRY(averaged_model()));
+    gate_->replaced();
     return Status::ok();
   }
   parts_.log.warning("average_left_out",

@@ -311,7 +311,7 @@ Status Studies::drop_unneeded() {
       index = in.get<std::uint64_t>();
       if (index > oldest) continue;
     }
-    const Status status = parts_.store.drop_studies(number, number, /*sync=*/false);
+    Status status = parts_.store.drop_studies(number, number, /*sync=*/false);
     if (!status.is_ok() && !may_pass(status)) return status;
   }
   return Status::ok();
@@ -359,12 +359,8 @@ Status Studies::end_study(const Moment& moment, StudyOutcome outcome) {
 
 Status Studies::challenge(const IngestState& state, std::string_view learner_state, const Learner& incumbent) {
   challenger_config_ = TRY(config_in_force(parts_.config, adopted_with(parts_.config, adopted_, winner_)));
-  const bool same_model = std::ranges::all_of(option_table(), [&](const Option& option) {
-    return !option.name.starts_with("model.") ||
-           option_text(in_force_, option.name) == option_text(challenger_config_, option.name);
-  });
   challenger_ = TRY(Challenger::create(challenger_config_, parts_.schema.spec(), state.encoder->layout(), device_,
-                                       learner_state, incumbent, same_model));
+                                       learner_state, incumbent));
   // Other settings unsettle it first; and one with weights of its own has missed what came since the copy.
   const std::uint64_t next_seq = state.counters.next_seq;
   const std::uint64_t missed = challenger_->has_incumbents_weights() ? 0 : next_seq - 1 - begin_seq_;

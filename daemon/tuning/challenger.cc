@@ -23,8 +23,7 @@ Challenger::Challenger(const Config& config, const EventSpec& spec, std::unique_
 
 Result<std::unique_ptr<Challenger>> Challenger::create(const Config& config, const EventSpec& spec,
                                                        const EncodedLayout& layout, const Device& device,
-                                                       std::string_view learner_state, const Learner& incumbent,
-                                                       bool same_model) {
+                                                       std::string_view learner_state, const Learner& incumbent) {
   const LearnerOptions options = TRY(learner_options(config, spec));
   auto learner = TRY(Learner::create(options, layout, device));
   const auto columns = learner->stored_columns();
@@ -38,7 +37,7 @@ Result<std::unique_ptr<Challenger>> Challenger::create(const Config& config, con
     TRY(learner->load(in).with_context("reading the best trial's model"));
   }
   std::unique_ptr<Challenger> challenger(new Challenger(config, spec, std::move(learner)));
-  if (same_model && !learner_state.empty()) {
+  if (!learner_state.empty()) {
     std::vector<float> weights;
     Status taken = incumbent.copy_weights(weights);
     if (taken.is_ok()) taken = challenger->learner_->take_weights(weights);

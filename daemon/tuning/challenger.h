@@ -28,12 +28,11 @@ enum class ChallengeVerdict : std::uint8_t { kGoesOn, kTakesOver, kDropped };
 class Challenger {
  public:
   // config: in force, with the study's settings on top. learner_state: what the best trial has become; empty: a new
-  // model. same_model: it goes on from the incumbent's weights, which have seen the stream since the study's copy, with
-  // the trial's optimizer state; else it begins behind and is not judged before it has caught up.
+  // model. It goes on from the incumbent's weights, which have seen the stream since the study's copy, with the trial's
+  // optimizer state; where the engine does not give them, from the trial's own.
   static Result<std::unique_ptr<Challenger>> create(const Config& config, const EventSpec& spec,
                                                     const EncodedLayout& layout, const Device& device,
-                                                    std::string_view learner_state, const Learner& incumbent,
-                                                    bool same_model);
+                                                    std::string_view learner_state, const Learner& incumbent);
 
   bool has_incumbents_weights() const { return has_incumbents_weights_; }
   Learner& learner() { return *learner_; }

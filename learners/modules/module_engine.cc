@@ -121,6 +121,10 @@ class ModuleEngine final : public TrainingEngine {
     const float* dense = latest_ == nullptr ? net_.image().dense.data() : latest_;
     return publisher_.publish(dense, net_.host_buffers(), version);
   }
+  Status save_published(const Predictor& version, ByteWriter& out) override { return publisher_.save(version, out); }
+  Result<std::shared_ptr<const Predictor>> load_published(ByteReader& in) override {
+    return on_device(device_, "reading a version", [&] { return publisher_.load(in, net_.image().dense.size()); });
+  }
   Status evaluate(const EncodedBatch& batch, Predictions& out) override {
     return on_device(device_, "evaluation", [&] {
       net_.settle();
@@ -259,14 +263,12 @@ class ModuleEngine final : public TrainingEngine {
     });
   }
 
-  Status export_model(const std::string& path, std::string_view about) override {
+  Status export_model(const std::string& path, std::string_view about, const Predictor& version) override {
+    const ScriptModule* module = ModulePublisher::module_of(version);
+    if (module == nullptr) return failed_precondition("this version is no copy of the module");
     return on_device(device_, "export", [&] {
-      net_.settle();
-      const auto exported = original_->copy();
-      fill_parameters(*exported, net_.image().tensors, published_weights());
+      const auto exported = module->copy();
       exported->for_each_parameter([](std::size_t, const at::Tensor& tensor) { tensor.set_requires_grad(true); });
-      const auto& buffers = net_.download_buffers();
-      for (std::size_t i = 0; i < buffers.size(); ++i) exported->set_buffer(i, buffers[i]);
       exported->save(path, {{"freshet.json", description(about)}});
       return Status::ok();
     });

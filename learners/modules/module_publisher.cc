@@ -5,6 +5,7 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
+#include "learners/modules/stored_buffers.h"
 #include "learners/torch/device_tensors.h"
 
 namespace freshet {
@@ -44,6 +45,19 @@ class ModuleSnapshot final : public Predictor {
     for (std::size_t i = 0; i < buffers.size(); ++i) module_->set_buffer(i, buffers[i]);
     version_ = version;
   }
+  void save(std::span<const DenseTensor> places, ByteWriter& out) const {
+    out.put(version_);
+    std::vector<at::Tensor> weights(places.size());
+    module_->for_each_parameter(
+        [&](std::size_t number, const at::Tensor& parameter) { weights[number] = parameter.contiguous(); });
+    for (std::size_t number = 0; number < places.size(); ++number) {
+      out.append(weights[number].const_data_ptr<float>(), places[number].columns * sizeof(float));
+    }
+    std::vector<at::Tensor> buffers;
+    for (std::size_t i = 0; i < module_->buffers(); ++i) buffers.push_back(module_->buffer(i));
+    save_buffers(out, buffers);
+  }
+  const ScriptModule& module() const { return *module_; }
   std::atomic<bool> in_use{false};
 
  private:
@@ -63,6 +77,27 @@ std::shared_ptr<const Predictor> ModulePublisher::publish(const float* dense, st
                              [](const auto&, const auto&) { return false; });  // all are filled whole
   snapshot->fill(places_, dense, buffers, version);
   return SnapshotPool<ModuleSnapshot>::hand_out(std::move(snapshot));
+}
+
+Status ModulePublisher::save(const Predictor& copy, ByteWriter& out) const {
+  const auto* snapshot = dynamic_cast<const ModuleSnapshot*>(&copy);
+  if (snapshot == nullptr) return failed_precondition("this version is no copy of the module");
+  snapshot->save(places_, out);
+  return Status::ok();
+}
+
+const ScriptModule* ModulePublisher::module_of(const Predictor& copy) {
+  const auto* snapshot = dynamic_cast<const ModuleSnapshot*>(&copy);
+  return snapshot == nullptr ? nullptr : &snapshot->module();
+}
+
+Result<std::shared_ptr<const Predictor>> ModulePublisher::load(ByteReader& in, std::size_t weights) {
+  const auto version = in.get<std::uint64_t>();
+  std::vector<float> dense(weights);
+  for (const DenseTensor& place : places_) in.read(dense.data() + place.offset, place.columns * sizeof(float));
+  if (!in.ok()) return data_loss("a stored model version is cut short");
+  const auto buffers = TRY(load_buffers(in, original_));
+  return publish(dense.data(), buffers, version);
 }
 
 }  // namespace freshet

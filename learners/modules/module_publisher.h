@@ -8,6 +8,7 @@
 #include <memory>
 #include <span>
 
+#include "core/bytes.h"
 #include "core/predictor.h"
 #include "learners/models/parameters.h"
 #include "learners/modules/module_calls.h"
@@ -29,6 +30,14 @@ class ModulePublisher {
   // dense: weights in host memory; buffers: in host memory, in the order of the module's.
   std::shared_ptr<const Predictor> publish(const float* dense, std::span<const at::Tensor> buffers,
                                            std::uint64_t version);
+
+  // Any copy of such a module as bytes: weights and buffers.
+  Status save(const Predictor& copy, ByteWriter& out) const;
+  // weights: how many Parameters hold.
+  Result<std::shared_ptr<const Predictor>> load(ByteReader& in, std::size_t weights);
+
+  // The module behind a copy; null where it is none.
+  static const ScriptModule* module_of(const Predictor& copy);
 
   std::size_t copies() const { return pool_.size(); }
 

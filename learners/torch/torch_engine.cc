@@ -120,6 +120,13 @@ class TorchEngine final : public TrainingEngine {
   std::shared_ptr<const Predictor> publish_last(std::uint64_t version) override {
     return publisher_.publish_last(version);
   }
+  // The image holds the weights as save() has brought them, or as load() has read them.
+  Status save_published(const Predictor& version, ByteWriter& out) override {
+    return publisher_.save(version, image_->weights(), out);
+  }
+  Result<std::shared_ptr<const Predictor>> load_published(ByteReader& in) override {
+    return publisher_.load(in, image_->weights());
+  }
   Status evaluate(const EncodedBatch& batch, Predictions& out) override {
     TRY(on_device(device_, "copy of the weights", [&] {
       net_.download_weights(image_->parameters().table.used());

@@ -95,6 +95,11 @@ class Learner::Impl {
     return engine_->publish_last(version);
   }
 
+  Status save_published(const Predictor& version, ByteWriter& out) const {
+    return engine_->save_published(version, out);
+  }
+  Result<std::shared_ptr<const Predictor>> load_published(ByteReader& in) { return engine_->load_published(in); }
+
   Result<std::vector<float>> losses(const EncodedBatch& batch) {
     std::vector<float> losses(batch.size());
     const auto rows = static_cast<std::size_t>(options_.batch_size);
@@ -110,7 +115,9 @@ class Learner::Impl {
 
   Status evaluate(const EncodedBatch& batch, Predictions& out) { return engine_->evaluate(batch, out); }
 
-  Status export_model(const std::string& path, std::string_view about) { return engine_->export_model(path, about); }
+  Status export_model(const std::string& path, std::string_view about, const Predictor& version) {
+    return engine_->export_model(path, about, version);
+  }
 
   Status save(ByteWriter& out) {
     out.put(kMagic);
@@ -410,6 +417,10 @@ bool Learner::sifting_rests() const { return impl_->sifting_rests(); }
 Result<RoundReport> Learner::train_round(const RoundInput& input) { return impl_->train_round(input); }
 std::shared_ptr<const Predictor> Learner::publish(std::uint64_t version) { return impl_->publish(version, false); }
 std::shared_ptr<const Predictor> Learner::republish(std::uint64_t version) { return impl_->publish(version, true); }
+Status Learner::save_published(const Predictor& version, ByteWriter& out) const {
+  return impl_->save_published(version, out);
+}
+Result<std::shared_ptr<const Predictor>> Learner::load_published(ByteReader& in) { return impl_->load_published(in); }
 std::span<const StoredColumn> Learner::stored_columns() const { return impl_->stored_columns(); }
 std::size_t Learner::replay_rows_for(std::size_t fresh_rows, std::size_t memory_rows) const {
   return impl_->replay_rows_for(fresh_rows, memory_rows);
@@ -417,8 +428,8 @@ std::size_t Learner::replay_rows_for(std::size_t fresh_rows, std::size_t memory_
 bool Learner::reads_memory_in_pieces() const { return impl_->reads_memory_in_pieces(); }
 Result<std::vector<float>> Learner::losses(const EncodedBatch& batch) { return impl_->losses(batch); }
 Status Learner::evaluate(const EncodedBatch& batch, Predictions& out) { return impl_->evaluate(batch, out); }
-Status Learner::export_model(const std::string& path, std::string_view about) {
-  return impl_->export_model(path, about);
+Status Learner::export_model(const std::string& path, std::string_view about, const Predictor& version) {
+  return impl_->export_model(path, about, version);
 }
 Status Learner::save(ByteWriter& out) const { return impl_->save(out); }
 Status Learner::load(ByteReader& in) { return impl_->load(in); }

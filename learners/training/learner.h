@@ -92,6 +92,11 @@ class Learner {
   // publish() brings the moving average of some resting rows up to date.
   std::shared_ptr<const Predictor> republish(std::uint64_t version);
 
+  // A version that this learner or another of the same model published, as bytes that load_published() of a learner in
+  // the state of save() now turns back into it, to the bit. Between rounds, right after save() or load().
+  Status save_published(const Predictor& version, ByteWriter& out) const;
+  Result<std::shared_ptr<const Predictor>> load_published(ByteReader& in);
+
   // What the strategy stores with each event of the memory; of the model and the options alone.
   std::span<const StoredColumn> stored_columns() const;
 
@@ -115,9 +120,9 @@ class Learner {
   // does not offer it.
   Status copy_weights(std::vector<float>& to) const;
   Status take_weights(std::span<const float> weights);
-  // Writes the weights that publish() gives as a TorchScript module, which Python loads: models of the architectures
-  // convnet and torchscript. `about` is told in the file.
-  Status export_model(const std::string& path, std::string_view about);
+  // Writes a version that it published as a TorchScript module, which Python loads: models of the architectures convnet
+  // and torchscript. `about` is told in the file.
+  Status export_model(const std::string& path, std::string_view about, const Predictor& version);
 
   std::uint64_t steps() const;
   std::uint64_t parameter_count() const;

@@ -83,6 +83,12 @@ class NativeEngine final : public TrainingEngine {
   std::shared_ptr<const Predictor> publish_last(std::uint64_t version) override {
     return publisher_.publish_last(version);
   }
+  Status save_published(const Predictor& version, ByteWriter& out) override {
+    return publisher_.save(version, net_->weights(), out);
+  }
+  Result<std::shared_ptr<const Predictor>> load_published(ByteReader& in) override {
+    return publisher_.load(in, net_->weights());
+  }
   Status evaluate(const EncodedBatch& batch, Predictions& out) override {
     return tabular_predict(*net_->shape(), net_->weights(), batch, 0, batch.size(), out);
   }
@@ -191,7 +197,8 @@ class NativeEngine final : public TrainingEngine {
 
 }  // namespace
 
-Status TrainingEngine::export_model(const std::string& /*path*/, std::string_view /*about*/) {
+Status TrainingEngine::export_model(const std::string& /*path*/, std::string_view /*about*/,
+                                    const Predictor& /*version*/) {
   return unsupported("models of numbers and categories are not written as TorchScript; convnet and torchscript are");
 }
 

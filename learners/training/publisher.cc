@@ -60,6 +60,32 @@ class TabularSnapshot final : public Predictor {
     }
   }
 
+  void save(const TabularWeights& base, ByteWriter& out) const {
+    out.put(version_);
+    out.put<std::uint64_t>(dense_.size());
+    out.append(dense_.data(), dense_.size() * sizeof(float));
+    std::vector<std::uint32_t> differing;
+    const std::size_t row_bytes = shape_->table_width * sizeof(float);
+    for (std::size_t row = 0; row < shape_->table_rows; ++row) {
+      const bool same =
+          std::memcmp(table_.data() + row * stride_, base.table + row * base.table_stride, row_bytes) == 0;
+      if (!same) differing.push_back(static_cast<std::uint32_t>(row));
+    }
+    out.put_span(std::span<const std::uint32_t>(differing));
+    for (const auto row : differing) out.append(table_.data() + row * stride_, row_bytes);
+  }
+  Status load(ByteReader& in, const TabularWeights& base) {
+    version_ = in.get<std::uint64_t>();
+    if (in.get<std::uint64_t>() != dense_.size()) return data_loss("a stored model version has another shape");
+    copy_table(base);
+    in.read(dense_.data(), dense_.size() * sizeof(float));
+    for (const auto row : in.get_vector<std::uint32_t>()) {
+      if (row >= shape_->table_rows) return data_loss("a stored model version has a row beyond its table");
+      in.read(table_.data() + row * stride_, shape_->table_width * sizeof(float));
+    }
+    return in.ok() ? Status::ok() : data_loss("a stored model version is cut short");
+  }
+
   std::atomic<bool> in_use{false};
   std::uint64_t publication = 0;  // the one it was last filled for; 0: never
   void set_version(std::uint64_t version) { version_ = version; }
@@ -113,6 +139,21 @@ std::shared_ptr<const Predictor> SnapshotPublisher::publish(const TabularWeights
   }
   snapshot->publication = publications_;
   snapshot->set_version(version);
+  return SnapshotPool<TabularSnapshot>::hand_out(std::move(snapshot));
+}
+
+Status SnapshotPublisher::save(const Predictor& copy, const TabularWeights& base, ByteWriter& out) const {
+  const auto* snapshot = dynamic_cast<const TabularSnapshot*>(&copy);
+  if (snapshot == nullptr) return failed_precondition("this version is no copy of the learner's weights");
+  snapshot->save(base, out);
+  return Status::ok();
+}
+
+Result<std::shared_ptr<const Predictor>> SnapshotPublisher::load(ByteReader& in, const TabularWeights& base) {
+  auto snapshot = pool_.idle([&] { return std::make_shared<TabularSnapshot>(shape_); },
+                             [](const auto& a, const auto& b) { return a.publication < b.publication; });
+  snapshot->publication = 0;  // whatever is published into it next is copied whole
+  TRY(snapshot->load(in, base));
   return SnapshotPool<TabularSnapshot>::hand_out(std::move(snapshot));
 }
 

@@ -15,6 +15,7 @@
 #include <span>
 #include <vector>
 
+#include "core/bytes.h"
 #include "core/predictor.h"
 #include "learners/models/tabular_shape.h"
 #include "learners/training/snapshot_pool.h"
@@ -41,6 +42,10 @@ class SnapshotPublisher {
                                            std::uint64_t version);
   // The source of the last publish(), as it stands now.
   std::shared_ptr<const Predictor> publish_last(std::uint64_t version) { return publish(latest_, {}, version); }
+  // Any copy of this shape as bytes, beside `base`, which the reader will have too: rows of the table that are equal
+  // there are left out.
+  Status save(const Predictor& copy, const TabularWeights& base, ByteWriter& out) const;
+  Result<std::shared_ptr<const Predictor>> load(ByteReader& in, const TabularWeights& base);
   // The next publish() copies everything.
   void forget();
 

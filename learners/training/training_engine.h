@@ -48,6 +48,11 @@ class TrainingEngine : public TrainedWeights {
   // Where that failed: the weights that came last to host memory, the initial ones at first.
   virtual std::shared_ptr<const Predictor> publish_last(std::uint64_t version) = 0;
 
+  // A version that this engine or another of its kind published, as bytes beside those of save(); and back, after
+  // load().
+  virtual Status save_published(const Predictor& version, ByteWriter& out) = 0;
+  virtual Result<std::shared_ptr<const Predictor>> load_published(ByteReader& in) = 0;
+
   // Predictions for all rows under the training weights.
   virtual Status evaluate(const EncodedBatch& batch, Predictions& out) = 0;
 
@@ -56,8 +61,8 @@ class TrainingEngine : public TrainedWeights {
   virtual Status take_weights(std::span<const float>) {
     return unsupported("this engine's weights cannot be averaged");
   }
-  // Writes what publish() gives as a TorchScript file; `about` goes into it.
-  virtual Status export_model(const std::string& path, std::string_view about);
+  // Writes a version that publish() or load_published() gave as a TorchScript file; `about` goes into it.
+  virtual Status export_model(const std::string& path, std::string_view about, const Predictor& version);
 
   virtual Status save(ByteWriter& out) = 0;
   // seed, embedding_scale: of the initial weights, which rows that never moved still have.

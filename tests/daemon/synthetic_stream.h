@@ -26,6 +26,9 @@ struct StreamPlan {
   std::map<std::int64_t, std::int64_t> tombstones{};           // offset -> key
   std::function<bool(std::uint64_t key_hash)> scrambled = {};  // whose labels are turned round
   std::int64_t turned_from = -1;                               // offset from which on all labels are; -1: none
+  std::int64_t noisy_from = -1;                                // offsets of which some labels are, by chance
+  std::int64_t noisy_to = -1;
+  double noise = 0.3;  // so many of them
 };
 
 inline std::uint64_t synthetic_key(std::int64_t key) { return hash_category(0, key); }
@@ -73,7 +76,9 @@ class SyntheticStream final : public EventSource {
     const bool yes = rng.uniform() < 0.2 + 0.3 * (x > 0 ? 1 : 0) + 0.4 * (shop % 2 == 0 ? 1 : 0);
     batch.key_hashes[row] = synthetic_key(offset % plan_.keys);
     const bool scrambled = plan_.scrambled && plan_.scrambled(batch.key_hashes[row]);
-    const bool turned = plan_.turned_from >= 0 && offset >= plan_.turned_from;
+    const bool noisy = offset >= plan_.noisy_from && offset < plan_.noisy_to;
+    const bool turned = (plan_.turned_from >= 0 && offset >= plan_.turned_from) !=
+                        (noisy && Rng(~plan_.seed * static_cast<std::uint64_t>(offset)).uniform() < plan_.noise);
     batch.labels[row] = yes != (scrambled != turned) ? 1.0F : 0.0F;
     batch.positions[row] = {0, offset};
     batch.time_ms[row] = 1'356'998'400'000 + offset * 1'000'000;
@@ -127,7 +132,9 @@ inline Config synthetic_config() {
 // One life of a pipeline on a store: open, run, look.
 class PipelineLife {
  public:
-  PipelineLife(const Config& config, const std::string& folder, const Clock& clock) : config_(config), clock_(clock) {
+  PipelineLife(const Config& config, const std::string& folder, const Clock& clock,
+               const EventSpec& spec = synthetic_spec())
+      : config_(config), clock_(clock), schema_(spec) {
     config_.memory.path = folder;
   }
   Status open(std::unique_ptr<EventSource> source, const PipelineOptions& options = {}) {
@@ -145,7 +152,7 @@ class PipelineLife {
  private:
   Config config_;
   const Clock& clock_;
-  const Schema schema_{synthetic_spec()};
+  const Schema schema_;
   LocalMetrics metrics_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<EventSource> source_;

@@ -155,7 +155,7 @@ TEST_P(EveryModule, IsExportedAsItIsServed) {
     for (std::uint64_t round = 0; round < 4; ++round) module_round(*learner, tested_.layout, round);
     const auto events = synthetic_events(tested_.layout, 16, kModuleSeed + 5, tested_.options.model.task);
     const auto served = predictions_of(*learner->publish(7), events);
-    const Status status = learner->export_model(folder.file("out.pt"), "version 7");
+    const Status status = learner->export_model(folder.file("out.pt"), "version 7", *learner->publish(7));
     ASSERT_TRUE(status.is_ok()) << status.to_string();
 
     torch::jit::ExtraFilesMap extra{{"freshet.json", ""}, {"note.json", ""}};
@@ -279,10 +279,10 @@ TEST(Convnet, MovesAlongTheGradientsOfItsFormula) {
   options.replay_ratio = 0.0F;
   const auto layout = synthetic_layout(30, 0);
   const auto learner = module_learner(options, layout);
-  ASSERT_TRUE(learner->export_model(folder.file("before.pt"), "").is_ok());
+  ASSERT_TRUE(learner->export_model(folder.file("before.pt"), "", *learner->publish(1)).is_ok());
   const auto events = synthetic_events(layout, 20, kModuleSeed, Task::kMulticlass);
   ASSERT_TRUE(learner->train_round({&events, nullptr, 0}).is_ok());
-  ASSERT_TRUE(learner->export_model(folder.file("after.pt"), "").is_ok());
+  ASSERT_TRUE(learner->export_model(folder.file("after.pt"), "", *learner->publish(2)).is_ok());
 
   const torch::jit::Module before = torch::jit::load(folder.file("before.pt"));
   const torch::jit::Module after = torch::jit::load(folder.file("after.pt"));

@@ -230,7 +230,7 @@ TEST_F(ScriptModel, SharedWeightsStayShared) {
   EXPECT_EQ(learner->parameter_count(), 4U);
   module_round(*learner, numbers_only(), 0);
   learner->publish(1);
-  ASSERT_TRUE(learner->export_model(folder_.file("out.pt"), "").is_ok());
+  ASSERT_TRUE(learner->export_model(folder_.file("out.pt"), "", *learner->publish(1)).is_ok());
   const torch::jit::Module out = torch::jit::load(folder_.file("out.pt"));
   EXPECT_TRUE(at::equal(out.attr("a").toTensor(), out.attr("b").toTensor()));
   EXPECT_FALSE(at::equal(out.attr("a").toTensor(), at::full({4, 1}, 0.1)));
