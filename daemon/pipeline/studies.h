@@ -129,6 +129,9 @@ class Studies {
   std::string verdict_words() const;
   void tell(std::uint64_t event, std::string what, std::string why);
 
+  static constexpr std::size_t kPastMost = 16;
+  static constexpr std::string_view kSnapshotPart = "snapshot";
+
   Parts parts_;
   Config in_force_;
   Device device_;
