@@ -45,6 +45,58 @@ void write_drift(JsonWriter& json, const PipelineSnapshot& snapshot) {
   json.end_object();
 }
 
+void write_tuning(JsonWriter& json, const PipelineSnapshot& snapshot) {
+  const TuningReport& report = snapshot.tuning;
+  if (!report.on_drift && report.studies == 0) return;
+  json.key("tuning");
+  json.begin_object();
+  json.field("phase", study_phase_name(report.phase));
+  json.field("studies", report.studies);
+  json.field("adopted", report.adopted);
+  json.field("dropped", report.dropped);
+  if (report.study) {
+    json.key("study");
+    json.begin_object();
+    json.field("begun_after_event", report.begun_at);
+    json.field("events", static_cast<std::uint64_t>(report.study->events));
+    json.field("judging_events", static_cast<std::uint64_t>(report.study->judging));
+    json.field("stretches_trained", report.study->resource);
+    json.key("trials");
+    json.begin_object();
+    for (const auto& [state, count] : report.study->by_state) json.field(state, count);
+    json.end_object();
+    optional_field(json, "best_objective", report.study->best);
+    json.end_object();
+  }
+  if (!report.challenger.empty()) {
+    json.key("challenger");
+    json.begin_object();
+    json.field("events", report.challenger_events);
+    json.field("loss_difference", report.challenger_difference);
+    json.key("settings");
+    json.begin_object();
+    for (const tuning::Setting& setting : report.challenger) json.field(setting.option, setting.value);
+    json.end_object();
+    json.end_object();
+  }
+  json.key("in_force");
+  json.begin_object();
+  for (const AdoptedSetting& setting : report.in_force) json.field(setting.option, setting.value);
+  json.end_object();
+  json.key("notices");
+  json.begin_array();
+  for (const StudyNotice& notice : report.notices) {
+    json.begin_object();
+    json.field("event", notice.event);
+    json.field("study", notice.study);
+    json.field("what", notice.what);
+    json.field("why", notice.why);
+    json.end_object();
+  }
+  json.end_array();
+  json.end_object();
+}
+
 void write_gate(JsonWriter& json, const PipelineSnapshot& snapshot) {
   const GateReport& report = snapshot.gate;
   if (!report.enabled) return;
@@ -204,6 +256,7 @@ std::string to_status_json(std::string_view model, const PipelineSnapshot& snaps
   write_forgetting(json, snapshot);
   write_gate(json, snapshot);
   write_drift(json, snapshot);
+  write_tuning(json, snapshot);
   json.end_object();
   return json.take();
 }

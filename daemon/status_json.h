@@ -20,6 +20,7 @@ void write_metrics(JsonWriter& json, std::string_view name, std::span<const Metr
 void write_baseline(JsonWriter& json, const PipelineSnapshot& snapshot);
 void write_sifting(JsonWriter& json, const PipelineSnapshot& snapshot);
 void write_drift(JsonWriter& json, const PipelineSnapshot& snapshot);
+void write_tuning(JsonWriter& json, const PipelineSnapshot& snapshot);
 void write_gate(JsonWriter& json, const PipelineSnapshot& snapshot);
 void write_own_measures(JsonWriter& json, const PipelineSnapshot& snapshot);
 // `matrix`: the scores of each slice in the kept rounds besides.

@@ -70,6 +70,9 @@ struct StoreOptions {
 // kErase: the erasures from number `round` to number `model_version` take effect with the cut that follows.
 // kServeAverage: an average of `round` states is served, if the checkpoint that stands right after this entry has it.
 // kRejected: round `round` made the version, and the gate turned it away. kRolledBack: the version is served again.
+// kStudyBegins: study `round` begins; kStudyEnds: it is over, and what it found (trial `model_version` - 1; 0: nothing
+// better) learns beside the model from here on; kChallengerEnds: that of study `round` takes over (`model_version` 1)
+// with the next round's model, or is dropped (0).
 enum class OrderKind : std::uint8_t {
   kRoundCut = 1,
   kGoLive = 2,
@@ -78,6 +81,9 @@ enum class OrderKind : std::uint8_t {
   kRejected = 5,
   kRolledBack = 6,
   kPublishing = 7,  // an operator's request: action `round` with the version
+  kStudyBegins = 16,
+  kStudyEnds = 17,
+  kChallengerEnds = 18,
 };
 
 // The ledger as of a checkpoint, for rollback(). Written by checkpoint() itself, where the state has seen the whole
@@ -115,6 +121,12 @@ struct SeqRange {  // both ends belong to it
   std::uint64_t first = 0;
   std::uint64_t last = 0;
   friend bool operator==(const SeqRange&, const SeqRange&) = default;
+};
+
+// What a study of hyperparameters keeps beside the checkpoints, under the study's number.
+struct StudyPart {
+  std::string_view name;
+  std::string_view bytes;
 };
 
 struct CheckpointBlob {
@@ -232,6 +244,16 @@ class Store {
   // Calls visitor(index, bytes) for each page of `space` as of checkpoint `id`, by ascending index.
   Status read_pages(std::uint64_t id, std::uint32_t space,
                     const std::function<Status(std::uint64_t, std::string_view)>& visitor) const;
+
+  // Puts these parts of a study in the place of those of the same names and deletes `gone`, in one write; a single part
+  // may be of any size. From the writer's thread.
+  Status put_study(std::uint64_t study, std::span<const StudyPart> parts, std::span<const std::string> gone, bool sync);
+  // Nothing where it was never put whole; kDataLoss where it is damaged.
+  Result<std::optional<std::string>> read_study(std::uint64_t study, std::string_view name) const;
+  Result<std::vector<std::string>> study_parts(std::uint64_t study) const;
+  Result<std::vector<std::uint64_t>> studies() const;  // those with any part, ascending
+  Status drop_studies(std::uint64_t first, std::uint64_t last,
+                      bool sync);  // all parts of them; from the writer's thread
 
   // Asks for the events of these keys that are stored by now to be erased; durable when it returns ok.
   Status request_erasures(std::span<const std::uint64_t> key_hashes);

@@ -21,7 +21,7 @@ namespace freshet {
 namespace {
 
 constexpr std::array<std::string_view, kFamilies> kFamilyNames = {"meta",   "events",      "order", "positions",
-                                                                  "memory", "checkpoints", "keys"};
+                                                                  "memory", "checkpoints", "keys",  "studies"};
 constexpr int kReadOnlyTriesMax = 10;
 constexpr char kNeverThere = '\xff';  // as a key, or after one
 

@@ -290,7 +290,7 @@ Status Store::purge(std::span<const std::uint64_t> seqs) {
     TRY(convert(impl_->db->CompactRange(compact, impl_->families[kEvents], &from, &to), "compacting erased events",
                 path()));
   }
-  for (const Family family : {kCheckpoints, kMeta, kMemory}) {
+  for (const Family family : {kCheckpoints, kMeta, kMemory, kStudies}) {
     TRY(convert(impl_->db->CompactRange(compact, impl_->families[family], nullptr, nullptr),
                 "compacting old checkpoints", path()));
   }

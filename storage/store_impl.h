@@ -23,7 +23,7 @@
 
 namespace freshet {
 
-enum Family : std::size_t { kMeta, kEvents, kOrder, kPositions, kMemory, kCheckpoints, kKeys, kFamilies };
+enum Family : std::size_t { kMeta, kEvents, kOrder, kPositions, kMemory, kCheckpoints, kKeys, kStudies, kFamilies };
 
 inline rocksdb::Slice slice(std::string_view text) { return {text.data(), text.size()}; }
 inline std::string_view view(const rocksdb::Slice& bytes) { return {bytes.data(), bytes.size()}; }

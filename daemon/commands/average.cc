@@ -132,7 +132,7 @@ Result<Averaged> average(const AverageArguments& arguments) {
   TRY(state->run().with_context("redoing the log"));
   Pipeline& pipeline = state->pipeline();
   TRY(pipeline.settle());
-  const LearnerOptions options = TRY(learner_options(config, state->schema().spec()));
+  const LearnerOptions options = TRY(learner_options(pipeline.config_in_force(), state->schema().spec()));
   if (arguments.checkpoints.empty()) {
     // What was learnt after the newest checkpoint is the newest state.
     Member now;

@@ -198,6 +198,7 @@ std::string to_json(const BacktestRun& run) {
   write_forgetting(json, run.snapshot, true);
   write_gate(json, run.snapshot);
   write_drift(json, run.snapshot);
+  write_tuning(json, run.snapshot);
   json.field("model_hash", hash_text_of(run.model_hash));
   json.field("state_hash", hash_text_of(run.state_hash));
   json.field("peak_rss_bytes", peak_rss_bytes());

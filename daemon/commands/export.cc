@@ -11,6 +11,7 @@
 #include "daemon/pipeline/publishing.h"
 #include "daemon/pipeline/served_average.h"
 #include "daemon/room_options.h"
+#include "daemon/tuning/adopted_settings.h"
 #include "learners/device.h"
 #include "learners/features/feature_encoder.h"
 #include "learners/training/learner.h"
@@ -55,7 +56,8 @@ Result<Exported> export_model(const ExportArguments& arguments) {
 
   const EventSpec spec = TRY(parse_event_spec(identity->event_spec));
   const auto encoder = TRY(FeatureEncoder::create(spec));
-  const LearnerOptions options = TRY(learner_options(config, spec));
+  const Config in_force = TRY(config_in_force(config, checkpoint));
+  const LearnerOptions options = TRY(learner_options(in_force, spec));
   const auto learner = TRY(Learner::create(options, encoder->layout(), Device{}));
   ByteReader bytes(found->second);
   TRY(learner->load(bytes).with_context("reading the checkpoint's model"));

@@ -120,13 +120,15 @@ Result<TuneRun> tune(const TuneArguments& arguments) {
   run.facts.events_judging = snapshot.judging.size();
   run.facts.judged_by_newest = snapshot.judged_by_newest;
   run.facts.slices = snapshot.slices.size();
-  TrialLearners trainers(config, snapshot, run.facts.objective, config.tuning.max_resource);
   // What is configured now is the first trial: the study then says how much better the best one is.
   std::vector<tuning::Setting> present;
+  std::vector<std::string> searched;
   for (std::size_t i = 0; i < run.study->space().size(); ++i) {
     const std::string& option = run.study->space()[i].option;
     present.push_back({option, option_text(config, option)});
+    searched.push_back(option);
   }
+  TrialLearners trainers(config, snapshot, run.facts.objective, config.tuning.max_resource, std::move(searched));
   Rng rng(config.tuning.seed);
   run.facts.configured_trial = 0;
   TRY(run.study->begin_with({run.study->space().nearest(present, rng)}, {}));

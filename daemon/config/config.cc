@@ -13,6 +13,7 @@
 #include "daemon/config/config_faults.h"
 #include "daemon/config/option_table.h"
 #include "daemon/config/strategy_checks.h"
+#include "daemon/config/tuning_checks.h"
 #include "learners/optim/schedule.h"
 
 namespace freshet {
@@ -388,6 +389,7 @@ std::vector<ConfigFault> check_together(const Config& config) {
   check_learning(config, faults);
   check_memory(config, faults);
   check_evaluation(config, faults);
+  check_tuning(config, faults);
   if (const auto listen = parse_host_port(config.serving.listen); !listen) {
     faults.add("serving.listen", "{}", listen.status().message());
   }

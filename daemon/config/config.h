@@ -271,6 +271,13 @@ struct TuningConfig {
   double max_compute_ratio = 2;  // 0: none
   std::uint64_t events_max = 200'000;
   std::uint64_t seed = 1;
+  bool on_drift = false;
+  std::uint64_t wait_events = 2000;
+  std::uint64_t cooldown_events = 20'000;
+  double pace = 20;
+  double cpu_share = 1;
+  double challenger_alpha = 0.05;
+  std::uint64_t challenger_events = 50'000;
 };
 
 struct CheckpointConfig {

@@ -53,7 +53,10 @@ std::string_view section_words(std::string_view section) {
       {"evaluation",
        "How quality and forgetting are measured; predictions are scored before their events are learnt from."},
       {"drift", "What watches for changes of the stream, and what a confirmed one does."},
-      {"tuning", "How `freshet tune` searches for better hyperparameters."},
+      {"tuning",
+       "The search for better hyperparameters, by `freshet tune` and, with `on_drift`, by the daemon itself, which "
+       "searches only what can change under a running memory: options of `learning`, but not `learning.strategy`, "
+       "`.round`, `.sifting`, `.guard` and `.loss`."},
       {"checkpoint", "How often the training state is made durable."},
       {"serving", "The HTTP server."},
       {"log", "Log lines on standard error."},

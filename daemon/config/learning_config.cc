@@ -25,7 +25,8 @@ Config learning_part(const Config& config) {
   part.memory.write_buffer_bytes = standard.memory.write_buffer_bytes;
   part.learning.round.every_ms = standard.learning.round.every_ms;
   part.learning.round.go_live = standard.learning.round.go_live;
-  part.tuning = standard.tuning;
+  if (!config.tuning.on_drift) part.tuning = standard.tuning;  // else studies decide how it learns
+  part.tuning.cpu_share = standard.tuning.cpu_share;
   part.checkpoint = standard.checkpoint;
   part.serving = standard.serving;
   part.serving.weights = config.serving.weights;

@@ -45,9 +45,39 @@ void add_budget(List& list) {
   add(list, Declare("tuning.seed", Type::kWhole, FIELD(tuning.seed), "Seed of what is drawn.").between(0, 9e15));
 }
 
+void add_studies(List& list) {
+  add(list, Declare("tuning.on_drift", Type::kBool, FIELD(tuning.on_drift),
+                    "A confirmed change of the stream (`drift`) begins a study beside learning and serving. What it "
+                    "finds learns along, and takes over once it proves better on events that neither has learnt."));
+  add(list,
+      Declare("tuning.wait_events", Type::kWhole, FIELD(tuning.wait_events),
+              "Events that the memory takes in between a confirmed change and the study that it begins, and that a "
+              "challenger learns from before it is judged.")
+          .between(0, kEventsMax));
+  add(list, Declare("tuning.cooldown_events", Type::kWhole, FIELD(tuning.cooldown_events),
+                    "A change within so many events of a study's beginning begins no other; nor does one while a study "
+                    "or a challenger is under way.")
+                .between(0, kEventsMax));
+  add(list, Declare("tuning.pace", Type::kReal, FIELD(tuning.pace),
+                    "With `go_live: next_cut`: events that trials together train on while the stream brings one. It "
+                    "decides at which event a study is over; with `when_ready` it is over when it is done.")
+                .above(0, 1e6));
+  add(list, Declare("tuning.cpu_share", Type::kReal, FIELD(tuning.cpu_share),
+                    "The most of one processor that each worker of a daemon's study takes, over time; it runs when "
+                    "nobody else does anyway.")
+                .above(0, 1));
+  add(list, Declare("tuning.challenger.alpha", Type::kReal, FIELD(tuning.challenger_alpha),
+                    "Chance of taking a challenger over, or of dropping it, by mistake.")
+                .inside(0, 0.5));
+  add(list, Declare("tuning.challenger.events", Type::kWhole, FIELD(tuning.challenger_events),
+                    "A challenger that has not proved better after so many events is dropped.")
+                .between(1, kEventsMax));
+}
+
 }  // namespace
 
 void add_tuning_options(List& list) {
+  add_studies(list);
   add(list, Declare("tuning.searcher", Type::kChoice, FIELD(tuning.searcher),
                     "Where configurations come from: `random`; `sobol`, more evenly spread; `grid`; `gp`, a Gaussian "
                     "process that learns from the trials; `kde`, densities of good and bad ones, as in BOHB.")

@@ -94,6 +94,7 @@ Status Pipeline::apply_erasures(std::span<const Erasure> due) {
   std::uint64_t held_out = state_->forgetting_set->erase_if(gone);
   held_out += state_->gating_set->erase_if(gone);
   held_out += state_->tuning_set->erase_if(gone);
+  studies_->erase(keys, state_->counters.next_seq - 1);
   std::uint64_t waiting = 0;
   for (std::size_t row = 0; row < training_.size(); ++row) {
     if (keys.covers(training_.key_hashes[row], training_.seqs[row])) ++waiting;

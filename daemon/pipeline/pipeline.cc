@@ -148,6 +148,7 @@ Status Pipeline::learn_rows(const EventBatch& batch) {
                           served->version(), {gathering_.losses.data() + base, rows});
   if (options_.on_scored && !redoing_) options_.on_scored(batch, predictions_, served->version());
   drift_found_ = state_->drift->observe(state_->counters.next_seq, gathering_, base, rows, predictions_);
+  studies_->note(drift_found_);
   for (const DriftNotice& notice : drift_found_) {
     if (notice.finding.kind == FindingKind::kConfirmed) gate_->note_change(notice.finding.position);
   }
@@ -250,6 +251,7 @@ bool Pipeline::cut_due() const {
 Status Pipeline::cut(bool record, bool erase_all) {
   if (trainer_->busy()) TRY(collect(record ? Recorded::kNot : Recorded::kWentLive));
   TRY(watch_served(record));
+  TRY(tune_at_cut(record));
   RunCounters& counters = state_->counters;
   const std::vector<Erasure> erasures = record ? erasures_due(erase_all) : std::exchange(redo_erasures_, {});
   if (record) TRY(record_cut(erasures));
@@ -310,6 +312,7 @@ void Pipeline::start_round() {
   job.values = std::move(round_values_);
   read_stored(*state_->memory, job.replay, training_.size(), job.values);
   state_->counters.round_waits = false;
+  job.challenger = studies_->challenger();
   trainer_->start(std::move(job));
 }
 
@@ -337,6 +340,7 @@ Status Pipeline::collect(Recorded recorded) {
   metrics_.round_seconds.observe(static_cast<double>(result.duration_ns) * 1e-9);
   metrics_.replay_read_seconds.observe(static_cast<double>(result.replay_read_ns) * 1e-9);
 
+  if (studies_->collected(result, learner_, state_->counters.next_seq - 1)) trainer_->use(*learner_);
   const std::uint64_t version = result.candidate->version();
   TRY(watch_served(recorded == Recorded::kNot));
   const bool goes_live = TRY(judge(result.candidate, result.round, recorded));
@@ -365,6 +369,20 @@ Status Pipeline::collect(Recorded recorded) {
                                result.round, result.report.samples_fresh, result.report.samples_replayed,
                                static_cast<double>(result.duration_ns) * 1e-6, version));
   return Status::ok();
+}
+
+Status Pipeline::tune_at_cut(bool record) {
+  TRY(studies_->score(gathering_));
+  if (!record) return Status::ok();
+  return studies_->at_cut(moment(), [this](OrderKind kind, std::uint64_t study, std::uint64_t end) {
+    return record_order(kind, study, end);
+  });
+}
+
+Status Pipeline::redo_tuning(const OrderEntry& entry) {
+  if (trainer_->busy()) TRY(collect(Recorded::kWentLive));
+  TRY(studies_->score(gathering_));
+  return studies_->redo(entry, moment());
 }
 
 Status Pipeline::record_order(OrderKind kind, std::uint64_t round, std::uint64_t version) {
@@ -416,6 +434,7 @@ void Pipeline::update_snapshot() {
   now.forgetting = state_->forgetting->report();
   now.slice_scores = state_->forgetting->history();
   now.drift = state_->drift->report();
+  now.tuning = studies_->report();
   now.gate = gate_->report();
   now.history = history_;
   now.own_measures = own_measures_;

@@ -37,6 +37,7 @@
 #include "daemon/pipeline/mailbox.h"
 #include "daemon/pipeline/pipeline_metrics.h"
 #include "daemon/pipeline/publishing.h"
+#include "daemon/pipeline/studies.h"
 #include "daemon/pipeline/trainer_thread.h"
 #include "serving/model_slot.h"
 #include "storage/store.h"
@@ -104,6 +105,7 @@ struct PipelineSnapshot {
   ForgettingReport forgetting;
   DriftReport drift;
   GateReport gate;
+  TuningReport tuning;
   std::vector<std::string> slice_names;  // by slice number
   std::vector<ScoreRow> slice_scores;    // kept rounds
   std::vector<OwnMeasure> own_measures;  // the model's own, on the held-out events, when last scored since the start
@@ -147,6 +149,9 @@ class Pipeline {
 
   // Takes over what may change while running: learning.round.every and checkpoint.every. From any thread.
   void adopt(const Config& config);
+
+  // With the settings that a study found and this run took over.
+  const Config& config_in_force() const { return studies_->in_force(); }
 
   PipelineSnapshot snapshot() const;
   const FeatureEncoding& encoding() const { return *state_->encoder; }
@@ -204,6 +209,9 @@ class Pipeline {
   Result<std::uint64_t> version_meant(const PublishingRequest& request) const;
   std::shared_ptr<const Predictor> version_at_hand(std::uint64_t version) const;
   void apply_publishing(const PublishingRequest& request);
+  Studies::Moment moment() const { return {*state_, *learner_, stop_}; }
+  Status tune_at_cut(bool record);
+  Status redo_tuning(const OrderEntry& entry);
   Status record_order(OrderKind kind, std::uint64_t round, std::uint64_t version);
   bool checkpoint_due() const;
   Status checkpoint();
@@ -234,6 +242,7 @@ class Pipeline {
   std::unique_ptr<Learner> learner_;
   std::unique_ptr<Gate> gate_;
   std::shared_ptr<const Predictor> made_;           // the candidate of the last round
+  std::unique_ptr<Studies> studies_;                // changes the learner, and which settings it has
   std::string served_average_;                      // a learner's state; empty: the last round's model is served
   std::unique_ptr<FrozenBaseline> baseline_;        // null unless configured
   std::unique_ptr<HeldOutScores> held_out_scores_;  // null unless configured

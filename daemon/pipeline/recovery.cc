@@ -27,7 +27,12 @@ Status Pipeline::restore() {
   codec_ = std::make_unique<EventRecordCodec>(schema_, layout);
   const Device device = TRY(choose_device(config_.learning.device).with_context("learning.device"));
   parts_.log.info("device", fmt::format("training on {}: {}", device.name(), device.reason));
-  const LearnerOptions options = TRY(learner_options(config_, schema_.spec()));
+  const auto checkpoint = TRY(starting_point());
+  const bool redo_only = options_.redo_only.has_value();
+  studies_ =
+      std::make_unique<Studies>(Studies::Parts{config_, schema_, parts_.store, parts_.log, parts_.metrics, redo_only});
+  if (checkpoint) TRY(studies_->load(*checkpoint));
+  const LearnerOptions options = TRY(learner_options(studies_->in_force(), schema_.spec()));
   learner_ = TRY(Learner::create(options, layout, device));
   TRY(state_->store_with_events(metadata_columns(learner_->stored_columns())));
   const std::size_t capacity = config_.learning.round.every_events;
@@ -41,7 +46,7 @@ Status Pipeline::restore() {
     held_out_scores_ = std::make_unique<HeldOutScores>(evaluation_options(config_, schema_.spec()));
   }
   gate_ = std::make_unique<Gate>(gate_options(config_, schema_.spec()));
-  if (const auto checkpoint = TRY(starting_point())) {
+  if (checkpoint) {
     TRY(state_->load(*checkpoint, parts_.store).with_context("reading the checkpoint"));
     const auto found = checkpoint->blobs.find("learner");
     if (found == checkpoint->blobs.end()) return data_loss("the checkpoint has no model");
@@ -60,6 +65,8 @@ Status Pipeline::restore() {
   if (made_ == nullptr) TRY(restore_publishing(nullptr));
   metrics_.model_version.set(static_cast<double>(state_->counters.served_version));
   metrics_.replay_capacity.set(static_cast<double>(state_->memory->capacity()));
+  studies_->begin_anew(device);
+  if (checkpoint) TRY(studies_->resume(*checkpoint, *state_, device, *learner_));
   trainer_ = std::make_unique<TrainerThread>(*learner_, parts_.store, *codec_, layout, parts_.clock);
   update_snapshot();
   return Status::ok();
@@ -127,6 +134,11 @@ Status Pipeline::redo() {
         break;
       case OrderKind::kServeAverage:
         TRY(redo_served_average(index));
+        break;
+      case OrderKind::kStudyBegins:
+      case OrderKind::kStudyEnds:
+      case OrderKind::kChallengerEnds:
+        TRY(redo_tuning(entry));
         break;
     }
     if (!trainer_->busy()) TRY(rest());
@@ -238,6 +250,7 @@ Result<Pipeline::Blobs> Pipeline::saved_parts() const {
   ByteWriter learner;
   TRY(learner_->save(learner).with_context("saving the model"));
   parts["learner"] = learner.take();
+  studies_->save(parts);
   if (!served_average_.empty()) parts[std::string(kServedAverageBlob)] = served_average_;
   TRY(save_publishing(parts));
   return parts;
@@ -298,6 +311,7 @@ Status Pipeline::checkpoint() {
     return Status::ok();
   }
   state_->memory->clear_dirty();
+  if (unsaved_erasures_.through_id != 0) TRY(studies_->erased());
   erasures_saved();
   parts_.source.committed(parts_.store.synced_positions());
   last_checkpoint_seq_ = counters.next_seq;

@@ -26,7 +26,7 @@ Result<EvaluationReport> score(const Predictor& model, const EncodedBatch& rows,
 }  // namespace
 
 Result<std::shared_ptr<const Predictor>> Pipeline::averaged_model() const {
-  const LearnerOptions options = TRY(learner_options(config_, schema_.spec()));
+  const LearnerOptions options = TRY(learner_options(studies_->in_force(), schema_.spec()));
   const auto learner = TRY(Learner::create(options, state_->encoder->layout(), Device{}));
   ByteReader in(served_average_);
   TRY(learner->load(in).with_context("reading the average that is served"));

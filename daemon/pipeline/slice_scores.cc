@@ -41,7 +41,7 @@ Status Pipeline::score_new_slices() {
     if (!begins || state_->forgetting_set->size(slice) == 0) continue;
     if (untrained == nullptr) {
       // The learner's own seed: a stored model keeps the one that it began with.
-      LearnerOptions options = TRY(learner_options(config_, schema_.spec()));
+      LearnerOptions options = TRY(learner_options(studies_->in_force(), schema_.spec()));
       options.model.seed = learner_->options().model.seed;
       options.model.embedding_scale = learner_->options().model.embedding_scale;
       untrained = TRY(Learner::create(options, state_->encoder->layout(), Device{}))->publish(1);

@@ -25,7 +25,7 @@ std::int64_t thread_cpu_ns() {
 
 TrainerThread::TrainerThread(Learner& learner, const Store& store, const EventRecordCodec& codec,
                              const EncodedLayout& layout, const Clock& clock)
-    : learner_(learner), store_(store), codec_(codec), clock_(clock), layout_(layout), thread_([this] { loop(); }) {}
+    : learner_(&learner), store_(store), codec_(codec), clock_(clock), layout_(layout), thread_([this] { loop(); }) {}
 
 TrainerThread::~TrainerThread() {
   {
@@ -34,6 +34,12 @@ TrainerThread::~TrainerThread() {
   }
   changed_.notify_all();
   thread_.join();
+}
+
+void TrainerThread::use(Learner& learner) {
+  const std::lock_guard lock(mutex_);
+  if (busy_) abort_with("another learner was given to a trainer at work");
+  learner_ = &learner;
 }
 
 void TrainerThread::start(RoundJob job) {
@@ -120,8 +126,8 @@ Status TrainerThread::read_rows_patiently(std::span<const std::uint64_t> seqs, E
 
 // Chooses among the rows of the round, before those that are left out are read.
 Result<const KeptRows*> TrainerThread::sift(RoundJob& job) {
-  if (!learner_.sifts()) return nullptr;
-  const KeptRows* kept = TRY(learner_.sift(*job.fresh, job.replay_losses));
+  if (!learner_->sifts()) return nullptr;
+  const KeptRows* kept = TRY(learner_->sift(*job.fresh, job.replay_losses));
   if (kept == nullptr) return nullptr;
   std::size_t row = 0;
   for (const auto from : kept->replay) {
@@ -163,6 +169,20 @@ class TrainerThread::PieceReader final : public ReplayReader {
   std::int64_t read_ns_ = 0;
 };
 
+// The rows as the learner had them. What is stored with events is the learner's own.
+void TrainerThread::train_challenger(RoundJob& job, RoundInput input, RoundResult& result) {
+  challenger_losses_.assign(input.replay_losses.size(), kUnknownLoss);
+  input.replay_losses = challenger_losses_;
+  challenger_values_.resize(job.values.to_store.size());
+  for (std::size_t c = 0; c < challenger_values_.size(); ++c) {
+    challenger_values_[c].resize(job.values.to_store[c].size());
+  }
+  view_matrices(challenger_values_, challenger_to_store_);
+  input.to_store = challenger_to_store_;
+  result.challenger_status = job.challenger->train_round(input).status();
+  if (result.challenger_status.is_ok()) result.challenger = job.challenger->publish(job.version);
+}
+
 RoundResult TrainerThread::run(RoundJob& job) {
   RoundResult result;
   result.round = job.round;
@@ -191,11 +211,12 @@ RoundResult TrainerThread::run(RoundJob& job) {
     if (job.in_pieces) input.memory = &pieces;
     input.kept = *kept;
     input.rate_factor = job.rate_factor;
-    auto report = learner_.train_round(input);
+    auto report = learner_->train_round(input);
     result.replay_read_ns += pieces.read_ns();
     if (report.is_ok()) {
       result.report = *report;
-      result.candidate = learner_.publish(job.version);
+      result.candidate = learner_->publish(job.version);
+      if (job.challenger != nullptr) train_challenger(job, input, result);
     } else {
       result.status = report.status();
     }

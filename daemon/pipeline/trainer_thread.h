@@ -37,6 +37,7 @@ struct RoundJob {
   bool in_pieces = false;               // replay is the whole memory, to be read as training goes through it
   float rate_factor = 1;                // of the learning rate
   RoundValues values;                   // what is stored of them, and room for the fresh rows'
+  Learner* challenger = nullptr;        // learns from the same rows after the learner; null: there is none
 };
 
 struct RoundResult {
@@ -47,6 +48,8 @@ struct RoundResult {
   std::vector<float> replay_losses;            // of each of them as it was trained on; not a number: it was not
   RoundValues values;                          // as in the job, with what is to be stored of the fresh rows
   std::shared_ptr<const Predictor> candidate;  // null when the round failed
+  Status challenger_status;
+  std::shared_ptr<const Predictor> challenger;  // what it made of the round; null: there is none, or it failed
   std::int64_t duration_ns = 0;
   std::int64_t cpu_ns = 0;  // of the trainer's own thread
   std::int64_t replay_read_ns = 0;
@@ -61,6 +64,7 @@ class TrainerThread {
   TrainerThread& operator=(const TrainerThread&) = delete;
 
   // The trainer must be idle.
+  void use(Learner& learner);  // from now on
   void start(RoundJob job);
   bool busy() const;  // a round was started and its result not collected
   bool done() const;  // its result is there
@@ -72,12 +76,13 @@ class TrainerThread {
  private:
   void loop();
   RoundResult run(RoundJob& job);
+  void train_challenger(RoundJob& job, RoundInput input, RoundResult& result);
   Result<const KeptRows*> sift(RoundJob& job);
   class PieceReader;
   Status read_rows(std::span<const std::uint64_t> seqs, EncodedBatch& into);
   Status read_rows_patiently(std::span<const std::uint64_t> seqs, EncodedBatch& into);
 
-  Learner& learner_;
+  Learner* learner_;
   const Store& store_;
   const EventRecordCodec& codec_;
   const Clock& clock_;
@@ -85,6 +90,9 @@ class TrainerThread {
   EncodedBatch replay_;
   std::vector<std::span<float>> stored_;  // views of the round's values
   std::vector<std::span<float>> to_store_;
+  std::vector<float> challenger_losses_;  // written and not read, as what the challenger would store
+  std::vector<std::vector<float>> challenger_values_;
+  std::vector<std::span<float>> challenger_to_store_;
 
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;

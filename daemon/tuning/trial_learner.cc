@@ -8,9 +8,9 @@
 #include <unordered_set>
 
 #include "core/rng.h"
-#include "daemon/config/config_loader.h"
 #include "daemon/config/learning_config.h"
 #include "daemon/room_options.h"
+#include "daemon/tuning/adopted_settings.h"
 #include "learners/device.h"
 #include "learners/evaluation/losses.h"
 #include "learners/evaluation/progressive_evaluation.h"
@@ -22,6 +22,8 @@ namespace {
 
 constexpr std::uint32_t kTrialFormat = 1;
 constexpr std::array<std::string_view, 4> kLowerIsBetter = {"log_loss", "brier", "mae", "rmse"};
+
+}  // namespace
 
 class TrialLearner final : public tuning::TrialTrainer {
  public:
@@ -81,6 +83,8 @@ class TrialLearner final : public tuning::TrialTrainer {
     }
     return learner_->save(out);
   }
+
+  Status save_learner(ByteWriter& out) const { return learner_->save(out); }
 
   Status load(std::string_view bytes) {
     ByteReader in(bytes);
@@ -174,47 +178,51 @@ class TrialLearner final : public tuning::TrialTrainer {
   std::vector<std::span<float>> stored_views_, to_store_views_;
 };
 
-}  // namespace
-
 bool lower_is_better(std::string_view metric) {
   return std::ranges::find(kLowerIsBetter, metric) != kLowerIsBetter.end();
 }
 
 TrialLearners::TrialLearners(const Config& config, const TrialSnapshot& snapshot, const TrialObjective& objective,
-                             std::uint64_t max_resource)
+                             std::uint64_t max_resource, std::vector<std::string> searched)
     : config_text_(learning_config_text(config)),
       snapshot_(snapshot),
       objective_(objective),
-      max_resource_(max_resource) {}
+      max_resource_(max_resource),
+      searched_(std::move(searched)) {}
 TrialLearners::~TrialLearners() = default;
 
 Result<Config> TrialLearners::configured(std::span<const tuning::Setting> settings) const {
-  LoadOptions options;
-  options.file = "the trial's configuration";
-  options.text = config_text_;
-  for (const tuning::Setting& setting : settings) options.sets.push_back(setting.option + "=" + setting.value);
-  return load_config(options);
+  return with_settings(config_text_, whole_settings(settings, searched_));
 }
 
 Result<std::unique_ptr<tuning::TrialTrainer>> TrialLearners::create(std::uint64_t /*trial*/,
                                                                     std::span<const tuning::Setting> settings) {
-  Config config = TRY(configured(settings));
-  const LearnerOptions options = TRY(learner_options(config, snapshot_.spec));
-  auto learner = TRY(Learner::create(options, snapshot_.layout, Device{}));
-  return std::unique_ptr<tuning::TrialTrainer>(
-      std::make_unique<TrialLearner>(std::move(config), snapshot_, objective_, max_resource_, std::move(learner)));
+  return std::unique_ptr<tuning::TrialTrainer>(TRY(make(settings)));
 }
 
 Result<std::unique_ptr<tuning::TrialTrainer>> TrialLearners::resume(std::uint64_t /*trial*/,
                                                                     std::span<const tuning::Setting> settings,
                                                                     std::string_view checkpoint) {
+  auto trial = TRY(make(settings));
+  TRY(trial->load(checkpoint));
+  return std::unique_ptr<tuning::TrialTrainer>(std::move(trial));
+}
+
+Result<std::string> TrialLearners::learner_after_all(std::span<const tuning::Setting> settings,
+                                                     std::string_view checkpoint, const tuning::StopFlag& stop) {
+  const auto trial = TRY(make(settings));
+  TRY(trial->load(checkpoint));
+  TRY(trial->train_to(max_resource_, stop));
+  ByteWriter out;
+  TRY(trial->save_learner(out));
+  return out.take();
+}
+
+Result<std::unique_ptr<TrialLearner>> TrialLearners::make(std::span<const tuning::Setting> settings) const {
   Config config = TRY(configured(settings));
   const LearnerOptions options = TRY(learner_options(config, snapshot_.spec));
   auto learner = TRY(Learner::create(options, snapshot_.layout, Device{}));
-  auto trial =
-      std::make_unique<TrialLearner>(std::move(config), snapshot_, objective_, max_resource_, std::move(learner));
-  TRY(trial->load(checkpoint));
-  return std::unique_ptr<tuning::TrialTrainer>(std::move(trial));
+  return std::make_unique<TrialLearner>(std::move(config), snapshot_, objective_, max_resource_, std::move(learner));
 }
 
 }  // namespace freshet

@@ -14,6 +14,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "daemon/tuning/trial_snapshot.h"
 #include "learners/tuning/trial_trainer.h"
@@ -28,11 +29,14 @@ struct TrialObjective {
 // Whether a metric is better the lower it is.
 bool lower_is_better(std::string_view metric);
 
+class TrialLearner;
+
 class TrialLearners final : public tuning::TrialTrainers {
  public:
-  // max_resource: units of a trial that has gone through the whole snapshot.
+  // max_resource: units of a trial that has gone through the whole snapshot. searched: the options that a study's space
+  // may set; one that a trial does not name has its default, not what `config` says of it.
   TrialLearners(const Config& config, const TrialSnapshot& snapshot, const TrialObjective& objective,
-                std::uint64_t max_resource);
+                std::uint64_t max_resource, std::vector<std::string> searched = {});
   ~TrialLearners() override;
 
   Result<std::unique_ptr<tuning::TrialTrainer>> create(std::uint64_t trial,
@@ -42,12 +46,19 @@ class TrialLearners final : public tuning::TrialTrainers {
 
   // The configuration that a trial with these settings has.
   Result<Config> configured(std::span<const tuning::Setting> settings) const;
+  const std::vector<std::string>& searched() const { return searched_; }
+  // Its learner's state once it has gone through the rest of the snapshot.
+  Result<std::string> learner_after_all(std::span<const tuning::Setting> settings, std::string_view checkpoint,
+                                        const tuning::StopFlag& stop);
 
  private:
+  Result<std::unique_ptr<TrialLearner>> make(std::span<const tuning::Setting> settings) const;
+
   const std::string config_text_;
   const TrialSnapshot& snapshot_;
   const TrialObjective objective_;
   const std::uint64_t max_resource_;
+  const std::vector<std::string> searched_;
 };
 
 }  // namespace freshet

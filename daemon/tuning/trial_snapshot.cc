@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <span>
 
 #include "core/rng.h"
 #include "daemon/pipeline/held_out_rows.h"
@@ -10,7 +12,8 @@
 namespace freshet {
 namespace {
 
-constexpr std::size_t kEventsMin = 200;
+constexpr std::uint32_t kFormat = 1;
+constexpr std::size_t kFeaturesMost = 16;
 constexpr std::size_t kJudgingMin = 50;
 constexpr std::size_t kNewestShare = 10;
 
@@ -48,7 +51,112 @@ EncodedBatch split_newest(EncodedBatch& from, const EncodedLayout& layout, std::
   return newest;
 }
 
+void put_rows(const EncodedBatch& rows, ByteWriter& out) {
+  const std::size_t size = rows.size();
+  out.put<std::uint64_t>(size);
+  out.put(rows.dense_width());
+  out.put(rows.categorical_width());
+  const auto column = [&](const auto& values, std::size_t width) {
+    out.append(values, size * width * sizeof(*values));
+  };
+  column(rows.dense(), rows.dense_width());
+  column(rows.hashes(), rows.categorical_width());
+  column(rows.labels.data(), 1);
+  column(rows.weights.data(), 1);
+  column(rows.losses.data(), 1);
+  column(rows.time_ms.data(), 1);
+  column(rows.key_hashes.data(), 1);
+  column(rows.seqs.data(), 1);
+}
+
+Status get_rows(ByteReader& in, const EncodedLayout& layout, EncodedBatch& rows) {
+  const auto size = in.get<std::uint64_t>();
+  const auto dense = in.get<std::uint32_t>();
+  const auto categorical = in.get<std::uint32_t>();
+  if (dense != layout.dense() || categorical != layout.categorical()) {
+    return data_loss("the stored events of a study have other features");
+  }
+  const std::uint64_t row_bytes = (dense + categorical + 3) * 4ULL + 24;
+  if (size > in.remaining() / row_bytes) return data_loss("the stored events of a study are cut short");
+  rows = EncodedBatch(dense, categorical, size);
+  rows.resize(size);
+  const auto column = [&](auto* values, std::size_t width) { in.read(values, size * width * sizeof(*values)); };
+  column(rows.dense(), dense);
+  column(rows.hashes(), categorical);
+  column(rows.labels.data(), 1);
+  column(rows.weights.data(), 1);
+  column(rows.losses.data(), 1);
+  column(rows.time_ms.data(), 1);
+  column(rows.key_hashes.data(), 1);
+  column(rows.seqs.data(), 1);
+  return Status::ok();
+}
+
+template <typename At>
+void add_moments(std::size_t rows, const At& at, std::vector<double>& features) {
+  double sum = 0.0;
+  double squares = 0.0;
+  double count = 0.0;
+  for (std::size_t i = 0; i < rows; ++i) {
+    const auto value = static_cast<double>(at(i));
+    if (!std::isfinite(value)) continue;
+    sum += value;
+    squares += value * value;
+    count += 1.0;
+  }
+  const double mean = count > 0.0 ? sum / count : 0.0;
+  features.push_back(mean);
+  features.push_back(count > 0.0 ? std::sqrt(std::max(0.0, squares / count - mean * mean)) : 0.0);
+}
+
 }  // namespace
+
+void save(const TrialSnapshot& snapshot, ByteWriter& out) {
+  out.put(kFormat);
+  out.put<std::uint8_t>(snapshot.judged_by_newest ? 1 : 0);
+  put_rows(snapshot.training, out);
+  put_rows(snapshot.judging, out);
+  out.put<std::uint64_t>(snapshot.slices.size());
+  for (const EncodedBatch& rows : snapshot.slices) put_rows(rows, out);
+}
+
+Result<TrialSnapshot> load_snapshot(ByteReader& in, const EventSpec& spec, const EncodedLayout& layout) {
+  if (in.get<std::uint32_t>() != kFormat) return data_loss("the stored events of a study have another format");
+  TrialSnapshot snapshot;
+  snapshot.spec = spec;
+  snapshot.layout = layout;
+  snapshot.judged_by_newest = in.get<std::uint8_t>() != 0;
+  TRY(get_rows(in, layout, snapshot.training));
+  TRY(get_rows(in, layout, snapshot.judging));
+  const auto slices = in.get<std::uint64_t>();
+  if (slices > in.remaining() / 16) return data_loss("the stored events of a study are cut short");
+  snapshot.slices.resize(slices);
+  for (EncodedBatch& rows : snapshot.slices) TRY(get_rows(in, layout, rows));
+  if (!in.at_end()) return data_loss("the stored events of a study are cut short");
+  return snapshot;
+}
+
+std::vector<double> meta_features(const TrialSnapshot& snapshot) {
+  const EncodedBatch& rows = snapshot.training;
+  std::vector<double> features = {std::log1p(static_cast<double>(rows.size()))};
+  add_moments(
+      rows.size(), [&](std::size_t i) { return rows.labels[i]; }, features);
+  add_moments(
+      rows.size(), [&](std::size_t i) { return rows.losses[i]; }, features);
+  const std::size_t width = rows.dense_width();
+  for (std::size_t f = 0; f < std::min(width, kFeaturesMost); ++f) {
+    add_moments(
+        rows.size(), [&](std::size_t i) { return rows.dense()[i * width + f]; }, features);
+  }
+  // Of the stream's rate: events a millisecond of event time.
+  double rate = 0.0;
+  if (rows.size() > 1) {
+    const auto span = static_cast<double>(rows.time_ms[rows.size() - 1] - rows.time_ms[0]);
+    rate = span > 0.0 ? static_cast<double>(rows.seqs[rows.size() - 1] - rows.seqs[0]) / span : 0.0;
+  }
+  features.push_back(std::log1p(rate));
+  return features;
+}
 
 Result<TrialSnapshot> take_snapshot(const IngestState& state, const Store& store, const EventSpec& spec,
                                     std::uint64_t events_max, std::uint64_t seed) {
@@ -57,9 +165,9 @@ Result<TrialSnapshot> take_snapshot(const IngestState& state, const Store& store
   snapshot.layout = state.encoder->layout();
   const EventRecordCodec codec(Schema(spec), snapshot.layout);
   const auto seqs = chosen_events(*state.memory, events_max, seed);
-  if (seqs.size() < kEventsMin) {
+  if (seqs.size() < kSnapshotEventsMin) {
     return failed_precondition(
-        fmt::format("the replay memory holds {} events; tuning needs {} at least", seqs.size(), kEventsMin));
+        fmt::format("the replay memory holds {} events; tuning needs {} at least", seqs.size(), kSnapshotEventsMin));
   }
   snapshot.training = EncodedBatch(snapshot.layout.dense(), snapshot.layout.categorical(), seqs.size());
   TRY(read_rows(store, codec, seqs, snapshot.training).with_context("reading the memory"));

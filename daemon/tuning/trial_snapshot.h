@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "core/bytes.h"
 #include "core/encoded_batch.h"
 #include "core/event_record.h"
 #include "core/feature_spec.h"
@@ -20,6 +21,8 @@
 #include "storage/store.h"
 
 namespace freshet {
+
+inline constexpr std::size_t kSnapshotEventsMin = 200;
 
 struct TrialSnapshot {
   EventSpec spec;
@@ -37,5 +40,14 @@ Result<TrialSnapshot> take_snapshot(const IngestState& state, const Store& store
 
 // Of the newest checkpoint of a store, which a daemon may go on writing to.
 Result<TrialSnapshot> read_snapshot(const Config& config, Store& store, std::uint64_t events_max, std::uint64_t seed);
+
+// All but spec and layout, which are the store's.
+void save(const TrialSnapshot& snapshot, ByteWriter& out);
+Result<TrialSnapshot> load_snapshot(ByteReader& in, const EventSpec& spec, const EncodedLayout& layout);
+
+// What a study's data is like, for finding earlier studies that are alike: logarithms of the number of events and of
+// their rate; mean and spread of the label, of the loss under the models that were served, and of the first dense
+// features.
+std::vector<double> meta_features(const TrialSnapshot& snapshot);
 
 }  // namespace freshet

@@ -22,6 +22,8 @@ Result<std::unique_ptr<StudyRunner>> StudyRunner::create(Study& study, TrialTrai
   if (options.workers == 0 || options.workers > kWorkersMost) {
     return invalid_argument(fmt::format("{} workers: from 1 to {}", options.workers, kWorkersMost));
   }
+  if (!(options.cpu_share > 0.0) || options.cpu_share > 1.0)
+    return invalid_argument("a share of a processor is above 0");
   return std::unique_ptr<StudyRunner>(new StudyRunner(study, trainers, options));
 }
 
@@ -29,7 +31,7 @@ StudyRunner::StudyRunner(Study& study, TrialTrainers& trainers, const RunnerOpti
     : study_(study),
       trainers_(trainers),
       options_(options),
-      pool_(std::make_unique<WorkerPool>(trainers, options.workers, options.priority)),
+      pool_(std::make_unique<WorkerPool>(trainers, options.workers, options.priority, options.cpu_share)),
       slots_(options.workers) {}
 
 StudyRunner::~StudyRunner() = default;
@@ -145,7 +147,12 @@ std::optional<std::string_view> StudyRunner::checkpoint(std::uint64_t trial) con
   return stored->second;
 }
 
-void StudyRunner::save(ByteWriter& out) const {
+std::optional<double> StudyRunner::next_due_time() const {
+  const auto slot = next_due();
+  return slot ? std::optional<double>(slots_[*slot].due) : std::nullopt;
+}
+
+void StudyRunner::save_clocks(ByteWriter& out) const {
   out.put(kMagic);
   out.put(kFormat);
   study_.save(out);
@@ -157,6 +164,15 @@ void StudyRunner::save(ByteWriter& out) const {
     out.put(worker.job.trial);
     out.put(worker.due);
   }
+}
+
+void StudyRunner::save_without_checkpoints(ByteWriter& out) const {
+  save_clocks(out);
+  out.put<std::uint64_t>(0);
+}
+
+void StudyRunner::save(ByteWriter& out) const {
+  save_clocks(out);
   out.put<std::uint64_t>(checkpoints_.size());
   for (const auto& [trial, bytes] : checkpoints_) {
     out.put(trial);

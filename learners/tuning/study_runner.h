@@ -18,6 +18,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/bytes.h"
@@ -34,6 +35,7 @@ struct RunnerOptions {
   std::uint32_t workers = 1;  // 1 to 64
   CompletionOrder order = CompletionOrder::kVirtual;
   WorkerPriority priority = WorkerPriority::kIdle;  // kNice where the system refuses kIdle
+  double cpu_share = 1.0;                           // above 0: of a processor, for each worker, over time
   std::uint32_t keep_best = 1;                      // checkpoints kept of the best trials that are over
 };
 
@@ -58,6 +60,8 @@ class StudyRunner {
 
   // What the trial was trained to when it paused, while it may be needed, and of the best ones.
   std::optional<std::string_view> checkpoint(std::uint64_t trial) const;
+  // Virtual time at which the next outcome is due: all before it are known. Nothing where no worker is busy.
+  std::optional<double> next_due_time() const;
   // Virtual time of the last outcome; seconds of processor time that the workers have trained.
   double virtual_now() const { return now_; }
   double worker_seconds() const { return worker_seconds_; }
@@ -66,6 +70,11 @@ class StudyRunner {
   // many workers.
   void save(ByteWriter& out) const;
   Status load(ByteReader& in);
+  // The same in parts, for a caller that stores what has changed alone: all but the checkpoints, and each of them.
+  // After load() of the first, give_checkpoint() takes the others.
+  void save_without_checkpoints(ByteWriter& out) const;
+  const std::map<std::uint64_t, std::string>& checkpoints() const { return checkpoints_; }
+  void give_checkpoint(std::uint64_t trial, std::string bytes) { checkpoints_[trial] = std::move(bytes); }
 
  private:
   struct Slot {  // a worker
@@ -75,6 +84,7 @@ class StudyRunner {
     double due = 0.0;
   };
   StudyRunner(Study& study, TrialTrainers& trainers, const RunnerOptions& options);
+  void save_clocks(ByteWriter& out) const;
   void give_jobs();
   void send(std::size_t slot);
   std::optional<std::size_t> next_due() const;

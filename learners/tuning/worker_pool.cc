@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <chrono>
 #include <exception>
 
 #include <fmt/core.h>
@@ -21,7 +22,9 @@ double thread_seconds() {
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
 }
 
-// Of the calling thread: on Linux both calls mean a thread. Refused, it trains at the priority that it has.
+}  // namespace
+
+// On Linux both calls mean a thread. Refused, it goes on at the priority that it has.
 void take_priority(WorkerPriority priority) {
   if (priority == WorkerPriority::kNormal) return;
   if (priority == WorkerPriority::kIdle) {
@@ -31,10 +34,8 @@ void take_priority(WorkerPriority priority) {
   (void)setpriority(PRIO_PROCESS, 0, kNicer);
 }
 
-}  // namespace
-
-WorkerPool::WorkerPool(TrialTrainers& trainers, std::uint32_t workers, WorkerPriority priority)
-    : trainers_(trainers), priority_(priority), mailboxes_(workers) {
+WorkerPool::WorkerPool(TrialTrainers& trainers, std::uint32_t workers, WorkerPriority priority, double cpu_share)
+    : trainers_(trainers), priority_(priority), cpu_share_(cpu_share), mailboxes_(workers) {
   for (std::uint32_t worker = 0; worker < workers; ++worker) {
     threads_.emplace_back([this, worker] { work(worker); });
   }
@@ -98,9 +99,13 @@ void WorkerPool::work(std::size_t worker) {
     mailbox.stretch.reset();
     lock.unlock();
     Outcome outcome = train(stretch);
+    const double rest = outcome.seconds * (1.0 / cpu_share_ - 1.0);
     lock.lock();
     mailbox.outcome = std::move(outcome);
     changed_.notify_all();
+    if (rest > 0.0) {
+      changed_.wait_for(lock, std::chrono::duration<double>(rest), [&] { return closing_ || stopped(); });
+    }
   }
 }
 

@@ -31,9 +31,13 @@ struct Outcome {
   std::string checkpoint;
 };
 
+// Gives the calling thread this priority, where the system lets it.
+void take_priority(WorkerPriority priority);
+
 class WorkerPool {
  public:
-  WorkerPool(TrialTrainers& trainers, std::uint32_t workers, WorkerPriority priority);
+  // cpu_share: a worker rests after each stretch, so that over time it takes at most this share of a processor.
+  WorkerPool(TrialTrainers& trainers, std::uint32_t workers, WorkerPriority priority, double cpu_share = 1.0);
   ~WorkerPool();
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;
@@ -56,6 +60,7 @@ class WorkerPool {
 
   TrialTrainers& trainers_;
   WorkerPriority priority_;
+  double cpu_share_;
   StopFlag stop_{false};
   bool closing_ = false;
   std::mutex mutex_;
