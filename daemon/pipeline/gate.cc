@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
+#include <utility>
 
 #include "learners/evaluation/losses.h"
 
@@ -73,16 +75,8 @@ Gate::Gate(const GateOptions& options)
       proof_(options.alpha),
       news_(options.alpha),
       noise_(std::max<std::uint32_t>(2, options.classes)),
-      slices_(slice_options(options)) {}
-
-// The newest rows of the round, from `begin` on.
-Status Gate::fresh_losses(const Predictor& model, const EncodedBatch& fresh, std::size_t begin,
-                          std::vector<float>& losses) {
-  TRY(model.predict(fresh, begin, fresh.size(), predictions_).with_context("judging on fresh events"));
-  losses.resize(fresh.size() - begin);
-  per_sample_losses(options_.task, predictions_, std::span(fresh.labels).subspan(begin), losses, options_.loss);
-  return Status::ok();
-}
+      slices_(slice_options(options)),
+      comparison_(options.task, options.loss) {}
 
 Result<GateVerdict> Gate::judge(const Predictor& candidate, const Predictor& served, std::uint64_t trained_to,
                                 const GateRows& rows) {
@@ -104,18 +98,18 @@ Result<GateVerdict> Gate::decide(const Predictor& candidate, const Predictor& se
                                  VersionRecord& record) {
   const std::size_t size = rows.fresh.size();
   const std::size_t begin = size - std::min<std::size_t>(size, options_.rows);
-  const std::span<const float> before = std::span(rows.fresh.losses).subspan(begin, size - begin);
   const std::span<const float> weights = std::span(rows.fresh.weights).subspan(begin, size - begin);
   PairedTest fresh(options_.alpha);
   if (begin < size) {
-    TRY(fresh_losses(candidate, rows.fresh, begin, candidate_losses_));
-    fresh.add(candidate_losses_, before, weights);
+    TRY(comparison_.compare(candidate, served, rows.fresh, begin).with_context("judging on fresh events"));
+    const auto losses = comparison_.challenger_losses();
+    fresh.add(losses, comparison_.incumbent_losses(), weights, comparison_.bounds());
     record.fresh_rows = fresh.rows();
     record.fresh_difference = fresh.mean_difference();
     double sum = 0;
-    for (const float loss : candidate_losses_) sum += static_cast<double>(loss);
-    record.fresh_loss = sum / static_cast<double>(candidate_losses_.size());
-    if (proving_) proof_.add(candidate_losses_, before, weights);
+    for (const float loss : losses) sum += static_cast<double>(loss);
+    record.fresh_loss = sum / static_cast<double>(losses.size());
+    if (proving_) proof_.add(losses, comparison_.incumbent_losses(), weights, comparison_.bounds());
   }
   if (fresh.challenger_worse()) {
     proving_ = true;
@@ -128,8 +122,9 @@ Result<GateVerdict> Gate::decide(const Predictor& candidate, const Predictor& se
   const SliceVeto::Look look = TRY(slices_.look(candidate, reference, rows.held_out, lifted_seq_, all, rows.round));
   renews_anchor_ = look.no_worse_in_all;
   if (!look.worse.empty()) {
-    if (veto_since_ == 0) veto_since_ = rows.last_seq;
-    if (begin < size) note_veto(candidate_losses_, before, weights, rows.last_seq);
+    if (veto_since_ == 0 || rows.last_seq > veto_last_ + options_.hold_events) veto_since_ = rows.last_seq;
+    veto_last_ = rows.last_seq;
+    if (begin < size) note_veto(weights, rows.last_seq);
     if (rows.last_seq >= veto_since_ + options_.hold_events) lifted_seq_ = rows.last_seq + 1;
     if (lifted_seq_ <= rows.last_seq) return GateVerdict{GateReason::kSliceWorse, look.worse};
     renews_anchor_ = true;
@@ -153,14 +148,17 @@ Result<GateVerdict> Gate::decide(const Predictor& candidate, const Predictor& se
   return GateVerdict{};
 }
 
-void Gate::note_veto(std::span<const float> candidate, std::span<const float> served, std::span<const float> weights,
-                     std::uint64_t last_seq) {
-  if (change_seq_ == 0) return;
+void Gate::note_veto(std::span<const float> weights, std::uint64_t last_seq) {
+  // What changed long ago is no reason any more.
+  if (change_seq_ == 0 || last_seq > change_seq_ + options_.hold_events) return;
   if (options_.classes > 0) {
-    other_losses_.resize(served.size());
+    const auto served = comparison_.incumbent_losses();
+    flattened_.resize(served.size());
     const bool known = noise_.rows() >= kNoiseRows;
-    noise_.flatten(served, other_losses_);
-    if (known) news_.add(candidate, other_losses_, weights);
+    comparison_.flattened_bounds(noise_.share(), bounds_);
+    noise_.flatten(served, flattened_);
+    if (!known) return;
+    news_.add(comparison_.challenger_losses(), flattened_, weights, bounds_);
     if (!news_.challenger_better()) return;
   }
   lifted_seq_ = last_seq + 1;
@@ -176,7 +174,10 @@ void Gate::note_change(std::uint64_t seq) {
 
 void Gate::published(const std::shared_ptr<const Predictor>& before,
                      const std::shared_ptr<const Predictor>& candidate) {
-  if (!options_.enabled) return;
+  if (!options_.enabled) {
+    replaced();
+    return;
+  }
   if (trusted_ == nullptr) {
     trusted_ = before;
     watch_.clear();
@@ -187,19 +188,19 @@ void Gate::published(const std::shared_ptr<const Predictor>& before,
   }
 }
 
-Result<bool> Gate::watch(const GateRows& rows) {
-  if (!options_.enabled || trusted_ == nullptr || rows.last_seq <= watched_seq_) return false;
-  if (pinned_version_ > 0) return false;
+Result<bool> Gate::watch(const Predictor& served, const GateRows& rows) {
+  if (!options_.enabled || rows.last_seq <= watched_seq_) return false;
+  const std::uint64_t watched = std::exchange(watched_seq_, rows.last_seq);
+  if (trusted_ == nullptr || pinned_version_ > 0) return false;
   const Stopwatch stopwatch(seconds_);
   const EncodedBatch& fresh = rows.fresh;
   const std::size_t size = fresh.size();
   std::size_t begin = size - std::min<std::size_t>(size, options_.rows);
-  while (begin < size && fresh.seqs[begin] <= watched_seq_) ++begin;
-  watched_seq_ = rows.last_seq;
+  while (begin < size && fresh.seqs[begin] <= watched) ++begin;
   if (begin == size) return false;
-  TRY(fresh_losses(*trusted_, fresh, begin, other_losses_));
-  watch_.add(std::span(fresh.losses).subspan(begin, size - begin), other_losses_,
-             std::span(fresh.weights).subspan(begin, size - begin));
+  TRY(comparison_.compare(served, *trusted_, fresh, begin).with_context("watching what is served"));
+  watch_.add(comparison_.challenger_losses(), comparison_.incumbent_losses(),
+             std::span(fresh.weights).subspan(begin, size - begin), comparison_.bounds());
   if (watch_.challenger_worse()) return true;
   if (watch_.challenger_better() || watch_.rows() >= options_.watch_rows) {
     trusted_ = nullptr;
@@ -223,8 +224,8 @@ void Gate::replaced() {
   watch_.clear();
 }
 
-void Gate::controlled(const PublishingRequest& request) {
-  replaced();
+void Gate::controlled(const PublishingRequest& request, bool changes) {
+  if (changes) replaced();
   switch (request.action) {
     case PublishingAction::kPause:
       paused_ = true;
@@ -242,8 +243,9 @@ void Gate::controlled(const PublishingRequest& request) {
       veto_since_ = 0;
       break;
     case PublishingAction::kRollBack:
-      pinned_version_ = 0;
-      proving_ = true;
+      // Without the gate nobody would ask the next candidate for proof.
+      pinned_version_ = options_.enabled ? 0 : request.version;
+      proving_ = options_.enabled;
       proof_.clear();
       break;
   }
@@ -283,6 +285,7 @@ void Gate::save(ByteWriter& out) const {
   out.put(proving_);
   proof_.save(out);
   out.put(veto_since_);
+  out.put(veto_last_);
   out.put(change_seq_);
   out.put(lifted_seq_);
   news_.save(out);
@@ -303,6 +306,7 @@ Status Gate::load(ByteReader& in) {
   proving_ = in.get<std::uint8_t>() != 0;
   TRY(proof_.load(in));
   veto_since_ = in.get<std::uint64_t>();
+  veto_last_ = in.get<std::uint64_t>();
   change_seq_ = in.get<std::uint64_t>();
   lifted_seq_ = in.get<std::uint64_t>();
   TRY(news_.load(in));

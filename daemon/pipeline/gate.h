@@ -37,6 +37,7 @@
 #include "daemon/pipeline/publishing.h"
 #include "daemon/pipeline/slice_veto.h"
 #include "learners/evaluation/label_noise.h"
+#include "learners/evaluation/model_comparison.h"
 #include "learners/evaluation/paired_test.h"
 #include "learners/training/losses.h"
 
@@ -116,16 +117,18 @@ class Gate {
   void published(const std::shared_ptr<const Predictor>& before, const std::shared_ptr<const Predictor>& candidate);
 
   // Whether what is served is to give way to trusted().
-  Result<bool> watch(const GateRows& rows);
+  Result<bool> watch(const Predictor& served, const GateRows& rows);
   const std::shared_ptr<const Predictor>& trusted() const { return trusted_; }
   const std::shared_ptr<const Predictor>& anchor() const { return anchor_; }
+  // While candidates have to prove themselves they wait for rows to do it on.
+  bool proving() const { return proving_; }
   // trusted() is served again, and the other one is not to come back unproven.
   void rolled_back(std::uint64_t from_version);
 
   // Something else than a candidate is served now, by somebody's wish: there is nothing to compare it with.
   void replaced();
-  // An operator's request has been recorded.
-  void controlled(const PublishingRequest& request);
+  // An operator's request has been recorded. changes: another version is served from here on.
+  void controlled(const PublishingRequest& request, bool changes);
   bool paused() const { return paused_; }
   std::uint64_t pinned_version() const { return pinned_version_; }
 
@@ -145,10 +148,8 @@ class Gate {
  private:
   Result<GateVerdict> decide(const Predictor& candidate, const Predictor& served, const GateRows& rows,
                              VersionRecord& record);
-  Status fresh_losses(const Predictor& model, const EncodedBatch& fresh, std::size_t begin, std::vector<float>& losses);
-  // Whether the veto of the past may be lifted now.
-  void note_veto(std::span<const float> candidate, std::span<const float> served, std::span<const float> weights,
-                 std::uint64_t last_seq);
+  // Whether the veto of the past may be lifted now, by the rows that were compared.
+  void note_veto(std::span<const float> weights, std::uint64_t last_seq);
   void remember(const VersionRecord& record);
 
   const GateOptions options_;
@@ -163,6 +164,7 @@ class Gate {
   bool proving_ = false;
   PairedTest proof_;              // candidates beside what is served
   std::uint64_t veto_since_ = 0;  // event of the first of the vetoes without a pass between them; 0: none
+  std::uint64_t veto_last_ = 0;   // and of the last
   std::uint64_t change_seq_ = 0;  // of the confirmed change that may lift the veto; 0: none
   std::uint64_t lifted_seq_ = 0;  // events before have no veto
   PairedTest news_;               // candidates beside what is served, flattened
@@ -173,9 +175,9 @@ class Gate {
   std::deque<VersionRecord> versions_;  // newest first
 
   double seconds_ = 0;
-  Predictions predictions_;
-  std::vector<float> candidate_losses_;
-  std::vector<float> other_losses_;
+  ModelComparison comparison_;
+  std::vector<float> flattened_;
+  std::vector<float> bounds_;
 };
 
 }  // namespace freshet

@@ -321,6 +321,7 @@ Status Pipeline::collect(Recorded recorded) {
   trainer_cpu_ns_ += result.cpu_ns;
   if (!result.status.is_ok()) {
     ++state_->counters.rounds_failed;
+    learner_has_made_ = false;
     metrics_.rounds_failed.increment();
     parts_.log.error("round_failed",
                      fmt::format("round {}: {}; the served model stays", result.round, result.status.message()));

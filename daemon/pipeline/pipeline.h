@@ -199,8 +199,8 @@ class Pipeline {
   enum class Recorded : std::uint8_t { kNot, kWentLive, kRejected };
   Status collect(Recorded recorded = Recorded::kNot);
   Result<bool> judge(const std::shared_ptr<const Predictor>& candidate, std::uint64_t round, Recorded recorded);
-  Status watch_served(bool record, bool recorded_rollback = false);
-  Status give_way(std::uint64_t worse_version);
+  Status watch_served(bool record, std::uint64_t recorded_rollback = 0);
+  Status give_way(std::uint64_t worse_version, std::uint64_t to);
   void go_live(std::shared_ptr<const Predictor> model, bool again = false);
   GateRows gate_rows(std::uint64_t round) const;
   bool candidate_ready();
@@ -242,6 +242,7 @@ class Pipeline {
   std::unique_ptr<Learner> learner_;
   std::unique_ptr<Gate> gate_;
   std::shared_ptr<const Predictor> made_;           // the candidate of the last round
+  bool learner_has_made_ = true;                    // its state gives it again: no round failed since
   std::unique_ptr<Studies> studies_;                // changes the learner, and which settings it has
   std::string served_average_;                      // a learner's state; empty: the last round's model is served
   std::unique_ptr<FrozenBaseline> baseline_;        // null unless configured

@@ -53,19 +53,22 @@ GateRows Pipeline::gate_rows(std::uint64_t round) const {
 
 // Before anything else is decided at this place of the stream, so that a redo, which comes by the same places, decides
 // in the same order.
-Status Pipeline::watch_served(bool record, bool recorded_rollback) {
+Status Pipeline::watch_served(bool record, std::uint64_t recorded_rollback) {
   const auto served = parts_.slot.current();
-  const bool worse = TRY(gate_->watch(gate_rows(state_->counters.next_round)));
-  if (!record) return recorded_rollback ? give_way(served->version()) : Status::ok();
+  const bool worse = TRY(gate_->watch(*served, gate_rows(state_->counters.next_round)));
+  if (!record) return recorded_rollback > 0 ? give_way(served->version(), recorded_rollback) : Status::ok();
   if (!worse) return Status::ok();
-  TRY(record_order(OrderKind::kRolledBack, state_->counters.next_round, gate_->trusted()->version()));
-  return give_way(served->version());
+  const std::uint64_t trusted = gate_->trusted()->version();
+  TRY(record_order(OrderKind::kRolledBack, state_->counters.next_round, trusted));
+  return give_way(served->version(), trusted);
 }
 
-Status Pipeline::give_way(std::uint64_t worse_version) {
-  const auto trusted = gate_->trusted();
+Status Pipeline::give_way(std::uint64_t worse_version, std::uint64_t to) {
+  auto trusted = gate_->trusted();
+  if (trusted == nullptr || trusted->version() != to) trusted = version_at_hand(to);
   if (trusted == nullptr) {
-    parts_.log.warning("rollback_left_out", "the log has a rollback, but no version to go back to is left");
+    parts_.log.warning("rollback_left_out",
+                       fmt::format("the log goes back to model version {}, which is not kept any more", to));
     return Status::ok();
   }
   parts_.log.warning("rolled_back", fmt::format("model version {} was worse than version {} on fresh events, which is "
@@ -94,6 +97,7 @@ bool Pipeline::candidate_ready() {
     return false;
   }
   if (!gate_->enabled() || gathering_.size() >= config_.serving.gate.rows) return true;
+  if (gate_->proving()) return false;  // the next cut has more to prove it on
   const std::int64_t now = parts_.clock.monotonic_ns();
   if (candidate_since_ns_ == 0) candidate_since_ns_ = now;
   return now - candidate_since_ns_ >= config_.serving.gate.wait_ms * 1'000'000;
@@ -107,6 +111,7 @@ Result<bool> Pipeline::judge(const std::shared_ptr<const Predictor>& candidate, 
       TRY(gate_->judge(*candidate, *parts_.slot.current(), state_->counters.cut_seq - 1, gate_rows(round)));
   metrics_.count_verdict(verdict.reason);
   made_ = candidate;
+  learner_has_made_ = true;
   if (recorded == Recorded::kNot) {
     const auto kind = verdict.passed() ? OrderKind::kGoLive : OrderKind::kRejected;
     TRY(record_order(kind, round, candidate->version()));
@@ -142,8 +147,10 @@ Result<PublishingAnswer> Pipeline::publish_as_asked(const PublishingRequest& req
   PublishingRequest resolved = request;
   resolved.version = TRY(version_meant(request));
   TRY(record_order(OrderKind::kPublishing, static_cast<std::uint64_t>(resolved.action), resolved.version));
-  TRY(parts_.store.sync());
+  // What stands in the log is done, also where it could not be synced: a redo would do it.
+  Status synced = parts_.store.sync();
   apply_publishing(resolved);
+  TRY(std::move(synced));
   parts_.log.info("publishing", fmt::format("{}, asked for: model version {} is served",
                                             publishing_action_name(resolved.action), state_->counters.served_version));
   return PublishingAnswer{state_->counters.served_version, gate_->paused(), gate_->pinned_version()};
@@ -164,9 +171,11 @@ Result<std::uint64_t> Pipeline::version_meant(const PublishingRequest& request) 
       if (version == 0) version = served;
       break;
     case PublishingAction::kRollBack: {
-      const auto loaded = parts_.slot.loaded_versions();
-      if (version == 0 && loaded.size() < 2) return failed_precondition("no version before the served one is kept");
-      if (version == 0) version = loaded[1];
+      // An earlier one: to ask twice goes back twice, and never forth again.
+      for (const std::uint64_t loaded : parts_.slot.loaded_versions()) {
+        if (request.version == 0 && loaded < served) version = std::max(version, loaded);
+      }
+      if (version == 0) return failed_precondition("no version before the served one is kept");
       break;
     }
   }
@@ -180,22 +189,28 @@ Result<std::uint64_t> Pipeline::version_meant(const PublishingRequest& request) 
   return version;
 }
 
+// A served average has the number of the version that was served before it: the plain one comes first.
 std::shared_ptr<const Predictor> Pipeline::version_at_hand(std::uint64_t version) const {
-  if (auto loaded = parts_.slot.find(version)) return loaded;
   if (made_ != nullptr && made_->version() == version) return made_;
+  for (const auto& kept : parts_.slot.kept()) {
+    if (kept->version() == version) return kept;
+  }
+  if (auto loaded = parts_.slot.find(version)) return loaded;
   const auto& trusted = gate_->trusted();
   return trusted != nullptr && trusted->version() == version ? trusted : nullptr;
 }
 
 void Pipeline::apply_publishing(const PublishingRequest& request) {
   const auto before = parts_.slot.current();
-  const auto model = version_at_hand(request.version);
+  const bool stays = request.version == before->version() && request.action != PublishingAction::kPromote &&
+                     request.action != PublishingAction::kRollBack;
+  const auto model = stays ? before : version_at_hand(request.version);
   if (model == nullptr) {
     parts_.log.warning("publishing_left_out", fmt::format("the log says {} version {}, which is not kept any more",
                                                           publishing_action_name(request.action), request.version));
     return;
   }
-  gate_->controlled(request);
+  gate_->controlled(request, model != before);
   if (model == before) return;
   go_live(model, /*again=*/model != made_);
 }
@@ -224,7 +239,8 @@ Status Pipeline::save_publishing(Blobs& parts) const {
   out.put<std::uint64_t>(versions.size());
   for (const auto& version : versions) {
     const bool average = version == served && !served_average_.empty();
-    const auto as = version == made_ ? StoredAs::kMade : (average ? StoredAs::kAverage : StoredAs::kBytes);
+    const auto as =
+        average ? StoredAs::kAverage : (version == made_ && learner_has_made_ ? StoredAs::kMade : StoredAs::kBytes);
     out.put(as);
     if (as == StoredAs::kBytes) {
       TRY(learner_->save_published(*version, out).with_context("saving a model version"));
@@ -245,17 +261,19 @@ Result<StoredVersions> load_versions(const std::map<std::string, std::string, st
   const auto found = blobs.find(kVersionsBlob);
   if (found == blobs.end()) {
     versions.made = learner.republish(served_version);
+    versions.learner_has_made = true;
     versions.served = blobs.contains(kServedAverageBlob) ? TRY(served_average()) : versions.made;
     return versions;
   }
   ByteReader in(found->second);
-  versions.made = learner.republish(in.get<std::uint64_t>());
+  const auto made_version = in.get<std::uint64_t>();
   const auto count = in.get<std::uint64_t>();
   std::vector<std::shared_ptr<const Predictor>> loaded;
   for (std::uint64_t i = 0; i < count && i < kVersionsMax && in.ok(); ++i) {
     switch (in.get<StoredAs>()) {
       case StoredAs::kMade:
-        loaded.push_back(versions.made);
+        versions.learner_has_made = true;
+        loaded.push_back(learner.republish(made_version));
         break;
       case StoredAs::kAverage:
         loaded.push_back(TRY(served_average()));
@@ -275,6 +293,7 @@ Result<StoredVersions> load_versions(const std::map<std::string, std::string, st
                      (anchor < loaded.size() || anchor == kVersionsMax) &&
                      std::ranges::all_of(kept, [&](std::uint64_t place) { return place < loaded.size(); });
   if (!whole) return data_loss("the checkpoint's model versions are damaged");
+  versions.made = loaded[0];
   versions.served = loaded[served];
   if (trusted != kVersionsMax) versions.trusted = loaded[trusted];
   if (anchor != kVersionsMax) versions.anchor = loaded[anchor];
@@ -293,9 +312,10 @@ Status Pipeline::restore_publishing(const Checkpoint* checkpoint) {
   const StoredVersions versions =
       TRY(load_versions(blobs, *learner_, state_->counters.served_version, [this] { return averaged_model(); }));
   made_ = versions.made;
+  learner_has_made_ = versions.learner_has_made;
   for (auto kept = versions.kept.rbegin(); kept != versions.kept.rend(); ++kept) parts_.slot.publish(*kept);
   parts_.slot.publish(versions.served);
-  if (gate_->enabled()) gate_->restore(versions.trusted, versions.anchor);
+  gate_->restore(versions.trusted, versions.anchor);
   return Status::ok();
 }
 

@@ -40,6 +40,7 @@ struct PublishingAnswer {
 // The model versions of a checkpoint.
 struct StoredVersions {
   std::shared_ptr<const Predictor> made;  // the candidate of the last round
+  bool learner_has_made = false;          // its state gives it again: no round failed since
   std::shared_ptr<const Predictor> served;
   std::shared_ptr<const Predictor> trusted;            // by the gate; null: none
   std::shared_ptr<const Predictor> anchor;             // the gate's; null: none

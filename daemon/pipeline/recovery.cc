@@ -121,7 +121,7 @@ Status Pipeline::redo() {
         if (trainer_->busy()) TRY(collect(Recorded::kRejected));
         break;
       case OrderKind::kRolledBack:
-        TRY(watch_served(false, /*recorded_rollback=*/true));
+        TRY(watch_served(false, entry.model_version));
         break;
       case OrderKind::kPublishing:
         apply_publishing({static_cast<PublishingAction>(entry.round), entry.model_version});

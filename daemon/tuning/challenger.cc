@@ -16,10 +16,9 @@ constexpr std::uint32_t kFormat = 1;
 }  // namespace
 
 Challenger::Challenger(const Config& config, const EventSpec& spec, std::unique_ptr<Learner> learner)
-    : task_(config.model.task),
-      loss_(evaluation_options(config, spec).loss),
-      learner_(std::move(learner)),
-      test_(config.tuning.challenger_alpha) {}
+    : learner_(std::move(learner)),
+      test_(config.tuning.challenger_alpha),
+      comparison_(config.model.task, evaluation_options(config, spec).loss) {}
 
 Result<std::unique_ptr<Challenger>> Challenger::create(const Config& config, const EventSpec& spec,
                                                        const EncodedLayout& layout, const Device& device,
@@ -56,15 +55,9 @@ Status Challenger::score(const EncodedBatch& rows) {
   const auto incumbent = std::exchange(incumbent_candidate_, nullptr);
   const auto own = std::exchange(own_candidate_, nullptr);
   if (incumbent == nullptr || own == nullptr || rows.size() == 0 || rows.seqs[0] < judged_from_) return Status::ok();
-  const auto losses_under = [&](const Predictor& model, std::vector<float>& losses) -> Status {
-    TRY(model.predict(rows, 0, rows.size(), predictions_).with_context("comparing a challenger"));
-    losses.resize(rows.size());
-    per_sample_losses(task_, predictions_, rows.labels, losses, loss_);
-    return Status::ok();
-  };
-  TRY(losses_under(*incumbent, incumbent_losses_));
-  TRY(losses_under(*own, own_losses_));
-  test_.add(own_losses_, incumbent_losses_, std::span<const float>(rows.weights).first(rows.size()));
+  TRY(comparison_.compare(*own, *incumbent, rows, 0).with_context("comparing a challenger"));
+  test_.add(comparison_.challenger_losses(), comparison_.incumbent_losses(),
+            std::span<const float>(rows.weights).first(rows.size()), comparison_.bounds());
   return Status::ok();
 }
 

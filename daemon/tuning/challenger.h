@@ -17,6 +17,7 @@
 #include "core/predictor.h"
 #include "daemon/config/config.h"
 #include "learners/device.h"
+#include "learners/evaluation/model_comparison.h"
 #include "learners/evaluation/paired_test.h"
 #include "learners/training/learner.h"
 #include "learners/tuning/parameter_space.h"
@@ -57,8 +58,6 @@ class Challenger {
  private:
   Challenger(const Config& config, const EventSpec& spec, std::unique_ptr<Learner> learner);
 
-  const Task task_;
-  const LossOptions loss_;
   std::unique_ptr<Learner> learner_;
   PairedTest test_;
   bool failed_ = false;
@@ -66,9 +65,7 @@ class Challenger {
   bool has_incumbents_weights_ = false;
   std::shared_ptr<const Predictor> incumbent_candidate_;
   std::shared_ptr<const Predictor> own_candidate_;
-  Predictions predictions_;
-  std::vector<float> incumbent_losses_;
-  std::vector<float> own_losses_;
+  ModelComparison comparison_;
 };
 
 }  // namespace freshet

@@ -122,10 +122,10 @@ class TorchEngine final : public TrainingEngine {
   }
   // The image holds the weights as save() has brought them, or as load() has read them.
   Status save_published(const Predictor& version, ByteWriter& out) override {
-    return publisher_.save(version, image_->weights(), out);
+    return publisher_.save(version, published_weights(), out);
   }
   Result<std::shared_ptr<const Predictor>> load_published(ByteReader& in) override {
-    return publisher_.load(in, image_->weights());
+    return publisher_.load(in, published_weights());
   }
   Status evaluate(const EncodedBatch& batch, Predictions& out) override {
     TRY(on_device(device_, "copy of the weights", [&] {
@@ -214,6 +214,12 @@ class TorchEngine final : public TrainingEngine {
   }
 
  private:
+  // What publish() copies, in host memory, and so what versions differ little from.
+  TabularWeights published_weights() const {
+    if (!ema_ && !average_) return image_->weights();
+    const AveragedWeights& weights = ema_ ? image_ema_->weights() : average_->weights();
+    return {weights.dense.data(), weights.rows.data(), image_->parameters().table.stride()};
+  }
   std::vector<at::Tensor> weight_tensors() const {
     std::vector<at::Tensor> tensors = {net_.dense()};
     if (net_.table().defined()) tensors.push_back(net_.table());

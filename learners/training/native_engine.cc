@@ -84,10 +84,10 @@ class NativeEngine final : public TrainingEngine {
     return publisher_.publish_last(version);
   }
   Status save_published(const Predictor& version, ByteWriter& out) override {
-    return publisher_.save(version, net_->weights(), out);
+    return publisher_.save(version, published_weights(), out);
   }
   Result<std::shared_ptr<const Predictor>> load_published(ByteReader& in) override {
-    return publisher_.load(in, net_->weights());
+    return publisher_.load(in, published_weights());
   }
   Status evaluate(const EncodedBatch& batch, Predictions& out) override {
     return tabular_predict(*net_->shape(), net_->weights(), batch, 0, batch.size(), out);
@@ -176,6 +176,12 @@ class NativeEngine final : public TrainingEngine {
   }
 
  private:
+  // What publish() copies, and so what versions differ little from.
+  TabularWeights published_weights() const {
+    if (!ema_ && !average_) return net_->weights();
+    const AveragedWeights& weights = ema_ ? ema_->weights() : average_->weights();
+    return {weights.dense.data(), weights.rows.data(), net_->parameters().table.stride()};
+  }
   void before_move(std::span<const std::uint32_t> rows) {
     good_->before_move(rows);
     copies_.before_move(rows);

@@ -156,7 +156,7 @@ TEST_F(GateTest, AModelThatTurnsOutWorseGivesWay) {
   int rounds = 0;
   for (; rounds < 30 && !back; ++rounds) {
     fresh_events(slightly_worse, 500);
-    const auto verdict = gate.watch(rows());
+    const auto verdict = gate.watch(slightly_worse, rows());
     ASSERT_TRUE(verdict.is_ok());
     back = *verdict;
   }
@@ -180,7 +180,7 @@ TEST_F(GateTest, AModelThatDoesNoWorseForLongIsTrusted) {
   int rounds = 0;
   for (; rounds < 30 && gate.trusted() != nullptr; ++rounds) {
     fresh_events(served, 500);
-    const auto verdict = gate.watch(rows());
+    const auto verdict = gate.watch(served, rows());
     ASSERT_TRUE(verdict.is_ok() && !*verdict);
   }
   EXPECT_EQ(rounds, 8) << "128 events a round";
@@ -191,9 +191,9 @@ TEST_F(GateTest, TheSameEventsCountOnce) {
   gate.published(std::make_shared<FixedModel>(1, 0.9), std::make_shared<FixedModel>(2, 0.9));
   fresh_events(FixedModel(2, 0.7), 500);
   const GateRows at = rows();
-  ASSERT_TRUE(gate.watch(at).is_ok());
+  ASSERT_TRUE(gate.watch(FixedModel(2, 0.7), at).is_ok());
   const double evidence = gate.report().evidence_worse;
-  ASSERT_TRUE(gate.watch(at).is_ok());
+  ASSERT_TRUE(gate.watch(FixedModel(2, 0.7), at).is_ok());
   EXPECT_EQ(gate.report().evidence_worse, evidence);
 }
 
@@ -288,7 +288,7 @@ TEST_F(GateTest, GoesOnTheSameAfterALoad) {
       }
       if (round == 7) gate->note_change(seq_);
       fresh_events(served, 200, round > 5 ? 0.2 : 0.0);
-      const auto back = gate->watch(rows());
+      const auto back = gate->watch(served, rows());
       EXPECT_TRUE(back.is_ok());
       if (*back) gate->rolled_back(2);
       const FixedModel candidate(static_cast<std::uint64_t>(round) + 3, 0.5 + 0.45 * rng_.uniform());

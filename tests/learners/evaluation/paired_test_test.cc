@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -28,7 +29,7 @@ struct Losses {
 
 PairedTest tested(const Losses& losses, double alpha = 0.05) {
   PairedTest test(alpha);
-  test.add(losses.challenger, losses.incumbent, losses.weights);
+  test.add(losses.challenger, losses.incumbent, losses.weights, {});
   return test;
 }
 
@@ -70,7 +71,7 @@ TEST(PairedTestTest, IsTheSameInPiecesAndAfterALoad) {
     ByteReader in(bytes);
     ASSERT_TRUE(pieces.load(in).is_ok());
     pieces.add(std::span(losses.challenger).subspan(begin, 100), std::span(losses.incumbent).subspan(begin, 100),
-               std::span(losses.weights).subspan(begin, 100));
+               std::span(losses.weights).subspan(begin, 100), {});
   }
   EXPECT_EQ(pieces.evidence_worse(), whole.evidence_worse());
   EXPECT_EQ(pieces.evidence_better(), whole.evidence_better());
@@ -83,6 +84,32 @@ TEST(PairedTestTest, AChallengerWithoutFiniteLossesIsWorse) {
   EXPECT_TRUE(tested(losses).challenger_worse());
   losses.incumbent = losses.challenger;
   EXPECT_FALSE(tested(losses).challenger_worse());
+}
+
+// Clicks: a challenger that has followed a base rate from 1 % to 2 % is a little worse nearly always, and much better
+// now and then. It is the better one, and must not be found worse; nor may its mirror image be found better.
+TEST(PairedTestTest, RareDearEventsAreNotOutvoted) {
+  const auto loss = [](double p, bool yes) { return static_cast<float>(-std::log(yes ? p : 1 - p)); };
+  int wrong = 0;
+  int right = 0;
+  for (std::uint64_t stream = 0; stream < 100; ++stream) {
+    Rng rng(900 + stream);
+    PairedTest forward(0.05);
+    PairedTest mirrored(0.05);
+    for (int i = 0; i < 20'000; ++i) {
+      const bool yes = rng.uniform() < 0.02;
+      const std::array challenger{loss(0.02, yes)};
+      const std::array incumbent{loss(0.01, yes)};
+      const std::array weight{1.0F};
+      const std::array bound{std::abs(std::log(0.02F) - std::log(0.01F))};
+      forward.add(challenger, incumbent, weight, bound);
+      mirrored.add(incumbent, challenger, weight, bound);
+    }
+    wrong += forward.challenger_worse() || mirrored.challenger_better() ? 1 : 0;
+    right += forward.challenger_better() && mirrored.challenger_worse() ? 1 : 0;
+  }
+  EXPECT_LE(wrong, 10);
+  EXPECT_GT(right, 80);
 }
 
 TEST(PairedTestTest, EventsWithoutWeightDoNotCount) {
