@@ -91,6 +91,8 @@ TEST_F(DriftInPipeline, WithoutDetectorsNothingIsWatched) {
 // The cut comes with the batch in which the change was confirmed; it is recorded, so that a redo cuts there too.
 TEST_F(DriftInPipeline, AConfirmedChangeCutsTheRoundWhenAsked) {
   config_.learning.round.every_events = 900;
+  config_.serving.gate.enabled =
+      false;  // after the turn it would go back to a version that knew the old world less well
   config_.memory.keep_events = setting::KeepEvents::kAll;
   const auto plain = live();
   config_.drift.cut_round = true;

@@ -245,6 +245,42 @@ TEST_F(GateTest, LabelNoiseDoesNotLiftTheVeto) {
   EXPECT_NEAR(gate.report().noise_share, 2 * turned, 0.15);
 }
 
+// A change that is long past explains nothing.
+TEST_F(GateTest, AnOldChangeLiftsNoVeto) {
+  options_.hold_events = 3000;
+  Gate gate(options_);
+  past_events(512);
+  const FixedModel served(1, 0.9);
+  const FixedModel follower(2, 0.1, /*right_in_past=*/0.1);
+  gate.note_change(seq_);
+  for (int round = 0; round < 8; ++round) {
+    fresh_events(served, 500);
+    ASSERT_TRUE(judge(gate, served, served).passed());
+  }
+  // Within hold_events of the first veto, but not of the change.
+  for (int round = 0; round < 5; ++round) {
+    fresh_events(served, 500, /*turned=*/1);
+    EXPECT_EQ(judge(gate, follower, served).reason, GateReason::kSliceWorse) << "round " << round;
+  }
+}
+
+// An operator who looks closer keeps the watch: what is served still gives way.
+TEST_F(GateTest, APauseDoesNotEndTheWatch) {
+  Gate gate(options_);
+  const auto before = std::make_shared<FixedModel>(1, 0.88);
+  const FixedModel worse(2, 0.6);
+  gate.published(before, std::make_shared<FixedModel>(2, 0.6));
+  gate.controlled({PublishingAction::kPause, 2}, /*changes=*/false);
+  bool back = false;
+  for (int round = 0; round < 20 && !back; ++round) {
+    fresh_events(worse, 500);
+    const auto verdict = gate.watch(worse, rows());
+    ASSERT_TRUE(verdict.is_ok());
+    back = *verdict;
+  }
+  EXPECT_TRUE(back);
+}
+
 TEST_F(GateTest, AVetoHoldsForABoundedNumberOfEvents) {
   options_.hold_events = 5000;
   Gate gate(options_);
