@@ -76,6 +76,8 @@ def main():
     arguments.add_argument("--events", type=int, default=25_000)
     arguments.add_argument("--seeds", type=int, default=3)
     arguments.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
+    arguments.add_argument("--without-target-means", action="store_true",
+                           help="leave out the features that are means of labels, one a line of the configuration")
     arguments.add_argument("--json")
     options = arguments.parse_args()
     more = dict(pair.split("=", 1) for pair in options.set)
@@ -85,6 +87,11 @@ def main():
     for seed in range(1, options.seeds + 1):
         with tempfile.TemporaryDirectory() as folder:
             spoilt = pathlib.Path(folder) / "spoilt.jsonl"
+            config = options.config
+            if options.without_target_means:
+                config = pathlib.Path(folder) / "config.yaml"
+                lines = pathlib.Path(options.config).read_text().splitlines(keepends=True)
+                config.write_text("".join(line for line in lines if "target_mean" not in line))
             truth = poisoned_copy(options.input, spoilt, begin, end, options.share, seed, options.label)
             runs = {
                 "clean, gate": (options.input, {}),
@@ -92,7 +99,8 @@ def main():
                 "poisoned, no gate": (spoilt, {"serving.gate.enabled": "false"}),
             }
             for name, (stream, sets) in runs.items():
-                said, report = backtest(options.binary, options.config, stream, {**more, **sets, "model.seed": seed}, folder)
+                chosen = {**more, **sets, "model.seed": seed}
+                said, report = backtest(options.binary, config, stream, chosen, folder)
                 row = {span: log_loss(said, truth, *place) for span, place in spans.items()}
                 gate = report.get("gate")
                 if gate:
