@@ -48,9 +48,10 @@ TEST(StudiesOfADaemon, OptionsAreAdoptableByTheirMeaning) {
 TEST(StudiesOfADaemon, ArePartOfWhatIsLearntOnlyWhereTheyAreAskedFor) {
   Config config;
   config.tuning.max_trials = 7;
-  EXPECT_EQ(learning_config_text(config), learning_config_text(Config{}));
+  const Config standard;
+  EXPECT_EQ(learning_config_text(config), learning_config_text(standard));
   config.tuning.on_drift = true;
-  EXPECT_NE(learning_config_text(config), learning_config_text(Config{}));
+  EXPECT_NE(learning_config_text(config), learning_config_text(standard));
   EXPECT_EQ(parse_learning_config(learning_config_text(config))->tuning.max_trials, 7U);
 }
 
