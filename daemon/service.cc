@@ -129,20 +129,26 @@ Status Service::open_server() {
   return Status::ok();
 }
 
-// What an operator may ask of the state while the daemon runs.
+// What an operator may ask for while the daemon runs: of the state, and of what is served.
 void Service::add_control(Router& router, const std::string& token) {
   state_operations_ = store_operations(*store_);
   state_operations_.merge(pipeline_operations(*store_, *pipeline_));
-  state_operations_.merge(publishing_operations(*pipeline_));
+  publishing_operations_ = publishing_operations(*pipeline_);
+  add_lane(router, kOperationsLane, token, operations_, state_operations_);
+  add_lane(router, kPublishingLane, token, publishing_, publishing_operations_);
+}
+
+void Service::add_lane(Router& router, std::string_view lane, const std::string& token, Operations& running,
+                       const StateOperations& known) {
   AdminCallbacks callbacks;
-  callbacks.start = [this](std::string_view name, const JsonObject& arguments) -> AdminAnswer {
+  callbacks.start = [this, &running, &known](std::string_view name, const JsonObject& arguments) -> AdminAnswer {
     const auto refused = [](int status, const std::string& why) {
       return AdminAnswer{status, error_response(status, why).body};
     };
-    const auto operation = state_operations_.find(name);
-    if (operation == state_operations_.end()) return refused(404, fmt::format("there is no operation '{}'", name));
+    const auto operation = known.find(name);
+    if (operation == known.end()) return refused(404, fmt::format("there is no operation '{}'", name));
     const auto id =
-        operations_.start(std::string(name), operation->second.unit, [this, operation, arguments](Progress& progress) {
+        running.start(std::string(name), operation->second.unit, [this, operation, arguments](Progress& progress) {
           auto result = operation->second.work(arguments, progress);
           const Status& status = result.status();
           if (!result.is_ok()) log_.error("operation_failed", status.to_string());
@@ -150,10 +156,10 @@ void Service::add_control(Router& router, const std::string& token) {
         });
     if (!id.is_ok()) return refused(409, id.status().message());
     log_.info("operation_started", fmt::format("{}, asked for through the control channel", name), {{"id", *id}});
-    return {202, operations_.report()};
+    return {202, running.report()};
   };
-  callbacks.current = [this] { return AdminAnswer{200, operations_.report()}; };
-  add_admin_routes(router, token, callbacks);
+  callbacks.current = [&running] { return AdminAnswer{200, running.report()}; };
+  add_admin_routes(router, lane, token, callbacks);
 }
 
 // Without it the daemon does all but take commands, so a full disk does not keep it from starting.
@@ -208,6 +214,7 @@ Status Service::stop() {
     if (!all_answered) log_.warning("drain_incomplete", "some requests were cut off when the drain time was over");
   }
   operations_.stop();
+  publishing_.stop();
   const bool learnt = ingest_.joinable();
   if (learnt) ingest_.join();
   if (!store_) return Status::ok();

@@ -77,6 +77,8 @@ class Service {
   Status open_source(const Options& options);
   Status open_server();
   void add_control(Router& router, const std::string& token);
+  void add_lane(Router& router, std::string_view lane, const std::string& token, Operations& running,
+                const StateOperations& known);
   void write_control_file(const std::string& host, const std::string& token);
   void log_state_hash();
 
@@ -97,6 +99,8 @@ class Service {
   std::unique_ptr<V2Protocol> protocol_;
   StateOperations state_operations_;
   Operations operations_;  // runs one of them at a time; ended before the store goes
+  StateOperations publishing_operations_;
+  Operations publishing_;  // likewise, beside a backup too
   std::unique_ptr<HttpServer> server_;
   std::optional<ControlFile> control_file_;
 

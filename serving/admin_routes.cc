@@ -40,12 +40,14 @@ Response to_response(AdminAnswer answer) {
 
 }  // namespace
 
-void add_admin_routes(Router& router, const std::string& token, const AdminCallbacks& callbacks) {
+void add_admin_routes(Router& router, std::string_view lane, const std::string& token,
+                      const AdminCallbacks& callbacks) {
   if (token.empty()) abort_with("admin routes without a token");
-  router.add("GET", "/admin/v1/operations/current", [token, current = callbacks.current](const Request& request) {
+  const std::string path = "/admin/v1/" + std::string(lane);
+  router.add("GET", path + "/current", [token, current = callbacks.current](const Request& request) {
     return authorised(request, token) ? to_response(current()) : refuse();
   });
-  router.add("POST", "/admin/v1/operations/{name}", [token, start = callbacks.start](const Request& request) {
+  router.add("POST", path + "/{name}", [token, start = callbacks.start](const Request& request) {
     if (!authorised(request, token)) return refuse();
     JsonObject arguments;
     if (!request.body.empty()) {

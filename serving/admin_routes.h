@@ -1,8 +1,10 @@
 // Routes by which an operator works on the state of a running daemon. What is possible, and what it does, comes from
 // callbacks, so that this room knows nothing of the daemon.
 //
-//   POST /admin/v1/operations/{name}   starts one; the body is a JSON object of its arguments
-//   GET  /admin/v1/operations/current  how far the running one is, or how the last one ended
+//   POST /admin/v1/{lane}/{name}   starts one; the body is a JSON object of its arguments
+//   GET  /admin/v1/{lane}/current  how far the running one is, or how the last one ended
+//
+// A lane runs one at a time; what must not wait behind a backup has a lane of its own.
 //
 // Every request carries `Authorization: Bearer TOKEN`; one without, or with another, is answered 401 and nothing else
 // is said. The token is compared in a time that does not depend on where it differs.
@@ -31,6 +33,6 @@ struct AdminCallbacks {
 };
 
 // An empty token would let everybody in: it aborts.
-void add_admin_routes(Router& router, const std::string& token, const AdminCallbacks& callbacks);
+void add_admin_routes(Router& router, std::string_view lane, const std::string& token, const AdminCallbacks& callbacks);
 
 }  // namespace freshet

@@ -7,6 +7,8 @@
 #include <fstream>
 #include <iterator>
 
+#include "core/html_page.h"
+
 namespace freshet {
 namespace {
 
@@ -28,34 +30,11 @@ td:first-child,th:first-child{text-align:left}pre{background:var(--band);padding
 </style></head><body>
 )";
 
-std::string escaped(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '&':
-        out += "&amp;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
-}
-
 std::string head(const std::string& title) {
   std::string text(kHead);
   constexpr std::string_view kMark = "{title}";
-  text.replace(text.find(kMark), kMark.size(), escaped(title));
-  return text + "<h1>" + escaped(title) + "</h1>\n";
+  text.replace(text.find(kMark), kMark.size(), html_text(title));
+  return text + "<h1>" + html_text(title) + "</h1>\n";
 }
 
 // A curve of one windowed measure over the events, as an inline drawing with three marked values.
@@ -76,7 +55,7 @@ std::string curve(const std::vector<HistoryPoint>& history, std::string_view nam
   std::string text = fmt::format(
       "<h2>{} over the last events</h2>\n<svg viewBox=\"0 0 {} {}\" role=\"img\" "
       "aria-label=\"{} from {:.4f} to {:.4f}\">",
-      escaped(name), kWidth, kHeight, escaped(name), points.front().second, points.back().second);
+      html_text(name), kWidth, kHeight, html_text(name), points.front().second, points.back().second);
   for (const double value : {low, (low + high) / 2, high}) {
     text += fmt::format(
         "<line class=\"axis\" x1=\"{0}\" x2=\"{1}\" y1=\"{2:.1f}\" y2=\"{2:.1f}\"/>"
@@ -139,7 +118,7 @@ std::string score_map(const PipelineSnapshot& snapshot) {
       "slices in {} rounds, from {:.4f} to {:.4f}\">",
       kWidth, bottom + 56, slices.size(), rounds.size(), low, high);
   for (std::size_t i = 0; i < slices.size(); ++i) {
-    const std::string name = escaped(snapshot.slice_names[slices[i].slice]);
+    const std::string name = html_text(snapshot.slice_names[slices[i].slice]);
     const double y = kCellHeight * static_cast<double>(i);
     text += label(names - 6, y + kCellHeight - 5, "end", name);
     for (std::size_t r = 0; r < rounds.size(); ++r) {
@@ -184,7 +163,7 @@ std::string forgetting_table(const PipelineSnapshot& snapshot) {
       "</p><table><tr><th>slice</th><th>now</th><th>best</th><th>forgotten</th></tr>\n";
   for (const SliceForgetting& slice : snapshot.forgetting.slices) {
     text += fmt::format("<tr><td>{}</td><td>{:.4f}</td><td>{:.4f}</td><td>{:.4f}</td></tr>\n",
-                        escaped(snapshot.slice_names[slice.slice]), slice.now, slice.best, slice.forgetting);
+                        html_text(snapshot.slice_names[slice.slice]), slice.now, slice.best, slice.forgetting);
   }
   return text + "</table>\n" + transfer_lines(snapshot.forgetting);
 }
@@ -205,7 +184,7 @@ Status write_backtest_report(const std::string& path, const std::string& title, 
   page += "<table><tr><th>measure</th><th>whole stream</th><th>last events</th></tr>\n";
   for (const MetricValue& metric : snapshot.evaluation.stream) {
     const auto recent = find_metric(snapshot.evaluation.window, metric.name);
-    page += fmt::format("<tr><td>{}</td><td>{:.4f}</td><td>{}</td></tr>\n", escaped(metric.name), metric.value,
+    page += fmt::format("<tr><td>{}</td><td>{:.4f}</td><td>{}</td></tr>\n", html_text(metric.name), metric.value,
                         recent ? fmt::format("{:.4f}", *recent) : "-");
   }
   page += "</table>\n";
@@ -216,7 +195,7 @@ Status write_backtest_report(const std::string& path, const std::string& title, 
   }
   page += forgetting_table(snapshot);
   page += score_map(snapshot);
-  page += "<h2>Everything</h2>\n<pre>" + escaped(json) + "</pre>\n</body></html>\n";
+  page += "<h2>Everything</h2>\n<pre>" + html_text(json) + "</pre>\n</body></html>\n";
   return write_file(path, page);
 }
 

@@ -123,12 +123,12 @@ Status ControlClient::answers() const {
 }
 
 Result<std::string> ControlClient::run(std::string_view operation, const Arguments& arguments,
-                                       const OnProgress& on_progress) const {
+                                       const OnProgress& on_progress, std::string_view lane) const {
   JsonWriter json(0);
   json.begin_object();
   for (const auto& [name, value] : arguments) json.field(name, value);
   json.end_object();
-  const Answer started = TRY(request("POST", fmt::format("/admin/v1/operations/{}", operation), json.take()));
+  const Answer started = TRY(request("POST", fmt::format("/admin/v1/{}/{}", lane, operation), json.take()));
   const JsonObject begun = TRY(parse_json_object(started.body).with_context("the daemon's answer"));
   if (started.status == kUnauthorised) return wrong_token();
   if (started.status >= 300) return told(begun);
@@ -136,7 +136,7 @@ Result<std::string> ControlClient::run(std::string_view operation, const Argumen
   int failures = 0;
   for (;;) {  // ends with the operation, or with the daemon
     std::this_thread::sleep_for(kAskEvery);
-    const auto answer = request("GET", "/admin/v1/operations/current", "");
+    const auto answer = request("GET", fmt::format("/admin/v1/{}/current", lane), "");
     if (!answer.is_ok()) {
       if (++failures < kLostMax) continue;
       return answer.status();

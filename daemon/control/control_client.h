@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "daemon/control/control_file.h"
+#include "daemon/control/operations.h"
 #include "serving/json_object.h"
 
 namespace freshet {
@@ -29,7 +30,9 @@ class ControlClient {
   Status answers() const;
 
   // Starts the operation and asks for its state until it has ended: the `result` of its report, a JSON object.
-  Result<std::string> run(std::string_view operation, const Arguments& arguments, const OnProgress& on_progress) const;
+  // lane: see serving/admin_routes.h.
+  Result<std::string> run(std::string_view operation, const Arguments& arguments, const OnProgress& on_progress,
+                          std::string_view lane = kOperationsLane) const;
 
  private:
   struct Answer {

@@ -12,6 +12,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <thread>
 
 #include "core/status.h"
@@ -35,6 +36,10 @@ class Progress {
   std::atomic<std::uint64_t> total_{0};
   std::atomic<bool> cancelled_{false};
 };
+
+// The lanes of the admin routes, an Operations each.
+inline constexpr std::string_view kOperationsLane = "operations";
+inline constexpr std::string_view kPublishingLane = "publishing";
 
 class Operations {
  public:

@@ -17,7 +17,7 @@
 //
 // All of it is a function of events, losses and models at recorded positions, so that a redo judges the same.
 //
-// Threads: ingest thread only.  Owns: the tests, scratch rows, and a share in the trusted model.
+// Threads: ingest thread only.  Owns: the tests, and a share in the trusted version and the anchor.
 // Failure: what a model or a stored event refuses is passed on; load() answers data_loss for damaged bytes.
 #pragma once
 
@@ -98,7 +98,7 @@ struct GateReport {
 
 // The events at hand when something is judged.
 struct GateRows {
-  const EncodedBatch& fresh;  // the round being gathered: with the losses under what was served
+  const EncodedBatch& fresh;  // of the round being gathered: nobody has trained on them
   HeldOutSource held_out;
   std::uint64_t last_seq = 0;  // newest event
   std::uint64_t round = 0;

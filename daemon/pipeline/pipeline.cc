@@ -81,7 +81,7 @@ Status Pipeline::learn_from_source() {
   last_cut_ns_ = last_checkpoint_ns_ = parts_.clock.monotonic_ns();
   while (!stopping()) {
     TRY(serve_erasures());
-    TRY(serve_publishing());
+    serve_publishing();
     if (cut_due()) TRY(cut(true));
     if (config_.learning.round.go_live == setting::GoLive::kWhenReady && candidate_ready()) TRY(collect());
     const std::uint64_t room = config_.learning.round.every_events - gathered();

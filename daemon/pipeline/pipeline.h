@@ -204,7 +204,7 @@ class Pipeline {
   void go_live(std::shared_ptr<const Predictor> model, bool again = false);
   GateRows gate_rows(std::uint64_t round) const;
   bool candidate_ready();
-  Status serve_publishing();
+  void serve_publishing();
   Result<PublishingAnswer> publish_as_asked(const PublishingRequest& request);
   Result<std::uint64_t> version_meant(const PublishingRequest& request) const;
   std::shared_ptr<const Predictor> version_at_hand(std::uint64_t version) const;

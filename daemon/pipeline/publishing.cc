@@ -133,14 +133,12 @@ Result<PublishingAnswer> Pipeline::control_publishing(PublishingRequest request,
   return publishing_mailbox_.post(request, timeout);
 }
 
-Status Pipeline::serve_publishing() {
+// What could not be recorded ends nothing: who asked is told.
+void Pipeline::serve_publishing() {
   for (const auto& request : publishing_mailbox_.take()) {
-    auto outcome = publish_as_asked(request->question);
-    // What could not be recorded ends nothing: who asked is told.
-    publishing_mailbox_.answer(*request, std::move(outcome));
+    publishing_mailbox_.answer(*request, publish_as_asked(request->question));
     update_snapshot();
   }
-  return Status::ok();
 }
 
 Result<PublishingAnswer> Pipeline::publish_as_asked(const PublishingRequest& request) {

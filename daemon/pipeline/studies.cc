@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <limits>
 #include <thread>
@@ -230,7 +231,10 @@ Result<StoredStudy> Studies::stored_trials(std::uint64_t number) const {
     if (!name.starts_with(kTrialPart)) continue;
     auto bytes = parts_.store.read_study(number, name);
     if (!bytes.is_ok() || !*bytes) return StoredStudy{};
-    stored.trials[std::stoull(name.substr(kTrialPart.size()))] = std::move(**bytes);
+    std::uint64_t trial = 0;
+    const char* const end = name.data() + name.size();
+    if (std::from_chars(name.data() + kTrialPart.size(), end, trial).ptr != end) return StoredStudy{};
+    stored.trials[trial] = std::move(**bytes);
   }
   stored.state = std::move(**state);
   return stored;

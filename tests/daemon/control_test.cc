@@ -83,7 +83,7 @@ class Control : public ::testing::Test {
     };
     callbacks.current = [this] { return AdminAnswer{200, operations_.report()}; };
     Router router;
-    add_admin_routes(router, "token", callbacks);
+    add_admin_routes(router, "operations", "token", callbacks);
     HttpServerOptions options;
     options.address = "127.0.0.1";
     options.port = 0;

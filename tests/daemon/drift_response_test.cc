@@ -23,25 +23,15 @@ class DriftInPipeline : public ::testing::Test {
     config_.learning.learning_rate = 0.005;
   }
 
-  struct Life {
+  struct Life : LivedOnce {
     std::vector<std::string> posted;
-    PipelineSnapshot snapshot;
-    std::string state;
-    std::vector<std::string> log;
   };
 
   Result<Life> live(const std::string& folder, std::uint64_t batch_seed, std::int64_t stop_after = kOffsets + 1) {
     Life life;
-    PipelineLife run(config_, folder, clock_);
     PipelineOptions options;
     options.on_drift = [&](std::string_view json) { life.posted.emplace_back(json); };
-    TRY(run.open(std::make_unique<SyntheticStream>(plan_, batch_seed, stop_after, run.stop), options));
-    TRY(run.pipeline().run(run.stop));
-    if (stop_after > kOffsets) TRY(run.pipeline().finish());
-    life.snapshot = run.pipeline().snapshot();
-    const StateHash state = TRY(run.pipeline().state_hash());
-    life.state = hash_text_of(state.whole);
-    life.log = run.log.lines();
+    static_cast<LivedOnce&>(life) = TRY(live_once(config_, plan_, folder, clock_, batch_seed, stop_after, options));
     return life;
   }
   Result<Life> live() {
@@ -104,14 +94,9 @@ TEST_F(DriftInPipeline, AConfirmedChangeCutsTheRoundWhenAsked) {
   EXPECT_EQ(cut->snapshot.rounds, 11U) << "the rest of the stream begins a round anew";
   EXPECT_NE(cut->state, plain->state);
 
-  PipelineLife redo(config_, folder->path(), clock_);
-  PipelineOptions options;
-  options.redo_only.emplace();
-  ASSERT_TRUE(redo.open(std::make_unique<SyntheticStream>(plan_, 1, 0, redo.stop), options).is_ok());
-  ASSERT_TRUE(redo.pipeline().redo_log(redo.stop).is_ok());
-  const auto state = redo.pipeline().state_hash();
+  const auto state = redo_alone(config_, plan_, folder->path(), clock_);
   ASSERT_TRUE(state.is_ok()) << state.status().to_string();
-  EXPECT_EQ(hash_text_of(state->whole), cut->state);
+  EXPECT_EQ(*state, cut->state);
 }
 
 TEST_F(DriftInPipeline, AHigherRateAndANewerWindowMakeUpForTheChangeSooner) {

@@ -37,23 +37,10 @@ class DriftStudy : public ::testing::Test {
     config_.tuning.challenger_events = 4000;
   }
 
-  struct Life {
-    PipelineSnapshot snapshot;
-    std::string state;
-    std::vector<std::string> log;
-  };
+  using Life = LivedOnce;
 
   Result<Life> live(const std::string& folder, std::uint64_t batch_seed, std::int64_t stop_after = kOffsets + 1) {
-    Life life;
-    PipelineLife run(config_, folder, clock_);
-    TRY(run.open(std::make_unique<SyntheticStream>(plan_, batch_seed, stop_after, run.stop)));
-    TRY(run.pipeline().run(run.stop));
-    if (stop_after > kOffsets) TRY(run.pipeline().finish());
-    life.snapshot = run.pipeline().snapshot();
-    const StateHash state = TRY(run.pipeline().state_hash());
-    life.state = hash_text_of(state.whole);
-    life.log = run.log.lines();
-    return life;
+    return live_once(config_, plan_, folder, clock_, batch_seed, stop_after);
   }
   Result<Life> live(std::uint64_t batch_seed = 1) {
     const auto folder = TemporaryFolder::create("freshet-test");
@@ -170,14 +157,9 @@ TEST_F(DriftStudy, AReplayOfTheWholeLogComesToTheSameState) {
   const auto life = live(folder->path(), 1);
   ASSERT_TRUE(life.is_ok()) << life.status().to_string();
   ASSERT_EQ(life->snapshot.tuning.adopted, 1U) << told(*life);
-  PipelineLife redo(config_, folder->path(), clock_);
-  PipelineOptions options;
-  options.redo_only.emplace();
-  ASSERT_TRUE(redo.open(std::make_unique<SyntheticStream>(plan_, 1, 0, redo.stop), options).is_ok());
-  ASSERT_TRUE(redo.pipeline().redo_log(redo.stop).is_ok());
-  const auto state = redo.pipeline().state_hash();
+  const auto state = redo_alone(config_, plan_, folder->path(), clock_);
   ASSERT_TRUE(state.is_ok()) << state.status().to_string();
-  EXPECT_EQ(hash_text_of(state->whole), life->state);
+  EXPECT_EQ(*state, life->state);
 }
 
 TEST_F(DriftStudy, AdoptedSettingsStayUntilTheFileSaysSomethingElse) {

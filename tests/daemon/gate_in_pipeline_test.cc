@@ -72,17 +72,10 @@ class GateInPipeline : public ::testing::Test {
     config_.serving.gate.rows = 512;            // so few events are kept back here that all of them are looked at
   }
 
-  struct Life {
-    PipelineSnapshot snapshot;
-    StateHash state;
-  };
+  using Life = LivedOnce;
 
   Result<Life> live(const std::string& folder, std::uint64_t batch_seed, std::int64_t stop_after = kOffsets + 1) {
-    PipelineLife run(config_, folder, clock_, spec_);
-    TRY(run.open(std::make_unique<SyntheticStream>(plan_, batch_seed, stop_after, run.stop)));
-    TRY(run.pipeline().run(run.stop));
-    if (stop_after > kOffsets) TRY(run.pipeline().finish());
-    return Life{run.pipeline().snapshot(), TRY(run.pipeline().state_hash())};
+    return live_once(config_, plan_, folder, clock_, batch_seed, stop_after, {}, spec_);
   }
   Result<Life> live() {
     const auto folder = TemporaryFolder::create("freshet-test");

@@ -160,4 +160,32 @@ class PipelineLife {
   std::unique_ptr<Pipeline> pipeline_;
 };
 
+struct LivedOnce {
+  PipelineSnapshot snapshot;
+  StateHash state;
+  std::vector<std::string> log;
+};
+
+// One life on the stream: to its end and finished there, or to a stop after `stop_after` offsets.
+inline Result<LivedOnce> live_once(const Config& config, const StreamPlan& plan, const std::string& folder,
+                                   const Clock& clock, std::uint64_t batch_seed, std::int64_t stop_after,
+                                   const PipelineOptions& options = {}, const EventSpec& spec = synthetic_spec()) {
+  PipelineLife run(config, folder, clock, spec);
+  TRY(run.open(std::make_unique<SyntheticStream>(plan, batch_seed, stop_after, run.stop), options));
+  TRY(run.pipeline().run(run.stop));
+  if (stop_after > plan.offsets) TRY(run.pipeline().finish());
+  return LivedOnce{run.pipeline().snapshot(), TRY(run.pipeline().state_hash()), run.log.lines()};
+}
+
+// The state that redoing the log of a folder alone comes to.
+inline Result<StateHash> redo_alone(const Config& config, const StreamPlan& plan, const std::string& folder,
+                                    const Clock& clock) {
+  PipelineLife redo(config, folder, clock);
+  PipelineOptions options;
+  options.redo_only.emplace();
+  TRY(redo.open(std::make_unique<SyntheticStream>(plan, 1, 0, redo.stop), options));
+  TRY(redo.pipeline().redo_log(redo.stop));
+  return redo.pipeline().state_hash();
+}
+
 }  // namespace freshet::test

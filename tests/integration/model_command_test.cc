@@ -44,8 +44,12 @@ TEST_F(ModelCommand, PausesPinsAndResumesAndARestartKeepsIt) {
     produce(rest);
     ASSERT_TRUE(daemon.wait_for_events(30'000)) << daemon.log();
     EXPECT_EQ(daemon.metric("freshet_model_version"), std::stod(pinned));
-    const Finished versions = model({"versions"});
+    const Finished versions = model({"versions", "--json"});
     EXPECT_NE(versions.output.find("\"verdict\": \"pinned\""), std::string::npos) << versions.output;
+    const Finished shown = model({"versions"});
+    EXPECT_NE(shown.output.find("learnt up to"), std::string::npos) << shown.output;
+    EXPECT_NE(shown.output.find(" pinned "), std::string::npos) << shown.output;
+    EXPECT_NE(shown.output.find("  served\n"), std::string::npos) << shown.output;
     EXPECT_EQ(daemon.end(SIGKILL), 128 + SIGKILL);
   }
   Daemon daemon(example_config(), options);

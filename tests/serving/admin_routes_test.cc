@@ -16,7 +16,7 @@ class AdminRoutes : public ::testing::Test {
       return AdminAnswer{202, R"({"id":1})"};
     };
     callbacks.current = [] { return AdminAnswer{200, R"({"state":"none"})"}; };
-    add_admin_routes(router_, kToken, callbacks);
+    add_admin_routes(router_, "operations", kToken, callbacks);
   }
   Response call(std::string_view method, std::string_view path, std::string_view authorization,
                 std::string_view body = {}) {
@@ -65,6 +65,21 @@ TEST_F(AdminRoutes, TellHowFarItIs) {
   const Response response = call("GET", "/admin/v1/operations/current", "Bearer 0123456789abcdef");
   EXPECT_EQ(response.status, 200);
   EXPECT_EQ(response.body, R"({"state":"none"})");
+}
+
+// What must not wait behind a backup: the same names, other work.
+TEST_F(AdminRoutes, LanesAreApart) {
+  AdminCallbacks callbacks;
+  callbacks.start = [](std::string_view name, const JsonObject&) {
+    return AdminAnswer{202, "{\"other\":\"" + std::string(name) + "\"}"};
+  };
+  callbacks.current = [] { return AdminAnswer{200, R"({"state":"done"})"}; };
+  add_admin_routes(router_, "publishing", kToken, callbacks);
+  EXPECT_EQ(call("POST", "/admin/v1/publishing/backup", "Bearer 0123456789abcdef").body, R"({"other":"backup"})");
+  EXPECT_EQ(started_, "");
+  EXPECT_EQ(call("GET", "/admin/v1/publishing/current", "Bearer 0123456789abcdef").body, R"({"state":"done"})");
+  EXPECT_EQ(call("GET", "/admin/v1/operations/current", "Bearer 0123456789abcdef").body, R"({"state":"none"})");
+  EXPECT_EQ(call("POST", "/admin/v1/publishing/backup", "").status, 401);
 }
 
 TEST_F(AdminRoutes, RefuseABodyThatIsNoObject) {
