@@ -64,7 +64,7 @@ Status Endpoints::listen() {
     admin_server_ = TRY(start(config_.admin.listen, administration_, options).with_context("serving.admin.listen"));
     const HostPort address = TRY(parse_host_port(config_.admin.listen));
     log_.info("serving_admin",
-              fmt::format("administration over {} on {}:{}", scheme(), address.host, admin_server_->port()));
+              fmt::format("administration ({}) at {}:{}", scheme(), address.host, admin_server_->port()));
   }
   HttpServerOptions options = server_options();
   options.threads = config_.threads;
