@@ -6,6 +6,7 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <openssl/x509err.h>
 #include <sys/socket.h>
 
 #include <cstring>
@@ -78,11 +79,13 @@ Result<Context> make_context(const TlsFiles& files) {
   if (SSL_CTX_use_certificate_chain_file(context, files.certificate.c_str()) != 1) {
     return wrong("certificate_file", files.certificate, "a certificate in PEM form");
   }
-  if (SSL_CTX_use_PrivateKey_file(context, files.key.c_str(), SSL_FILETYPE_PEM) != 1) {
-    return wrong("key_file", files.key, "the private key of the certificate, in PEM form and without a passphrase");
-  }
-  if (SSL_CTX_check_private_key(context) != 1) {
-    return wrong("key_file", files.key, "the key of serving.tls.certificate_file");
+  if (SSL_CTX_use_PrivateKey_file(context, files.key.c_str(), SSL_FILETYPE_PEM) != 1 ||
+      SSL_CTX_check_private_key(context) != 1) {
+    const int reason = ERR_GET_REASON(ERR_peek_error());
+    const bool foreign = reason == X509_R_KEY_VALUES_MISMATCH || reason == X509_R_KEY_TYPE_MISMATCH;
+    return wrong("key_file", files.key,
+                 foreign ? "the key of serving.tls.certificate_file"
+                         : "the private key of the certificate, in PEM form and without a passphrase");
   }
   // Resumed sessions must have been made with the same demands.
   SSL_CTX_set_session_id_context(context, reinterpret_cast<const unsigned char*>(kSessionContext.data()),
