@@ -1,6 +1,7 @@
 #include "daemon/tuning/study_thread.h"
 
 #include <algorithm>
+#include <cmath>
 #include <exception>
 #include <limits>
 #include <utility>
@@ -16,6 +17,8 @@ namespace freshet {
 namespace {
 
 constexpr std::chrono::milliseconds kStopPoll{50};
+// Fewer events since a change do not tell trials apart.
+constexpr double kGraceEvents = 200;
 // Events of the stream after which an earlier study counts for half.
 constexpr double kHalfLifeEvents = 2e6;
 
@@ -86,6 +89,12 @@ Status StudyThread::make(const StoredStudy& stored) {
   const auto objective = TRY(trial_objective(config));
   auto options = TRY(study_options(config));
   options.searcher.seed = config.tuning.seed + plan_.number;
+  if (plan_.snapshot->knows_change()) {
+    const auto events = static_cast<double>(plan_.snapshot->training.size() - plan_.snapshot->since_change);
+    const auto most = static_cast<double>(options.scheduler.max_resource);
+    const auto grace = static_cast<std::uint64_t>(std::ceil(std::min(1.0, kGraceEvents / events) * most));
+    options.scheduler.grace = std::max(options.scheduler.grace, grace);
+  }
   const auto whole_space = TRY(study_space(config));
   tuning::WarmStartOptions warm_options;
   warm_options.half_life = kHalfLifeEvents;
@@ -95,6 +104,7 @@ Status StudyThread::make(const StoredStudy& stored) {
                                           warm_options, options.searcher.seed));
   trainers_ = std::make_unique<TrialLearners>(config, *plan_.snapshot, objective, config.tuning.max_resource,
                                               searched_options(whole_space));
+  TRY(trainers_->prepare(stop_));
   std::vector<tuning::Setting> present;
   for (std::size_t i = 0; i < whole_space.size(); ++i) {
     const std::string& option = whole_space[i].option;
