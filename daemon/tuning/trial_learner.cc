@@ -310,7 +310,8 @@ Result<std::unique_ptr<TrialLearner>> TrialLearners::make(std::span<const tuning
 
 Status TrialLearners::prepare(const tuning::StopFlag& stop) {
   if (!snapshot_.knows_change() || snapshot_.since_change == 0) return Status::ok();
-  const auto before = TRY(make_new(TRY(with_settings(config_text_, {}))));
+  Config in_force = TRY(with_settings(config_text_, {}));
+  const auto before = TRY(make_new(std::move(in_force)));
   Beginning beginning;
   const Status given = before->learner().copy_weights(beginning.weights);
   if (given.code() == Code::kUnsupported) return Status::ok();
