@@ -246,7 +246,7 @@ struct DetectorConfig {
 using DetectorList = std::vector<DetectorConfig>;
 
 struct DriftConfig {
-  DetectorList detectors = {DetectorConfig{}};
+  DetectorList detectors = {{"adwin", "loss", {}}, {"adwin", "reference", {}}};
   std::uint64_t cooldown_events = 5000;
   std::uint64_t reference_events = 10'000;  // the model after so many is the first reference
   bool cut_round = false;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <limits>
 #include <optional>
 #include <span>
@@ -22,7 +23,7 @@
 namespace freshet {
 namespace {
 
-constexpr std::uint32_t kTrialFormat = 2;  // 1: without progressive evaluation
+constexpr std::uint32_t kTrialFormat = 2;  // 1: without the progressive evaluation and gain
 constexpr std::size_t kRoundRowsMin = 16;
 constexpr std::array<std::string_view, 4> kLowerIsBetter = {"log_loss", "brier", "mae", "rmse"};
 
@@ -84,7 +85,11 @@ class TrialLearner final : public tuning::TrialTrainer {
     const auto model = learner_->publish(round_ + 1);
     std::optional<double> found;
     if (snapshot_.knows_change()) {
-      found = find_metric(progressive_.report().stream, objective_.metric);
+      if (objective_.is_loss) {
+        if (gained_of_ > 0) found = -gained_ / gained_of_;
+      } else {
+        found = find_metric(progressive_.report().stream, objective_.metric);
+      }
     } else {
       Predictions predictions;
       TRY(model->predict(snapshot_.judging, 0, snapshot_.judging.size(), predictions));
@@ -94,7 +99,7 @@ class TrialLearner final : public tuning::TrialTrainer {
       found = find_metric(evaluation.report().stream, objective_.metric);
     }
     if (!found) return failed_precondition(fmt::format("the judging events give no {}", objective_.metric));
-    const double score = lower_is_better(objective_.metric) ? -*found : *found;
+    const double score = objective_.is_loss || lower_is_better(objective_.metric) ? -*found : *found;
     return score - objective_.forgetting_penalty * TRY(forgetting(*model));
   }
 
@@ -107,6 +112,8 @@ class TrialLearner final : public tuning::TrialTrainer {
     ByteWriter progressive;
     progressive_.save(progressive);
     out.put_text(progressive.buffer());
+    out.put(gained_);
+    out.put(gained_of_);
     for (std::size_t c = 0; c < values_.size(); ++c) {
       for (std::size_t i = 0; i < next_ * widths_[c]; ++i) out.put(values_[c][i]);
     }
@@ -128,6 +135,8 @@ class TrialLearner final : public tuning::TrialTrainer {
     const std::string evaluation = in.get_text();
     ByteReader progressive(evaluation);
     TRY(progressive_.load(progressive));
+    gained_ = in.get<double>();
+    gained_of_ = in.get<double>();
     for (std::size_t c = 0; c < values_.size(); ++c) {
       for (std::size_t i = 0; i < next_ * widths_[c]; ++i) values_[c][i] = in.get<float>();
     }
@@ -166,6 +175,13 @@ class TrialLearner final : public tuning::TrialTrainer {
     const auto columns = [&](const std::vector<float>& all) { return std::span<const float>(all).subspan(next_, rows); };
     progressive_.add(predictions_, columns(snapshot_.training.labels), columns(snapshot_.training.weights),
                      model->version(), losses_of_fresh_);
+    for (std::size_t i = 0; i < rows; ++i) {
+      const auto weight = static_cast<double>(snapshot_.training.weights[next_ + i]);
+      const double gain = static_cast<double>(snapshot_.training.losses[next_ + i]) - losses_of_fresh_[i];
+      if (!std::isfinite(gain) || !(weight > 0)) continue;
+      gained_ += weight * gain;
+      gained_of_ += weight;
+    }
     return Status::ok();
   }
 
@@ -235,6 +251,8 @@ class TrialLearner final : public tuning::TrialTrainer {
   std::size_t round_rows_ = 0;
   std::size_t rows_since_change_ = 0;  // of a round then
   ProgressiveEvaluation progressive_;  // of the rows since the change
+  double gained_ = 0;                  // loss under the versions that were served minus that of the trial, weighted
+  double gained_of_ = 0;               // weights
   Predictions predictions_;
   std::vector<float> losses_of_fresh_;
   std::vector<double> best_;  // score of each slice
@@ -281,7 +299,7 @@ Result<std::unique_ptr<tuning::TrialTrainer>> TrialLearners::resume(std::uint64_
 Result<std::string> TrialLearners::learner_after_all(std::span<const tuning::Setting> settings,
                                                      std::string_view checkpoint, const tuning::StopFlag& stop) {
   const auto trial = TRY(make(settings));
-  TRY(trial->load(checkpoint));
+  if (!checkpoint.empty()) TRY(trial->load(checkpoint));
   TRY(trial->train_to(max_resource_, stop));
   ByteWriter out;
   TRY(trial->save_learner(out));

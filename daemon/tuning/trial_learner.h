@@ -9,7 +9,9 @@
 //
 // Where the snapshot knows of a change of the stream, trials live through it: all begin with what `config` makes of the
 // events before the change (weights, and where the optimizer stays the same its state), each goes on alone through those
-// since, and the metric is the progressive one of these: every round is predicted before it is learnt. Whoever adapts
+// since, and the metric is the progressive one of these: every round is predicted before it is learnt. Where the metric
+// is the loss, the objective is by how much less of it a trial has than the versions that were served then: some
+// stretches of a stream are harder than others, and trials that paused at different places must compare. Whoever adapts
 // soonest wins, as in the stream (test-then-train: J. Gama, R. Sebastiao and P. P. Rodrigues, On evaluating stream
 // learning algorithms, Machine Learning 90, 2013). A model whose engine does not hand its weights on goes through the
 // events before the change in each trial.
@@ -32,6 +34,8 @@ namespace freshet {
 struct TrialObjective {
   std::string metric = "log_loss";  // one of MetricValue's names
   double forgetting_penalty = 0;
+  // The metric is the mean loss of an event, which the memory keeps of each under the version that was served.
+  bool is_loss = false;
 };
 
 // Whether a metric is better the lower it is.
@@ -58,7 +62,7 @@ class TrialLearners final : public tuning::TrialTrainers {
   // The configuration that a trial with these settings has.
   Result<Config> configured(std::span<const tuning::Setting> settings) const;
   const std::vector<std::string>& searched() const { return searched_; }
-  // Its learner's state once it has gone through the rest of the snapshot.
+  // Its learner's state once it has gone through the rest of the snapshot; an empty checkpoint: all of it.
   Result<std::string> learner_after_all(std::span<const tuning::Setting> settings, std::string_view checkpoint,
                                         const tuning::StopFlag& stop);
 

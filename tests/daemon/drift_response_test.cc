@@ -51,8 +51,9 @@ TEST_F(DriftInPipeline, AChangeIsSaidOnceWithWhenAndWhat) {
   ASSERT_EQ(life->posted.size(), 1U);
   EXPECT_NE(life->posted[0].find("\"statistic\": \"loss\""), std::string::npos) << life->posted[0];
   // The pipeline is gone by now: what is shown stands by itself.
-  ASSERT_EQ(life->snapshot.drift.watches.size(), 1U);
+  ASSERT_EQ(life->snapshot.drift.watches.size(), 2U);
   EXPECT_EQ(life->snapshot.drift.watches[0].statistic, "loss");
+  EXPECT_EQ(life->snapshot.drift.watches[1].statistic, "loss of the reference model");
   ASSERT_FALSE(life->snapshot.drift.notices.empty());
   const DriftFinding& finding = life->snapshot.drift.notices.back().finding;
   EXPECT_EQ(finding.kind, FindingKind::kConfirmed);
