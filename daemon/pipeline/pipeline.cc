@@ -147,7 +147,8 @@ Status Pipeline::learn_rows(const EventBatch& batch) {
   state_->evaluation->add(predictions_, rows_of(gathering_.labels, base, rows), rows_of(gathering_.weights, base, rows),
                           served->version(), {gathering_.losses.data() + base, rows});
   if (options_.on_scored && !redoing_) options_.on_scored(batch, predictions_, served->version());
-  drift_found_ = state_->drift->observe(state_->counters.next_seq, gathering_, base, rows, predictions_);
+  TRY(state_->drift->observe(state_->counters.next_seq, gathering_, base, rows, predictions_));
+  drift_found_ = state_->drift->found();
   studies_->note(drift_found_);
   for (const DriftNotice& notice : drift_found_) {
     if (notice.finding.kind == FindingKind::kConfirmed) gate_->note_change(notice.finding.position);
@@ -373,6 +374,7 @@ Status Pipeline::collect(Recorded recorded) {
 }
 
 Status Pipeline::tune_at_cut(bool record) {
+  state_->drift->at_cut(state_->counters.next_seq, parts_.slot.current());
   TRY(studies_->score(gathering_));
   if (!record) return Status::ok();
   return studies_->at_cut(moment(), [this](OrderKind kind, std::uint64_t study, std::uint64_t end) {
