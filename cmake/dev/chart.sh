@@ -60,3 +60,9 @@ run_chart_suites() {
   cat "$log" >&2
   return 1
 }
+
+# ./dev test-cluster [NAME...]: the chart on a real API server; pods are pretended to run. With names only those parts.
+dev_test_cluster() {
+  dev_setup chart cluster
+  chart_python helm/cluster_test.py --tools "$chart_dir" --cluster "$cluster_dir" --etcd "$etcd_dir/etcd" "$@"
+}

@@ -5,19 +5,33 @@
 go_version_min=1.26
 chart_dir=$cache_dir/chart-tools
 
-install_chart_tools() {
-  stamp_matches "$chart_dir" cmake/dev/chart-tools.txt && return 0
+cluster_dir=$cache_dir/cluster-tools
+etcd_dir=$cache_dir/etcd-3.4
+
+# install_tools LIST FOLDER: those that LIST names.
+install_tools() {
+  local list=$1 target=$2
+  stamp_matches "$target" "$list" && return 0
   mkdir -p "$cache_dir"
   (
     flock 9
-    stamp_matches "$chart_dir" cmake/dev/chart-tools.txt && exit 0
+    stamp_matches "$target" "$list" && exit 0
     install_go
-    step "build $(tools_in chart-tools.txt) into $chart_dir (some minutes, once)" \
-      build_tools cmake/dev/chart-tools.txt "$chart_dir"
+    step "build $(tools_in "$list") into $target (some minutes, once)" build_tools "$list" "$target"
   ) 9>"$cache_dir/.setup-lock"
 }
 
-tools_in() { awk '!/^(#|crd )/ {names = names (names ? ", " : "") $1} END {print names}' "cmake/dev/$1"; }
+tools_in() { awk '!/^(#|crd )/ {names = names (names ? ", " : "") $1} END {print names}' "$1"; }
+
+install_etcd() {
+  [[ -x $etcd_dir/etcd ]] && return 0
+  mkdir -p "$cache_dir"
+  (
+    flock 9
+    [[ -x $etcd_dir/etcd ]] && exit 0
+    step "download etcd 3.4 into $etcd_dir" unpack_programs 'etcd-server=3.4.23*' "$etcd_dir"
+  ) 9>"$cache_dir/.setup-lock"
+}
 
 install_chart_python() {
   local requirements=cmake/dev/chart-requirements.txt target=$cache_dir/chart-python
@@ -88,7 +102,8 @@ build_tools() {
   rm -rf "$scratch"
 }
 
-# A tool is built inside a copy of its module, so that the module's own pins and replacements hold.
+# A tool is built inside a copy of its module, so that the module's own pins and replacements hold. Kubernetes keeps its libraries
+# beside itself in its repository but not in its module: they are modules of the version that belongs to it.
 build_tool() {
   local go=$1 scratch=$2 kind=$3 module=$4 version=$5 what=$6 source
   source=$(cd "$scratch" && GOFLAGS=-mod=mod GOTOOLCHAIN=local "$go" mod download -json "$module@$version" |
@@ -100,6 +115,12 @@ build_tool() {
   fi
   rm -rf "$scratch/source"
   cp -R "$source" "$scratch/source" && chmod -R u+w "$scratch/source" || return 1
-  (cd "$scratch/source" && GOTOOLCHAIN=local GOFLAGS="${GOFLAGS:-} -buildvcs=false -trimpath" CGO_ENABLED=0 \
-    "$go" build -ldflags '-s -w' -o "$scratch/tools/$kind" "$what")
+  local mode=readonly flags="-s -w -X k8s.io/component-base/version.gitVersion=$version"
+  if grep -q 'k8s.io/api => ./staging/' "$scratch/source/go.mod"; then
+    sed -E -i "s#=> \./staging/src/(k8s\.io/[a-z-]+)\$#=> \1 v0.${version#v1.}#" "$scratch/source/go.mod" || return 1
+    mode=mod
+  fi
+  (cd "$scratch/source" && GOWORK=off GOTOOLCHAIN=local CGO_ENABLED=0 \
+    GOFLAGS="${GOFLAGS:-} -mod=$mode -buildvcs=false -trimpath" \
+    "$go" build -ldflags "$flags" -o "$scratch/tools/$kind" "$what")
 }
