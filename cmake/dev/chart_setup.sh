@@ -40,7 +40,7 @@ install_chart_python() {
   (
     flock 9
     stamp_matches "$target" "$requirements" && exit 0
-    step "install Kubernetes' schemas into $target" make_environment "$requirements" "$target" "$(log_file chart)"
+    step "install Kubernetes' schemas into $target" make_client "$requirements" "$target"
   ) 9>"$cache_dir/.setup-lock"
 }
 

@@ -13,12 +13,6 @@ dev_setup() {
   for group in "${groups[@]}"; do
     case $group in
       build) install_libtorch ;;
-      test)
-        install_broker
-        install_prometheus
-        install_client triton
-        install_client kserve
-        ;;
       chart)
         install_tools cmake/dev/chart-tools.txt "$chart_dir"
         install_chart_python
@@ -26,6 +20,12 @@ dev_setup() {
       cluster)
         install_tools cmake/dev/cluster-tools.txt "$cluster_dir"
         install_etcd
+        ;;
+      test)
+        install_broker
+        install_prometheus
+        install_client triton
+        install_client kserve
         ;;
     esac
   done
@@ -202,23 +202,23 @@ install_client() {
     flock 9
     stamp_matches "$target" "$requirements" && exit 0
     step "install the client library $(grep -E '^(tritonclient|kserve)==' "$requirements") into $target" \
-      make_environment "$requirements" "$target" "$(log_file clients)"
+      make_client "$requirements" "$target"
   ) 9>"$cache_dir/.setup-lock"
 }
 
-# make_environment REQUIREMENTS FOLDER LOG: a Python environment with exactly these packages.
-make_environment() {
-  local requirements=$1 target=$2 log=$3 python scratch
+make_client() {
+  local requirements=$1 target=$2 python scratch log
+  log=$(log_file clients)
   python=$(python_with_pip)
   scratch=$(mktemp -d "$cache_dir/unpack.XXXXXX")
   # Without a pip of its own, whose making needs a Debian package more; the outer one fills it.
-  if "$python" -m venv --without-pip "$scratch/environment" &&
-    "$python" -m pip --python "$scratch/environment/bin/python" install --quiet --no-input --no-deps --no-cache-dir \
+  if "$python" -m venv --without-pip "$scratch/client" &&
+    "$python" -m pip --python "$scratch/client/bin/python" install --quiet --no-input --no-deps --no-cache-dir \
       --disable-pip-version-check --root-user-action=ignore --only-binary=:all: \
       --requirement "$requirements" </dev/null >"$log" 2>&1; then
-    sha256sum <"$requirements" >"$scratch/environment/.stamp"
+    sha256sum <"$requirements" >"$scratch/client/.stamp"
     rm -rf "$target"
-    mv "$scratch/environment" "$target"
+    mv "$scratch/client" "$target"
     rm -rf "$scratch"
   else
     tail -n 30 "$log" >&2
