@@ -47,6 +47,8 @@ PipelineMetrics::PipelineMetrics(MetricsRegistry& registry)
       replay_capacity(registry.gauge("freshet_replay_capacity_events", "Capacity of the replay memory.")),
       redoing(registry.gauge("freshet_redoing", "1 while the log is redone after a restart.")),
       event_time(registry.gauge("freshet_event_time_seconds", "Event time of the newest event, since 1970.")),
+      live_since(registry.gauge("freshet_model_live_since_seconds",
+                                "When the served version went live in this process, since 1970.")),
       round_seconds(registry.histogram("freshet_round_duration_seconds", "Time of a training round.", kSecondsShort)),
       replay_read_seconds(
           registry.histogram("freshet_replay_read_seconds", "Time to read a round's replay sample.", kSecondsShort)),

@@ -50,6 +50,7 @@ class PipelineMetrics {
   Gauge& replay_capacity;
   Gauge& redoing;
   Gauge& event_time;
+  Gauge& live_since;
   Histogram& round_seconds;
   Histogram& replay_read_seconds;
   Histogram& checkpoint_seconds;
