@@ -97,14 +97,14 @@ the stream changed faster than the model follows, or that labels went bad. Which
     ]),
     ("Drift", """What the detectors of `drift.detectors` see. Only `kind="confirmed"` is a change that a second test agreed to; warnings
 and alarms alone are frequent on any stream.""", [
-        Line("freshet_drift_findings_total", "detector, kind, statistic", "after the first finding of its kind"),
+        Line("freshet_drift_findings_total", "detector, kind, statistic", "with detectors"),
         Line("freshet_drift_statistic", "detector, statistic", "with detectors", "the detector's own"),
         Line("freshet_drift_state", "detector, statistic", "with detectors", "0, 1 or 2"),
     ]),
     ("Gate", """What became of candidates: `passed`; `worse` and `slice_worse` than what is served; `unproven` after a rejection; `paused` and `pinned`
 by an operator. Some rejections are chance (`serving.gate.alpha`). Where nearly all are rejected the stream's labels or the model's settings need a look;
 `freshet model` shows what the gate said of each version.""", [
-        Line("freshet_gate_verdicts_total", "verdict", "after the first verdict of its kind"),
+        Line("freshet_gate_verdicts_total", "verdict", "with the gate"),
         Line("freshet_gate_seconds", "", "with the gate"),
         Line("freshet_gate_trusted_version", "", "with the gate", "version"),
         Line("freshet_gate_evidence_worse", "", "with the gate", "nats"),
