@@ -171,20 +171,30 @@ def without_comments(text):
     return re.sub(r'("(?:[^"\\\n]|\\.)*")|//[^\n]*', lambda match: match.group(1) or "", text)
 
 
+CONSTANT = re.compile(r'\bconstexpr\s+[\w:\s*]+?\b(k\w+)\s*(?:=\s*|\{)\s*((?:"(?:[^"\\\n]|\\.)*"\s*)+)\}?;')
+
+
+def with_constants(text):
+    """The text with its own constants that hold texts put where they are used."""
+    for constant, words in CONSTANT.findall(text):
+        text = re.sub(rf"\b{constant}\b", lambda _, words=words: words, CONSTANT.sub("", text))
+    return text
+
+
 def declarations(root):
     """The metrics that the sources declare, by name, and what went wrong."""
-    found, wrong = {}, []
+    found, wrong, used = {}, [], []
     for room in ROOMS:
         for path in sorted((root / room).rglob("*")):
             if path.suffix not in (".cc", ".h"):
                 continue
             name_in_tree = path.relative_to(root).as_posix()
-            text = without_comments(path.read_text())
+            text = with_constants(without_comments(path.read_text()))
             for match in NAME.finditer(text):
                 before, after = text[:match.start()], HELP.match(text, match.end())
                 kind = KIND.search(before)
                 if kind is None and not REASONS.search(before) or after is None:
-                    wrong.append(f"{name_in_tree}: {match.group(1)} is in no declaration that is understood")
+                    used.append((match.group(1), name_in_tree))
                     continue
                 kind = kind.group(1).replace("show", "gauge") if kind else "counter"
                 name = match.group(1) + ("*" if after.group(1) else "")
@@ -193,6 +203,8 @@ def declarations(root):
                 if name in found and found[name][:2] != declared[:2]:
                     wrong.append(f"{name_in_tree}: {name} is declared as something else in {found[name].file}")
                 found[name] = declared
+    wrong += [f"{file}: {name} is in no declaration that is understood" for name, file in used
+              if name not in found and not name.startswith("freshet_live_")]
     return found, wrong
 
 

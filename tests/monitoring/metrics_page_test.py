@@ -29,8 +29,18 @@ class MetricsPageTest(unittest.TestCase):
         self.assertEqual(found["freshet_live_*"][:2], ("gauge", "Of b."))
         self.assertEqual(found["freshet_c_total"][:2], ("counter", "By reason."))
 
+    def test_reads_names_that_are_constants(self):
+        found, wrong = declared_in('constexpr std::string_view kName = "freshet_a_total";\n'
+                                   'constexpr const char* kHelp = "Of "\n "a.";\nm.counter(kName, kHelp);')
+        self.assertEqual(wrong, [])
+        self.assertEqual(found["freshet_a_total"][:2], ("counter", "Of a."))
+
+    def test_a_use_is_no_declaration(self):
+        found, wrong = declared_in('m.counter("freshet_a_total", "Of a.");\nx = value("freshet_a_total");')
+        self.assertEqual((list(found), wrong), (["freshet_a_total"], []))
+
     def test_finds_what_it_does_not_understand(self):
-        self.assertIn("no declaration", declared_in('constexpr auto kName = "freshet_a_total";')[1][0])
+        self.assertIn("no declaration", declared_in('x = value("freshet_a_total");')[1][0])
         self.assertIn("something else", declared_in('x.counter("freshet_a", "One.");\nx.gauge("freshet_a", "One.");')[1][0])
 
     def test_finds_metrics_without_a_group_and_groups_without_metrics(self):
