@@ -36,9 +36,9 @@ class RealPrometheus : public KafkaIntegrationTest {
                           << "]\nscrape_configs:\n  - job_name: freshet\n    static_configs: [{targets: [\"127.0.0.1:"
                           << daemon_port << "\"]}]\n  - job_name: prometheus\n    file_sd_configs: [{files: ["
                           << path("self.json") << "], refresh_interval: 1s}]\n";
-    prometheus_ = std::make_unique<ChildProcess>(std::vector<std::string>{
-        prometheus_folder() + "/prometheus", "--config.file=" + config, "--storage.tsdb.path=" + path("tsdb"),
-        "--web.listen-address=127.0.0.1:0"});
+    prometheus_ = std::make_unique<ChildProcess>(
+        std::vector<std::string>{prometheus_folder() + "/prometheus", "--config.file=" + config,
+                                 "--storage.tsdb.path=" + path("tsdb"), "--web.listen-address=127.0.0.1:0"});
     ASSERT_TRUE(prometheus_->wait_until([&] { return prometheus_->errors().find(mark) != std::string::npos; }, 60s))
         << prometheus_->errors();
     address_ = between(prometheus_->errors(), mark, "\n");

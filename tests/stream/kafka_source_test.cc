@@ -231,7 +231,8 @@ TEST_F(KafkaSourceTest, OffsetsThatTheBrokerDeletedAreNeverPassedOverInSilence) 
   EXPECT_EQ(failure.code(), Code::kDataLoss);
 }
 
-// Nobody can say then what the topic holds; and the session of the group ends meanwhile, which takes the partition away.
+// Nobody can say then what the topic holds; and the session of the group ends meanwhile, which takes the partition
+// away.
 TEST_F(KafkaSourceTest, LagGrowsWhileTheBrokerIsAway) {
   ASSERT_TRUE(broker->create_topic(topic, 1).is_ok());
   TestProducer(broker->brokers()).send_events(topic, 1, 0, 100);
