@@ -93,6 +93,8 @@ TEST_F(RealPrometheus, ScrapesEveryMetricAndAStoppedBrokerRaisesTheLagAlert) {
   EXPECT_TRUE(wait_for("freshet:model_age_seconds > 0"));
   EXPECT_TRUE(wait_for("sum(prometheus_rule_group_rules) > 40"));
   EXPECT_FALSE(query("ALERTS{alertname=\"FreshetLagging\"}"));
+  EXPECT_EQ(query("freshet_gate_verdicts_total{verdict=\"pinned\"}"), 0) << "what never happened is shown as 0";
+  EXPECT_TRUE(query("freshet_drift_findings_total{kind=\"confirmed\"}"));
 
   // The page of metrics is what the daemon shows, both ways.
   std::ofstream(path("metrics.txt")) << daemon.get("/metrics");
