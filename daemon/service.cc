@@ -77,6 +77,7 @@ void Service::warn_of_retraining() const {
 Status Service::open_store() {
   warn_of_retraining();
   store_ = TRY(Store::open(store_options(config_), std::nullopt, log_, *metrics_));
+  disk_.emplace(*metrics_, config_.memory.path);
   const EventSpec spec = TRY(choose_event_spec(config_, *store_, log_));
   schema_.emplace(spec);
   return store_->bind(store_identity(*schema_));
@@ -107,7 +108,11 @@ Status Service::open_server() {
   v2.accepting = [this] { return !stopping_.load(); };
   protocol_ = std::make_unique<V2Protocol>(std::move(v2), *slot_, pipeline_->encoding(), clock_, *metrics_);
   protocol_->add_routes(router);
-  add_status_routes(router, {[this] { return metrics_->exposition(); }, [this] { return status_json(); }});
+  const auto metrics_text = [this] {
+    disk_->show();
+    return metrics_->exposition();
+  };
+  add_status_routes(router, {metrics_text, [this] { return status_json(); }});
 
   const std::string token = TRY(make_control_token());
   add_control(router, token);

@@ -17,6 +17,7 @@
 #include <thread>
 
 #include "core/clock.h"
+#include "daemon/adapters/disk_metrics.h"
 #include "daemon/adapters/prometheus_metrics.h"
 #include "daemon/config/config.h"
 #include "daemon/control/control_file.h"
@@ -88,6 +89,7 @@ class Service {
   Log& log_;
   std::unique_ptr<EmbeddedBroker> broker_;  // only with `brokers: embedded`
   std::unique_ptr<PrometheusMetrics> metrics_;
+  std::optional<DiskMetrics> disk_;
   std::optional<Schema> schema_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<DeadLetterSink> dead_letters_;

@@ -88,6 +88,7 @@ void Pipeline::go_live(std::shared_ptr<const Predictor> model, bool again) {
   ++state_->counters.swaps;
   metrics_.swaps.increment();
   metrics_.model_version.set(static_cast<double>(version));
+  metrics_.live_since.set(static_cast<double>(parts_.clock.wall_ms()) * 1e-3);
 }
 
 // A candidate waits for fresh events to be judged by, but not for long. Where that is stands in the log.
