@@ -23,6 +23,8 @@
 #include "daemon/control/operations.h"
 #include "daemon/control/state_operations.h"
 #include "daemon/pipeline/pipeline.h"
+#include "daemon/status_page/recent_dead_letters.h"
+#include "daemon/status_page/status_feed.h"
 #include "serving/http_server.h"
 #include "serving/model_slot.h"
 #include "serving/router.h"
@@ -76,6 +78,8 @@ class Service {
   Status open_store();
   Status open_source(const Options& options);
   Status open_server();
+  Status add_status(Router& router);
+  std::string stopped_reason() const;
   void add_control(Router& router, const std::string& token);
   void add_lane(Router& router, std::string_view lane, const std::string& token, Operations& running,
                 const StateOperations& known);
@@ -90,13 +94,14 @@ class Service {
   std::unique_ptr<PrometheusMetrics> metrics_;
   std::optional<Schema> schema_;
   std::unique_ptr<Store> store_;
-  std::unique_ptr<DeadLetterSink> dead_letters_;
+  std::unique_ptr<RecentDeadLetters> dead_letters_;
   std::unique_ptr<EventSource> source_;
   KafkaSource* kafka_ = nullptr;           // source_
   std::unique_ptr<KafkaNotices> notices_;  // only with drift.topic
   std::unique_ptr<ModelSlot> slot_;
   std::unique_ptr<Pipeline> pipeline_;
   std::unique_ptr<V2Protocol> protocol_;
+  std::unique_ptr<StatusFeed> feed_;
   StateOperations state_operations_;
   Operations operations_;  // runs one of them at a time; ended before the store goes
   StateOperations publishing_operations_;

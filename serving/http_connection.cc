@@ -6,6 +6,7 @@
 #include <cstring>
 #include <exception>
 #include <iterator>
+#include <limits>
 #include <tuple>
 #include <utility>
 
@@ -18,6 +19,7 @@ constexpr std::size_t kKeepBytes = std::size_t{256} << 10;  // buffers grown bey
 constexpr std::size_t kBodySlack = 64;
 constexpr std::size_t kDiscardMax = std::size_t{4} << 20;  // bytes of a refused request that are read away
 constexpr std::size_t kCompressMin = 1024;                 // bytes of an answer; smaller ones fit a packet as they are
+constexpr int kEventBufferBytes = 256 << 10;               // of the kernel, for one who follows events and does not read
 constexpr int kRequestsPerTurn = 32;                       // then other connections get theirs
 
 void shrink(std::string& buffer) {
@@ -59,6 +61,7 @@ void HttpConnection::set_deadline(std::chrono::milliseconds from_now) {
 }
 
 void HttpConnection::run() {
+  if (events_) return send_events();
   for (int turn = 0; turn < kRequestsPerTurn; ++turn) {
     if (close_after_output_) {
       if (flush()) finish();
@@ -67,6 +70,7 @@ void HttpConnection::run() {
     switch (parse()) {
       case ParseStep::kComplete:
         serve();
+        if (events_) return send_events();
         if (output_.size() > kFlushBytes && !flush()) return;
         break;
       case ParseStep::kFailed:
@@ -131,14 +135,61 @@ void HttpConnection::serve() {
     accepted_ = choose_coding(request.header("Accept-Encoding"));
   }
   const bool keep_alive = parser_->client_keeps_alive() && !context_.draining.load(std::memory_order_relaxed);
-  append_response(response, request.method == "HEAD", keep_alive);
-  close_after_output_ = !keep_alive;
+  if (!response.events) {
+    append_response(response, request.method == "HEAD", keep_alive);
+    close_after_output_ = !keep_alive;
+  } else if (!follow(response.events, response)) {
+    append_response(error_response(503, "no more connections may follow this stream now"), false, false);
+    close_after_output_ = true;
+  }
   parser_.reset();
   shrink(body_);
   const std::int64_t ended_ns = context_.clock.monotonic_ns();
   context_.metrics.request_seconds.observe(static_cast<double>(ended_ns - began_ns) * 1e-9);
   context_.metrics.requests_in_flight.add(-1);
   deadline_ns_ = ended_ns + std::chrono::nanoseconds(context_.options.idle_timeout).count();
+}
+
+// The end of the connection is the end of the stream: whoever follows one asks nothing else on the way.
+bool HttpConnection::follow(std::shared_ptr<EventStream> stream, const Response& response) {
+  if (!stream->add(*this)) return false;
+  events_ = std::move(stream);
+  ErrorCode ignored;
+  socket_.set_option(boost::asio::socket_base::send_buffer_size(kEventBufferBytes), ignored);
+  context_.metrics.count_response(response.status);
+  output_ += "HTTP/1.1 200 OK\r\n";
+  output_ += context_.date;
+  for (const auto& [name, value] : response.headers) {
+    output_.append(name).append(": ").append(value).append("\r\n");
+  }
+  output_.append("Connection: close\r\nContent-Type: ").append(kEventStreamType).append("\r\n\r\n");
+  return true;
+}
+
+void HttpConnection::wake() {
+  if (woken_.exchange(true)) return;
+  boost::asio::post(socket_.get_executor(), [weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (!self) return;
+    self->woken_ = false;
+    self->send_events();
+  });
+}
+
+void HttpConnection::send_events() {
+  if (closed_ || writing_ || !events_) return;
+  const EventStream::Frame newest = events_->newest();
+  if (newest.number > events_sent_ && newest.bytes) {
+    events_sent_ = newest.number;
+    output_ += *newest.bytes;
+  }
+  if (!flush()) return;
+  deadline_ns_ = std::numeric_limits<std::int64_t>::max();
+  if (newest.last || context_.draining.load(std::memory_order_relaxed)) {
+    finish();
+  } else {
+    read();
+  }
 }
 
 Response HttpConnection::answer(Request& request) {
@@ -270,7 +321,7 @@ void HttpConnection::on_read(const ErrorCode& error, std::size_t bytes) {
     if (!writing_) close();  // else the write finds out by itself, or succeeds towards a half-closed client
     return;
   }
-  if (close_after_output_) {
+  if (close_after_output_ || events_) {
     discarded_ += bytes;
     if (discarded_ > kDiscardMax) {
       close();
@@ -318,6 +369,7 @@ void HttpConnection::check_deadline(std::int64_t now_ns) {
 }
 
 void HttpConnection::drain() {
+  if (events_) return writing_ ? close() : send_events();  // nobody waits for a slow reader
   ErrorCode ignored;
   if (!busy() && reading_ && socket_.available(ignored) == 0) close();
 }
@@ -325,6 +377,7 @@ void HttpConnection::drain() {
 void HttpConnection::close() {
   if (closed_) return;
   closed_ = true;
+  if (events_) events_->remove(*this);
   ErrorCode ignored;
   socket_.close(ignored);
   if (parser_) context_.metrics.requests_in_flight.add(-1);

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "serving/content_coding.h"
+#include "serving/event_stream.h"
 #include "serving/http_metrics.h"
 #include "serving/http_server.h"
 #include "serving/request_parser.h"
@@ -46,7 +47,7 @@ struct HttpContext {
 // Bound to io_context's own executor: the type-erased default costs an indirection per operation.
 using HttpSocket = boost::asio::basic_stream_socket<boost::asio::ip::tcp, boost::asio::io_context::executor_type>;
 
-class HttpConnection final : public std::enable_shared_from_this<HttpConnection> {
+class HttpConnection final : public std::enable_shared_from_this<HttpConnection>, private EventListener {
  public:
   HttpConnection(HttpSocket socket, HttpContext& context);
 
@@ -66,6 +67,10 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   ParseStep parse();  // the next request out of the buffer
   void serve();       // the request that the parser holds
   Response answer(Request& request);
+  // From here on the connection follows `stream`; false when that takes no more listeners.
+  bool follow(std::shared_ptr<EventStream> stream, const Response& response);
+  void send_events();    // the newest state, once the one before is with the kernel
+  void wake() override;  // any thread
   void fail(int status, std::string_view reason);
   void append_response(const Response& response, bool head_only, bool keep_alive);
   // Compresses what the client takes compressed; the head of the answer says so.
@@ -92,6 +97,9 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   std::string output_;
   std::size_t sent_ = 0;
   ContentCoding accepted_ = ContentCoding::kIdentity;  // by the client, of the answer at hand
+  std::shared_ptr<EventStream> events_;                // what it follows
+  std::uint64_t events_sent_ = 0;                      // number of the newest state sent
+  std::atomic<bool> woken_{false};                     // send_events() is on its way
 
   std::int64_t deadline_ns_ = 0;
   std::size_t discarded_ = 0;
