@@ -84,7 +84,9 @@ class Link {
     for (const line of block.split('\n')) if (line.startsWith('data:')) data += line.slice(5);
     if (!data) return;  // a comment that keeps the connection alive
     this.tries = 0;
-    this.on.state(JSON.parse(data));
+    const state = JSON.parse(data);
+    // A fault of the page's own is no fault of the connection.
+    try { this.on.state(state); } catch (error) { console.error(error); }
   }
 }
 

@@ -1,7 +1,7 @@
 // Wires the page: what comes from the server goes to the panels, what the reader does goes to the server.
 const page = {
   state: null, series: new Series(), range: 'second', measure: '', marks: [], started: 0, configNumber: -1, slicesRound: -1, options: [], historyDue: 0,
-  link: 'connecting', last: 0, busy: false,
+  link: 'connecting', last: 0, busy: false, tuned: '{}',
 };
 const follow = new Link({state: takeState, link: takeLink});
 
@@ -63,9 +63,9 @@ function redraw() {
 }
 
 function showLegends() {
-  const parts = [['', 'Live', '--blue'], ...(Object.keys(page.series.frozen).length ? [['dash', 'Frozen: what a model exported once would give', '--base']] : []), ['tick', 'Model swapped', '--base']];
-  const kinds = [...new Set(page.marks.map((mark) => mark.kind))].map((kind) => ['dot', markNames[kind] ?? kind, markColours[kind] ?? '--base']);
-  keyed($('quality-legend'), [...parts, ...kinds], ([, text]) => text, ([kind, text, colour]) => element('span', {}, element('i', {class: kind || null, mark: `var(${colour})`}), text), () => {});
+  const parts = [['', 'Live', '--blue'], ...(Object.keys(page.series.frozen).length ? [['dash', 'Frozen', '--base']] : []), ['tick', 'Model swapped', '--base'],
+    ...(page.marks.length ? [['dot', 'What happened', '--soft']] : [])];
+  keyed($('quality-legend'), parts, ([, text]) => text, ([kind, text, colour]) => element('span', {}, element('i', {class: kind || null, mark: `var(${colour})`}), text), () => {});
   $('heat-legend').replaceChildren(element('span', {}, '0', element('i', {class: 'ramp'}), `${decimal(heat.most ?? 0, 3)} below the best score`));
 }
 
@@ -196,6 +196,7 @@ function draw() {
   showCharts();
   showForgetting(state);
   holdVersions(state);
+  showTuned(state);
   showDrift(state);
   showTuning(state);
   showLetters(state);
@@ -229,8 +230,15 @@ async function loadConfig(number) {
   page.configNumber = number;
   try {
     page.options = (await askJson('/status/config')).options;
-    showOptions(page.options);
+    showOptions(page.options, JSON.parse(page.tuned));
   } catch { page.configNumber = -1; }
+}
+// Options that a study has set since.
+function showTuned(state) {
+  const tuned = JSON.stringify(state.status.tuning?.in_force ?? {});
+  if (tuned === page.tuned) return;
+  page.tuned = tuned;
+  showOptions(page.options, JSON.parse(tuned));
 }
 async function loadSlices(round) {
   page.slicesRound = round;
@@ -241,8 +249,7 @@ async function loadSlices(round) {
     showLegends();
   } catch { page.slicesRound = -1; }
 }
-$('find').addEventListener('input', () => showOptions(page.options));
-$('all-options').addEventListener('change', () => showOptions(page.options));
+for (const [id, event] of [['find', 'input'], ['all-options', 'change']]) $(id).addEventListener(event, () => showOptions(page.options, JSON.parse(page.tuned)));
 
 // What the reader asks for
 

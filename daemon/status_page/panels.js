@@ -91,7 +91,7 @@ function showVersions(state, act) {
   setText($('versions-words'), words || 'No candidate has been judged yet.');
 
   const body = tableBody($('versions'), 'Versions, the newest first',
-    [['', 'rail'], ['Version', 'text'], ['State', 'text'], ['Learnt up to'], ['Verdict', 'text'], ['Fresh loss'], ['To what was served'], ['', 'text']]);
+    [['', 'rail'], ['Version', 'text'], ['State', 'text'], ['', 'text'], ['Verdict', 'text'], ['Learnt up to'], ['Fresh loss'], ['Against the served']]);
   keyed(body, shown, (row) => row.version, (row) => {
     const buttons = element('span', {class: 'inline'});
     for (const [action, text] of [['pin', 'Pin'], ['roll_back', 'Roll back']]) {
@@ -101,9 +101,10 @@ function showVersions(state, act) {
       buttons.append(button);
     }
     const number = element('th', {scope: 'row', class: 'text'}, count(row.version));
-    return element('tr', {}, element('td', {class: 'rail'}, element('i')), number, element('td', {class: 'text'}), element('td'), element('td', {class: 'text'}), element('td'), element('td'), element('td', {class: 'text'}, buttons));
+    return element('tr', {}, element('td', {class: 'rail'}, element('i')), number, element('td', {class: 'text'}), element('td', {class: 'text'}, buttons),
+      element('td', {class: 'text'}), element('td'), element('td'), element('td'));
   }, (node, row) => {
-    const [rail, , tags, learnt, verdict, loss, difference, buttons] = node.children;
+    const [rail, , tags, buttons, verdict, learnt, loss, difference] = node.children;
     rail.classList.toggle('first', row.version === rows.at(-1).version);
     rail.firstChild.className = row.served ? 'live' : row.rolled_back ? 'back' : row.verdict && row.verdict !== 'passed' ? 'refused' : row.lived ? 'lived' : '';
     const wanted = [row.served && ['served', 'served'], row.pinned && ['pinned', 'pinned'], row.trusted && ['trusted', 'trusted'], row.anchor && ['anchor', 'anchor'],
@@ -132,7 +133,7 @@ function showForgetting(state) {
   setText($('forgetting-words'), words.join(' · '));
   const body = tableBody($('slices'), 'Slices', [['Slice', 'text'], ['Now'], ['Best'], ['Forgotten'], ['', 'bar-cell']]);
   const most = Math.max(0.02, ...forgetting.slices.map((slice) => slice.forgetting));
-  keyed(body, forgetting.slices, (slice) => slice.slice, (slice) => element('tr', {}, element('th', {scope: 'row', class: 'text'}, slice.slice), element('td'), element('td'), element('td'),
+  keyed(body, forgetting.slices, (slice) => slice.slice, (slice) => element('tr', {}, element('th', {scope: 'row', class: 'text name'}, slice.slice), element('td'), element('td'), element('td'),
     element('td', {class: 'bar-cell'}, element('div', {class: 'meter'}, element('i')))), (node, slice) => {
     setText(node.cells[1], decimal(slice.now));
     setText(node.cells[2], decimal(slice.best));
@@ -176,7 +177,8 @@ function showTuning(state) {
   keyed($('settings'), pairs, ([, key]) => key, ([tag]) => element(tag), (node, [, , text]) => setText(node, text));
 }
 
-const reasonNames = {malformed: 'not readable', missing_label: 'no label', bad_label: 'unusable label', too_large: 'too large'};
+const reasonNames = {malformed: 'not readable', not_an_object: 'no object', invalid_utf8: 'no UTF-8', missing_label: 'no label', bad_label: 'unusable label',
+  bad_feature: 'unusable field', bad_time: 'unusable time', duplicate_field: 'a field twice'};
 function showLetters(state) {
   const letters = state.dead_letters;
   const reasons = Object.entries(letters?.reasons ?? {}).filter(([, number]) => number > 0);
@@ -184,16 +186,18 @@ function showLetters(state) {
   keyed($('reasons'), reasons, ([name]) => name, ([name]) => element('span', {class: 'chip'}, reasonNames[name] ?? spaced(name), element('b')), (node, [, number]) => setText(node.lastChild, count(number)));
   show($('letters-scroll'), Boolean(letters?.recent?.length));
   if (!letters?.recent?.length) return;
-  const body = tableBody($('letters'), 'Recent dead letters, the newest first', [['When', 'text'], ['Reason', 'text'], ['Where', 'text'], ['What is wrong', 'text']]);
-  textRows(body, letters.recent.map((one) => ({key: one.number, cells: [moment(one.time_ms), reasonNames[one.reason] ?? spaced(one.reason), `${one.topic} ${one.partition}, offset ${one.offset}`, one.detail]})),
-    ['text', 'text', 'text', 'text wide']);
+  const body = tableBody($('letters'), 'Recent dead letters, the newest first', [['When', 'text'], ['Reason', 'text'], ['What is wrong', 'text'], ['Where', 'text']]);
+  textRows(body, letters.recent.map((one) => ({key: one.number, cells: [moment(one.time_ms), reasonNames[one.reason] ?? spaced(one.reason), one.detail, `${one.topic} ${one.partition}, offset ${one.offset}`]})),
+    ['text', 'text', 'text wide', 'text']);
 }
 
-function showOptions(options) {
+function showOptions(options, tuned) {
   const words = $('find').value.trim().toLowerCase().split(/\s+/).filter(Boolean);
   const every = $('all-options').checked || words.length > 0;
-  const shown = options.filter((option) => (every || !option.default) && words.every((word) => `${option.name} ${option.value}`.toLowerCase().includes(word)));
+  const all = options.map((option) => (tuned[option.name] === undefined ? {...option, from: option.default ? 'default' : 'set'}
+    : {...option, value: tuned[option.name], default: false, from: `a study’s; ${option.value} is configured`}));
+  const shown = all.filter((option) => (every || !option.default) && words.every((word) => `${option.name} ${option.value}`.toLowerCase().includes(word)));
   const body = tableBody($('options'), 'Options', [['Option', 'text'], ['Value', 'text'], ['', 'text'], ['Changes', 'text']]);
-  textRows(body, shown.length ? shown.map((option) => ({key: option.name, cells: [option.name, option.value, option.default ? 'default' : 'set', option.change]}))
+  textRows(body, shown.length ? shown.map((option) => ({key: option.name, cells: [option.name, option.value, option.from, option.change]}))
     : [{key: ' none', cells: [words.length ? 'No option has these words.' : 'All options have their defaults.', '', '', '']}], ['text', 'text wide', 'text soft', 'text soft']);
 }
