@@ -170,8 +170,9 @@ function takeState(state) {
     else setNotice(`Connected again at ${clock(page.last)}.`, 'good', true);
   }
   page.started = state.started_ms;
+  setAttribute(document.body, 'data-known', '');
   takeLink('live');
-  if (first || Date.now() > page.historyDue && page.range !== 'second') loadHistory();
+  if (first || Date.now() > page.historyDue) loadHistory();
   if (page.range === 'second' && state.point) page.series.add(state.point, ranges.second.points);
   const newest = page.marks.at(-1)?.number ?? 0;
   const news = (state.marks ?? []).filter((mark) => mark.number > newest);

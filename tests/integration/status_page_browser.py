@@ -59,7 +59,8 @@ class Daemon:
             words += ["--set", one]
         folder.mkdir(parents=True, exist_ok=True)
         self.log = open(folder.parent / f"{folder.name}.log", "w+")
-        self.process = subprocess.Popen(words, stderr=self.log, stdout=subprocess.DEVNULL)
+        self.process = subprocess.Popen(words, stderr=self.log, stdout=subprocess.DEVNULL,
+                                        env={**os.environ, "FRESHET_STREAM__PROPERTIES__SASL_PASSWORD": "hunter2"})
         until(lambda: self.get("status"), "the daemon does not answer")
 
     def get(self, path):
