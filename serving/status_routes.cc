@@ -15,9 +15,10 @@ Response document(std::string json) {
   return response;
 }
 
-void add_document(Router& router, std::string_view path, std::function<std::string()> source) {
+void add_document(Router& router, std::string_view path, std::function<std::string()> source,
+                  Access access = Access::kInference) {
   if (!source) return;
-  router.add("GET", path, [source = std::move(source)](const Request&) { return document(source()); });
+  router.add("GET", path, [source = std::move(source)](const Request&) { return document(source()); }, access);
 }
 
 Response follow(const Request& request, const std::function<std::shared_ptr<EventStream>()>& stream) {
@@ -72,7 +73,7 @@ void add_status_routes(Router& router, StatusSources sources) {
   }
   add_document(router, "/status", std::move(sources.status));
   add_document(router, "/status/slices", std::move(sources.slices));
-  add_document(router, "/status/config", std::move(sources.config));
+  add_document(router, "/status/config", std::move(sources.config), Access::kChange);
   if (sources.history) {
     router.add("GET", "/status/history", [history = std::move(sources.history)](const Request& request) {
       auto found = history(query_value(request.query, "step"));
@@ -85,9 +86,12 @@ void add_status_routes(Router& router, StatusSources sources) {
     });
   }
   if (sources.page.empty()) return;
-  router.add("GET", "/", [page = std::move(sources.page), policy = std::move(sources.page_policy)](const Request&) {
-    return page_response(page, policy);
-  });
+  router.add(
+      "GET", "/",
+      [page = std::move(sources.page), policy = std::move(sources.page_policy)](const Request&) {
+        return page_response(page, policy);
+      },
+      Access::kOpen);
 }
 
 }  // namespace freshet

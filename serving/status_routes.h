@@ -7,6 +7,9 @@
 //   GET /status/slices                what was scored of each slice in the kept rounds
 //   GET /status/config                the options
 //
+// Where predictions take a token, all of them do, and /status/config one of an administrator; the page itself says
+// nothing and is open.
+//
 // Threads: the callbacks are called from any server thread, several at a time.
 // Failure: a step that there is not: 400. More who follow the stream than it takes: 503.
 #pragma once

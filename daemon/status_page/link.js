@@ -110,6 +110,6 @@ function refusalWords(error) {
   if (!(error instanceof Refused)) return error instanceof TypeError ? 'The server does not answer.' : error.message;
   if (error.status === 401) return token.get() ? 'The server does not take this token. Type another one.' : 'This needs a token. Type it into the field beside the buttons.';
   if (error.status === 403) return 'This token may look, but not change what is served. Type the administrator’s.';
-  if (error.status === 404) return 'This server takes no such requests.';
+  if (error.status === 404) return 'Administration has another address on this server: open this page there.';
   return error.message;
 }

@@ -232,7 +232,10 @@ async function loadConfig(number) {
   try {
     page.options = (await askJson('/status/config')).options;
     showOptions(page.options, JSON.parse(page.tuned));
-  } catch { page.configNumber = -1; }
+  } catch (error) {
+    page.options = [];
+    showOptions([], {}, error instanceof Refused ? 'The options are shown to whoever has an administrator’s token; type it beside the buttons above.' : '');
+  }
 }
 // Options that a study has set since.
 function showTuned(state) {
@@ -248,7 +251,7 @@ async function loadSlices(round) {
     const slices = await askJson('/status/slices');
     if (slices.slices?.length) heat.take(slices);
     showLegends();
-  } catch { page.slicesRound = -1; }
+  } catch { /* with the next round, or when the server is back */ }
 }
 for (const [id, event] of [['find', 'input'], ['all-options', 'change']]) $(id).addEventListener(event, () => showOptions(page.options, JSON.parse(page.tuned)));
 
@@ -322,6 +325,7 @@ function keepToken() {
   field.value = '';
   showToken();
   follow.wake();
+  if (page.state && !page.options.length) loadConfig(page.configNumber);
   return true;
 }
 function showToken() {

@@ -191,7 +191,7 @@ function showLetters(state) {
     ['text', 'text', 'text wide', 'text']);
 }
 
-function showOptions(options, tuned) {
+function showOptions(options, tuned, refusal) {
   const words = $('find').value.trim().toLowerCase().split(/\s+/).filter(Boolean);
   const every = $('all-options').checked || words.length > 0;
   const all = options.map((option) => (tuned[option.name] === undefined ? {...option, from: option.default ? 'default' : 'set'}
@@ -199,5 +199,5 @@ function showOptions(options, tuned) {
   const shown = all.filter((option) => (every || !option.default) && words.every((word) => `${option.name} ${option.value}`.toLowerCase().includes(word)));
   const body = tableBody($('options'), 'Options', [['Option', 'text'], ['Value', 'text'], ['', 'text'], ['Changes', 'text']]);
   textRows(body, shown.length ? shown.map((option) => ({key: option.name, cells: [option.name, option.value, option.from, option.change]}))
-    : [{key: ' none', cells: [words.length ? 'No option has these words.' : 'All options have their defaults.', '', '', '']}], ['text', 'text wide', 'text soft', 'text soft']);
+    : [{key: ' none', cells: [refusal ? refusal : words.length ? 'No option has these words.' : 'All options have their defaults.', '', '', '']}], ['text', 'text wide', 'text soft', 'text soft']);
 }
