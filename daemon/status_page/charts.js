@@ -83,8 +83,8 @@ const line = (label, colour, extra = {}) => ({label, data: [], borderColor: colo
   pointHoverRadius: 4, tension: 0, spanGaps: false, ...extra});
 
 const markColours = {alarm: '--warn', confirmed: '--bad', dismissed: '--base', rollback: '--accent', study: '--violet', asked: '--blue', stopped: '--bad', started: '--good'};
-const markNames = {alarm: 'Drift alarm', confirmed: 'Drift confirmed', dismissed: 'Drift dismissed', rollback: 'Rollback', study: 'Study', asked: 'Asked for',
-  stopped: 'Stopped', started: 'Started'};
+const markNames = {alarm: 'Drift alarm:', confirmed: 'Drift confirmed:', dismissed: 'Drift dismissed:', rollback: 'Rolled back:', study: 'Study', asked: 'Operator:',
+  stopped: 'Stopped:', started: 'Started:'};
 
 // Lines where something happened, and a tick below for each moment in which models were swapped.
 const marksPlugin = (owner) => ({
@@ -168,7 +168,7 @@ class TimeChart {
   marksNear(at) {
     const {x} = this.chart.scales;
     return this.marks.filter((mark) => Math.abs(x.getPixelForValue(mark.time_ms) - x.getPixelForValue(at)) < 5)
-      .slice(0, 4).map((mark) => `${markNames[mark.kind] ?? mark.kind}: ${mark.text}`.slice(0, 90));
+      .slice(0, 4).map((mark) => `${markNames[mark.kind] ?? mark.kind} ${mark.text}`.slice(0, 90));
   }
   set(lists, from, to, marks, swaps) {
     const {data, options} = this.chart;

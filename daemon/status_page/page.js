@@ -37,7 +37,7 @@ const fromZero = {min: 0, grace: '12%'};
 const smallCharts = [
   {name: 'Events a second', sets: [['rate', 'Events a second', '--blue']], format: rateText, axis: {...fromZero}},
   {name: 'Lag', sets: [['lag_events', 'Events behind', '--accent']], format: brief, axis: {...fromZero, suggestedMax: 10}},
-  {name: 'Kept by sifting', sets: [['kept_share', 'Kept', '--violet']], format: (value) => percent(value), axis: {min: 0, max: 1}, absent: 'Sifting is off: every event is trained on.'},
+  {name: 'Kept by sifting', sets: [['kept_share', 'Kept', '--violet']], format: (value) => percent(value), axis: {min: 0, max: 1}, spanGaps: 300_000, absent: 'Sifting is off: every event is trained on.'},
   {name: 'Replay memory filled', sets: [['replay_fill', 'Filled', '--good']], format: (value) => percent(value), axis: {min: 0, max: 1}},
 ].map((chart) => {
   const canvas = element('canvas', {role: 'img', 'aria-label': `${chart.name} over time`});
@@ -46,7 +46,7 @@ const smallCharts = [
   const plot = element('div', {class: 'plot'}, canvas);
   $('small-charts').append(element('figure', {'data-chart': chart.sets[0][0]}, element('figcaption', {}, element('h3', {}, chart.name), now), plot, absent));
   const drawn = new TimeChart(canvas, {
-    datasets: () => chart.sets.map(([, label, colour]) => line(label, css(colour), {fill: 'origin', backgroundColor: `color-mix(in srgb, ${css(colour)} 14%, transparent)`})),
+    datasets: () => chart.sets.map(([, label, colour]) => line(label, css(colour), {fill: 'origin', spanGaps: chart.spanGaps ?? false, backgroundColor: `color-mix(in srgb, ${css(colour)} 14%, transparent)`})),
     axes: () => ({y: valueAxis((value) => chart.format(value), {...chart.axis, ticks: {color: css('--soft'), maxTicksLimit: 4, padding: 6, font: {size: 11}, callback: (value) => chart.format(value)}})}),
     format: chart.format,
   });

@@ -1,8 +1,12 @@
 #include "daemon/status_page/status_marks.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
+#include <iterator>
 #include <span>
+#include <vector>
 
 namespace freshet {
 namespace {
@@ -14,6 +18,14 @@ std::span<const Notice> newer(const std::vector<Notice>& notices, Last last) {
     if (last(notices[i - 1])) return std::span(notices).subspan(i);
   }
   return notices;
+}
+
+std::set<std::uint64_t> rolled_back(const GateReport& gate) {
+  std::set<std::uint64_t> versions;
+  for (const VersionRecord& record : gate.versions) {
+    if (record.rolled_back) versions.insert(record.version);
+  }
+  return versions;
 }
 
 MarkKind kind_of(FindingKind kind) {
@@ -41,7 +53,8 @@ void StatusMarks::note(const PipelineSnapshot& now, std::int64_t time_ms, Status
     // What a redo does was asked for, or found, before the restart.
     if (!seen_->redoing) note_publishing(now, time_ms, history);
   }
-  seen_ = Seen{now.redoing, now.gate.paused, now.gate.pinned_version, now.gate.rollbacks, now.served_version};
+  seen_ = Seen{now.redoing,        now.gate.paused,    now.gate.pinned_version,
+               now.gate.rollbacks, now.served_version, rolled_back(now.gate)};
 }
 
 void StatusMarks::note_drift(const PipelineSnapshot& now, std::int64_t time_ms, StatusHistory& history) {
@@ -77,8 +90,11 @@ void StatusMarks::note_publishing(const PipelineSnapshot& now, std::int64_t time
   const GateReport& gate = now.gate;
   const auto asked = [&](std::string text) { history.mark(MarkKind::kAsked, time_ms, now.events, std::move(text)); };
   if (gate.rollbacks > before.rollbacks) {
+    std::vector<std::uint64_t> worse;
+    std::ranges::set_difference(rolled_back(gate), before.rolled_back, std::back_inserter(worse));
     history.mark(MarkKind::kRollback, time_ms, now.events,
-                 fmt::format("Version {} was worse on fresh events; version {} is served again.", before.served_version,
+                 fmt::format("Version {} turned out worse on fresh events; version {} is served now.",
+                             worse.empty() ? std::to_string(before.served_version) : fmt::format("{}", fmt::join(worse, ", ")),
                              now.served_version));
   } else if (now.served_version < before.served_version && gate.pinned_version == before.pinned_version) {
     asked(fmt::format("Version {} is served again in place of version {}.", now.served_version, before.served_version));

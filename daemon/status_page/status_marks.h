@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "daemon/pipeline/pipeline.h"
@@ -28,6 +29,7 @@ class StatusMarks {
     std::uint64_t pinned_version = 0;
     std::uint64_t rollbacks = 0;
     std::uint64_t served_version = 0;
+    std::set<std::uint64_t> rolled_back;  // of the versions that the gate remembers
   };
   std::optional<Seen> seen_;  // nothing before the first snapshot
   std::uint64_t drift_position_ = 0;

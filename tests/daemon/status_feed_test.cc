@@ -170,7 +170,13 @@ TEST_F(StatusFeedTest, MarksWhatHappens) {
   snapshot.gate.rollbacks = 1;
   snapshot.served_version = 3;
   look();
-  EXPECT_EQ(marks().back(), "rollback: Version 5 was worse on fresh events; version 3 is served again.");
+  EXPECT_EQ(marks().back(), "rollback: Version 5 turned out worse on fresh events; version 3 is served now.");
+  snapshot.gate.rollbacks = 3;  // two since, and a version that passed
+  snapshot.gate.versions.resize(3);
+  for (std::size_t i = 0; i < 3; ++i) snapshot.gate.versions[i].version = 8 - i;
+  snapshot.gate.versions[0].rolled_back = snapshot.gate.versions[2].rolled_back = true;
+  look();
+  EXPECT_EQ(marks().back(), "rollback: Version 6, 8 turned out worse on fresh events; version 3 is served now.");
   snapshot.gate.paused = true;
   look();
   EXPECT_EQ(marks().back(), "asked: Publishing is paused at version 3.");
