@@ -7,6 +7,7 @@
 
 #include "daemon/adapters/prometheus_metrics.h"
 #include "daemon/config/reload.h"
+#include "daemon/control/log_operations.h"
 #include "daemon/control/publishing_operations.h"
 #include "daemon/event_spec_choice.h"
 #include "daemon/room_options.h"
@@ -28,6 +29,7 @@ Result<std::unique_ptr<Service>> Service::open(const Config& config, const Optio
                                                Log& log) {
   TRY(set_threads(static_cast<int>(config.learning.threads)));
   std::unique_ptr<Service> service(new Service(config, clock, log));
+  service->set_log_level_ = options.set_log_level;
   service->metrics_ = std::make_unique<PrometheusMetrics>(config.model.name, BuildInfo{FRESHET_VERSION, __VERSION__});
   service->endpoints_ = TRY(Endpoints::prepare(config.serving, *service->metrics_, log, clock));
   if (config.stream.embedded()) TRY(service->start_embedded_broker().with_context("starting the embedded broker"));
@@ -151,6 +153,7 @@ void Service::add_control(Router& router) {
   state_operations_ = store_operations(*store_);
   state_operations_.merge(pipeline_operations(*store_, *pipeline_));
   publishing_operations_ = publishing_operations(*pipeline_);
+  if (set_log_level_) publishing_operations_.merge(log_operations(set_log_level_));
   add_lane(router, kOperationsLane, operations_, state_operations_);
   add_lane(router, kPublishingLane, publishing_, publishing_operations_);
 }

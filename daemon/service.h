@@ -10,6 +10,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -41,7 +42,8 @@ class Service {
  public:
   struct Options {
     PipelineOptions pipeline;
-    bool fail_on_gap = false;  // an offset that is missing ends the run (embedded broker)
+    std::function<void(LogLevel)> set_log_level;  // empty: nobody may change it while this runs
+    bool fail_on_gap = false;                     // an offset that is missing ends the run (embedded broker)
   };
 
   // Everything is restored and HTTP answers from the last checkpoint when it returns; learning has not begun.
@@ -103,6 +105,7 @@ class Service {
   StateOperations state_operations_;
   Operations operations_;  // runs one of them at a time; ended before the store goes
   StateOperations publishing_operations_;
+  std::function<void(LogLevel)> set_log_level_;
   Operations publishing_;  // likewise, beside a backup too
   std::unique_ptr<Endpoints> endpoints_;
   std::optional<ControlFile> control_file_;
