@@ -1,6 +1,6 @@
 // StatusHistory: what the status page shows of the past of this process, in memory of a fixed size: the last 10 minutes
 // by second, the last day by minute, and all of it in at most 1,024 points, each of which stands for twice as long
-// whenever they are full. About 370 KB when all is full, and 64 marks of each kind besides.
+// whenever they are full. About 400 KB when all is full, and 64 marks of each kind besides.
 //
 // Threads: one writer; readers from any thread, which hold a lock for a copy alone.
 // Owns: its points and marks. It is no part of the state: a restart begins a new one.
