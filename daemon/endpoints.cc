@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -64,7 +65,7 @@ Status Endpoints::listen() {
     admin_server_ = TRY(start(config_.admin.listen, administration_, options).with_context("serving.admin.listen"));
     const HostPort address = TRY(parse_host_port(config_.admin.listen));
     log_.info("serving_admin",
-              fmt::format("administration over {} on {}:{}", scheme(), address.host, admin_server_->port()));
+              fmt::format("administration ({}) at {}:{}", scheme(), address.host, admin_server_->port()));
   }
   HttpServerOptions options = server_options();
   options.threads = config_.threads;
@@ -116,8 +117,9 @@ ControlAddress Endpoints::control() const {
 }
 
 bool Endpoints::drain(std::chrono::milliseconds grace) {
+  constexpr std::chrono::milliseconds kAdminGrace{1000};  // nothing there takes long
   const bool answered = !server_ || server_->drain(grace);
-  return (!admin_server_ || admin_server_->drain(grace)) && answered;
+  return (!admin_server_ || admin_server_->drain(std::min(grace, kAdminGrace))) && answered;
 }
 
 bool is_loopback(const std::string& host) { return host == "localhost" || host == "::1" || host.rfind("127.", 0) == 0; }

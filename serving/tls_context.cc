@@ -8,9 +8,7 @@
 #include <openssl/x509.h>
 #include <sys/socket.h>
 
-#include <algorithm>
-#include <climits>
-#include <ctime>
+#include <cstring>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -38,9 +36,12 @@ std::string reasons() {
   for (int i = 0; i < kReasonsMax; ++i) {
     const unsigned long code = ERR_get_error();  // NOLINT(google-runtime-int): OpenSSL's own type
     if (code == 0) break;
-    const char* const reason = ERR_reason_error_string(code);
+    // Of the system's errors it keeps the number; "system lib" says nothing.
+    const char* const reason =
+        ERR_SYSTEM_ERROR(code) ? std::strerror(ERR_GET_REASON(code)) : ERR_reason_error_string(code);
+    if (reason == nullptr || std::string_view(reason) == "system lib") continue;
     if (!text.empty()) text += "; ";
-    text += reason == nullptr ? "unknown" : reason;
+    text += reason;
   }
   ERR_clear_error();
   return text.empty() ? "no reason given" : text;
