@@ -1,10 +1,10 @@
-// EventStream: a state that changes, sent to any number of connections as server-sent events ("text/event-stream" of the
-// HTML standard). What is sent is the newest state, not each one: at most one waits for a connection, and a slow
+// EventStream: a state that changes, sent to any number of connections as server-sent events ("text/event-stream" of
+// the HTML standard). What is sent is the newest state, not each one: at most one waits for a connection, and a slow
 // reader misses some instead of letting them pile up.
 //
-// Threads: all from any thread. A listener's wake() is called with a lock held: it must return at once and not call back.
-// Owns: the newest state. Listeners are borrowed until remove() has returned.
-// Failure: add() is false when there are as many listeners as there may be, or the stream has ended.
+// Threads: all from any thread. A listener's wake() is called with a lock held: it must return at once and not call
+// back. Owns: the newest state. Listeners are borrowed until remove() has returned. Failure: add() is false when there
+// are as many listeners as there may be, or the stream has ended.
 #pragma once
 
 #include <cstddef>
@@ -27,9 +27,9 @@ class EventListener {
 class EventStream {
  public:
   struct Frame {
-    std::uint64_t number = 0;  // they rise; 0: nothing was published yet
+    std::uint64_t number = 0;                  // they rise; 0: nothing was published yet
     std::shared_ptr<const std::string> bytes;  // null: nothing since the last listener left
-    bool last = false;  // the stream has ended with it
+    bool last = false;                         // the stream has ended with it
   };
 
   explicit EventStream(std::size_t listeners_max = 64) : listeners_max_(listeners_max) {}

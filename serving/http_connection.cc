@@ -20,8 +20,8 @@ constexpr std::size_t kKeepBytes = kSmallBodyBytes;         // buffers grown bey
 constexpr std::size_t kBodySlack = 64;
 constexpr std::size_t kDiscardMax = std::size_t{4} << 20;  // bytes of a refused request that are read away
 constexpr std::size_t kCompressMin = 1024;                 // bytes of an answer; smaller ones fit a packet as they are
-constexpr int kEventBufferBytes = 256 << 10;               // of the kernel, for one who follows events and does not read
-constexpr int kRequestsPerTurn = 32;                       // then other connections get theirs
+constexpr int kEventBufferBytes = 256 << 10;  // of the kernel, for one who follows events and does not read
+constexpr int kRequestsPerTurn = 32;          // then other connections get theirs
 
 void shrink(std::string& buffer) {
   buffer.clear();

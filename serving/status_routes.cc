@@ -18,7 +18,8 @@ Response document(std::string json) {
 void add_document(Router& router, std::string_view path, std::function<std::string()> source,
                   Access access = Access::kInference) {
   if (!source) return;
-  router.add("GET", path, [source = std::move(source)](const Request&) { return document(source()); }, access);
+  router.add(
+      "GET", path, [source = std::move(source)](const Request&) { return document(source()); }, access);
 }
 
 Response follow(const Request& request, const std::function<std::shared_ptr<EventStream>()>& stream) {
@@ -81,9 +82,8 @@ void add_status_routes(Router& router, StatusSources sources) {
     });
   }
   if (sources.stream) {
-    router.add("GET", "/status/stream", [stream = std::move(sources.stream)](const Request& request) {
-      return follow(request, stream);
-    });
+    router.add("GET", "/status/stream",
+               [stream = std::move(sources.stream)](const Request& request) { return follow(request, stream); });
   }
   if (sources.page.empty()) return;
   router.add(

@@ -12,10 +12,10 @@ constexpr std::int64_t kTellEveryNs = 1'000'000'000;
 void RoundLog::note(const RoundResult& round, bool goes_live, std::uint64_t served_version, bool redone) {
   const RoundReport& report = round.report;
   const double seconds = static_cast<double>(round.duration_ns) * 1e-9;
-  log_.debug("round_trained", fmt::format("round {} trained on {} new and {} replayed events in {:.1f} ms; model "
-                                          "version {} is served",
-                                          round.round, report.samples_fresh, report.samples_replayed, seconds * 1e3,
-                                          served_version));
+  log_.debug("round_trained",
+             fmt::format("round {} trained on {} new and {} replayed events in {:.1f} ms; model "
+                         "version {} is served",
+                         round.round, report.samples_fresh, report.samples_replayed, seconds * 1e3, served_version));
   if (redone) return;
   const std::int64_t now = clock_.monotonic_ns();
   if (told_ns_ != 0 && now - told_ns_ < kTellEveryNs) {

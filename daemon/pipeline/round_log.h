@@ -1,5 +1,5 @@
-// RoundLog: says in the log what rounds do: each one at level debug ("round_trained"), and at info, in words and with its
-// numbers, one a second at most ("rounds_learnt"), which counts those that it leaves out.
+// RoundLog: says in the log what rounds do: each one at level debug ("round_trained"), and at info, in words and with
+// its numbers, one a second at most ("rounds_learnt"), which counts those that it leaves out.
 //
 // Threads: ingest thread only.  Owns: what it left out.  Failure: none.
 #pragma once

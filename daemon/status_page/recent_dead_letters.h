@@ -1,5 +1,5 @@
-// RecentDeadLetters: passes dead letters on to another sink and keeps what was wrong with the newest, for the status page.
-// Of a record it keeps where it stands and the complaint, never its key or value.
+// RecentDeadLetters: passes dead letters on to another sink and keeps what was wrong with the newest, for the status
+// page. Of a record it keeps where it stands and the complaint, never its key or value.
 //
 // Threads: thread-safe.  Owns: the other sink, and the newest letters; nothing is allocated for a letter once warm.
 // Failure: that of the other sink.

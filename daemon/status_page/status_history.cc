@@ -82,8 +82,8 @@ StatusPoint::StatusPoint() {
 }
 
 std::string_view mark_kind_name(MarkKind kind) {
-  static constexpr std::array<std::string_view, kMarkKinds> kNames = {
-      "started", "alarm", "confirmed", "dismissed", "rollback", "study", "asked", "stopped"};
+  static constexpr std::array<std::string_view, kMarkKinds> kNames = {"started",  "alarm", "confirmed", "dismissed",
+                                                                      "rollback", "study", "asked",     "stopped"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 
@@ -96,8 +96,7 @@ std::optional<HistoryStep> parse_history_step(std::string_view name) {
 
 void StatusHistory::Bins::fold(Bin& bin, const Bin& more) {
   for (std::size_t i = 0; i < kStatusColumns; ++i) {
-    bin.point.columns[i] =
-        folded(kColumns[i].fold, bin.point.columns[i], bin.count, more.point.columns[i], more.count);
+    bin.point.columns[i] = folded(kColumns[i].fold, bin.point.columns[i], bin.count, more.point.columns[i], more.count);
   }
   for (std::size_t i = 0; i < kMeasuresMost; ++i) {
     bin.point.live[i] = folded(Fold::kMean, bin.point.live[i], bin.count, more.point.live[i], more.count);

@@ -92,10 +92,11 @@ void StatusMarks::note_publishing(const PipelineSnapshot& now, std::int64_t time
   if (gate.rollbacks > before.rollbacks) {
     std::vector<std::uint64_t> worse;
     std::ranges::set_difference(rolled_back(gate), before.rolled_back, std::back_inserter(worse));
-    history.mark(MarkKind::kRollback, time_ms, now.events,
-                 fmt::format("Version {} turned out worse on fresh events; version {} is served now.",
-                             worse.empty() ? std::to_string(before.served_version) : fmt::format("{}", fmt::join(worse, ", ")),
-                             now.served_version));
+    history.mark(
+        MarkKind::kRollback, time_ms, now.events,
+        fmt::format("Version {} turned out worse on fresh events; version {} is served now.",
+                    worse.empty() ? std::to_string(before.served_version) : fmt::format("{}", fmt::join(worse, ", ")),
+                    now.served_version));
   } else if (now.served_version < before.served_version && gate.pinned_version == before.pinned_version) {
     asked(fmt::format("Version {} is served again in place of version {}.", now.served_version, before.served_version));
   }

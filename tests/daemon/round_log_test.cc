@@ -30,8 +30,9 @@ class RoundLogTest : public ::testing::Test {
 TEST_F(RoundLogTest, SaysWhatARoundDidInWords) {
   clock.advance_ms(1);
   note(7, true);
-  EXPECT_TRUE(log.contains("round 7 learnt from 1024 new and 512 replayed events in 0.064 s; its model is served as "
-                           "version 8"));
+  EXPECT_TRUE(
+      log.contains("round 7 learnt from 1024 new and 512 replayed events in 0.064 s; its model is served as "
+                   "version 8"));
   clock.advance_ms(1000);
   note(8, false);
   EXPECT_TRUE(log.contains("its model is turned away, version 1 is still served"));

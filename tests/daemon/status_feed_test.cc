@@ -262,8 +262,7 @@ TEST_F(StatusFeedTest, TellsByItselfOnceSomebodyFollowsAndSaysWhenItDrains) {
   const auto stream = feed->follow();
   ASSERT_TRUE(stream->add(ear));
   EXPECT_TRUE(eventually([&] { return stream->newest().number > 0; }, 30s));
-  EXPECT_NE(stream->newest().bytes->find("\"state\":\"learning\""), std::string::npos)
-      << *stream->newest().bytes;
+  EXPECT_NE(stream->newest().bytes->find("\"state\":\"learning\""), std::string::npos) << *stream->newest().bytes;
   feed->stop();
   EXPECT_TRUE(stream->newest().last);
   EXPECT_NE(stream->newest().bytes->find("\"state\":\"draining\""), std::string::npos);
@@ -276,7 +275,8 @@ TEST(StatusPageTest, HasItsPartsAndLoadsNothing) {
   ASSERT_TRUE(page.is_ok()) << page.status().message();
   EXPECT_EQ(page->html.find("{{"), std::string::npos);
   EXPECT_NE(page->html.find("Chart.js Contributors"), std::string::npos);
-  for (const std::string_view elsewhere : {"src=\"http", "href=\"http", "url(http", "@import", "<link rel=\"stylesheet"}) {
+  for (const std::string_view elsewhere :
+       {"src=\"http", "href=\"http", "url(http", "@import", "<link rel=\"stylesheet"}) {
     EXPECT_EQ(page->html.find(elsewhere), std::string::npos) << elsewhere;
   }
   EXPECT_NE(page->policy.find("default-src 'none'"), std::string::npos);

@@ -28,7 +28,8 @@ TEST(StatusHistory, KeepsTenMinutesBySecond) {
   }
 }
 
-// Of the seconds of a minute: the mean of a rate, the largest lag, the sum of swaps; what is unknown counts for nothing.
+// Of the seconds of a minute: the mean of a rate, the largest lag, the sum of swaps; what is unknown counts for
+// nothing.
 TEST(StatusHistory, JoinsSecondsToMinutes) {
   StatusHistory history;
   for (int second = 0; second < 120; ++second) {
@@ -86,7 +87,8 @@ TEST(StatusHistory, PointsFarApartDoNotGrowItEither) {
   StatusHistory history;
   for (int day = 0; day < 5000; ++day) history.add(point(kBegin + day * 86'400'000LL, 1));
   EXPECT_LE(history.points(HistoryStep::kLife).size(), 1024U);
-  EXPECT_EQ(history.points(HistoryStep::kLife).back().time_ms / 86'400'000, (kBegin + 4999 * 86'400'000LL) / 86'400'000);
+  EXPECT_EQ(history.points(HistoryStep::kLife).back().time_ms / 86'400'000,
+            (kBegin + 4999 * 86'400'000LL) / 86'400'000);
 }
 
 TEST(StatusHistory, AClockThatGoesBackIsBorne) {
@@ -139,7 +141,8 @@ TEST(StatusHistory, MeasuresBeyondItsRoomAreLeftOut) {
   StatusHistory history;
   StatusPoint made = point(kBegin, 1);
   std::vector<MetricValue> values;
-  static constexpr std::array<std::string_view, 12> kNames = {"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"};
+  static constexpr std::array<std::string_view, 12> kNames = {"a", "b", "c", "d", "e", "f",
+                                                              "g", "h", "i", "j", "k", "l"};
   for (const auto name : kNames) values.push_back({name, 1});
   history.set_measures(made.live, values);
   history.add(made);

@@ -1,5 +1,5 @@
-// The page at "/" of a running daemon, in a browser: status_page_browser.py uses it as people do. Beside it, what a plain
-// client gets.
+// The page at "/" of a running daemon, in a browser: status_page_browser.py uses it as people do. Beside it, what a
+// plain client gets.
 #include <gtest/gtest.h>
 #include <yaml-cpp/yaml.h>
 
