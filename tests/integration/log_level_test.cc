@@ -26,14 +26,14 @@ TEST_F(LogLevelCommand, ChangesWhatIsWrittenFromThenOn) {
   const std::string file = write("flights.jsonl", flights(4'000));
   produce(daemon, file);
   ASSERT_TRUE(daemon.wait_for_events(4'000)) << daemon.log();
-  ASSERT_TRUE(daemon.wait_for_log("\"event\":\"rounds_learnt\"")) << daemon.log();
+  ASSERT_TRUE(daemon.wait_for_log("\"event\": \"rounds_learnt\"")) << daemon.log();
   EXPECT_EQ(daemon.log().find("round_trained"), std::string::npos) << "debug lines at level info";
 
   const Finished more = log_level("debug");
   EXPECT_EQ(more.exit_code, 0) << more.errors;
   EXPECT_NE(more.output.find("from level debug on"), std::string::npos) << more.output;
   produce(daemon, file);
-  ASSERT_TRUE(daemon.wait_for_log("\"event\":\"round_trained\"")) << daemon.log();
+  ASSERT_TRUE(daemon.wait_for_log("\"event\": \"round_trained\"")) << daemon.log();
 
   EXPECT_EQ(log_level("error").exit_code, 0);
   const std::size_t before = daemon.log().size();

@@ -34,7 +34,7 @@ def check(condition, text):
 
 
 def until(condition, text, patience=PATIENCE):
-    """Asks again and again until it is so; a fault when it never is."""
+    """Asks again and again until it is so; a fault when it never is. `text` may be a function, of what is so then."""
     end = time.monotonic() + patience
     while time.monotonic() < end:
         try:
@@ -43,7 +43,7 @@ def until(condition, text, patience=PATIENCE):
         except Exception:  # not there yet
             pass
         time.sleep(0.05)
-    return check(False, text)
+    return check(False, text() if callable(text) else text)
 
 
 class Daemon:
@@ -159,7 +159,7 @@ class Page:
 
 
 def draws(page, daemon):
-    until(lambda: page.state() in ("learning", "waiting"), f"the state is {page.state()}")
+    until(lambda: page.state() in ("learning", "waiting"), lambda: f"the state is {page.state()}")
     check(page.text("#model") == "flights", "the model's name is missing")
     check(page.text("#link") == "Live", "the page does not say that it is live")
     tiles = page.js("return [...document.querySelectorAll('.tile')].map((tile) => [tile.querySelector('h3').textContent, tile.querySelector('b').textContent])")
@@ -167,7 +167,7 @@ def draws(page, daemon):
     check(all(value.strip("– ") for name, value in tiles if name != "Lag"), f"a tile is empty: {tiles}")
     until(lambda: page.ink("#quality-chart") > 1000, "the chart of the quality is empty")
     for name in ("rate", "lag_events", "kept_share", "replay_fill"):
-        until(lambda: page.ink(f"[data-chart={name}] canvas") > 300, f"the chart of {name} is empty")
+        until(lambda: page.ink(f"[data-chart={name}] canvas") > 300, lambda: f"the chart of {name} is empty")
     until(lambda: page.ink("#heat") > 300, "the heat map is empty")
     check("Frozen" in page.text("#quality-legend"), "the frozen model is not in the legend")
     until(lambda: page.js("return freshetStatus.series.frozen.log_loss?.some((value) => value > 0)"), "nothing is known of the frozen model")
@@ -195,7 +195,7 @@ def updates_by_itself(page, daemon, rest):
     return sending
 
 
-def keyboard_works(page, daemon):
+def keyboard_works(page, daemon, sending):
     page.driver.get(daemon.url)
     until(lambda: page.state() in ("learning", "waiting"), "the page does not come back")
     page.tab_to("second")
@@ -205,27 +205,29 @@ def keyboard_works(page, daemon):
     page.keys(Keys.ARROW_LEFT)
     page.tab_to("pause")
     page.keys(Keys.ENTER)
-    until(lambda: "needs a token" in page.text("#answer"), f"without a token it says '{page.text('#answer')}'")
+    until(lambda: "needs a token" in page.text("#answer"), lambda: f"without a token it says '{page.text('#answer')}'")
     page.tab_to("token")
     page.keys("of somebody else", Keys.ENTER)
     until(lambda: "kept until" in page.text("#answer"), "the token is not kept")
     page.js("document.querySelector('[data-action=pause]').focus()")
     page.keys(Keys.ENTER)
-    until(lambda: "does not take this token" in page.text("#answer"), f"with a wrong token it says '{page.text('#answer')}'")
+    until(lambda: "does not take this token" in page.text("#answer"), lambda: f"with a wrong token it says '{page.text('#answer')}'")
     page.js("document.getElementById('token').focus()")
     page.keys(daemon.token(), Keys.ENTER)
     check(page.js("return document.getElementById('token').value") == "", "the token stays in its field")
     check(page.js("return JSON.stringify(localStorage)").find(daemon.token()) < 0, "the token outlives the tab")
     page.js("document.querySelector('[data-action=pause]').focus()")
     page.keys(Keys.ENTER)
-    until(lambda: page.state() == "paused", f"it is {page.state()} after pause: {page.text('#answer')}")
+    until(lambda: page.state() == "paused", lambda: f"it is {page.state()} after pause: {page.text('#answer')}")
     check(page.focused() == "pause", f"the focus went to {page.focused()}")
     until(lambda: "Publishing is paused" in page.text("#marks"), "the pause has no mark")
     page.tab_to("resume")
     page.keys(Keys.SPACE)
-    until(lambda: page.state() in ("learning", "waiting"), f"it is {page.state()} after resume: {page.text('#answer')}")
+    until(lambda: page.state() in ("learning", "waiting"), lambda: f"it is {page.state()} after resume: {page.text('#answer')}")
 
-    page.js("document.querySelector('#versions tr:not([hidden]) button[data-action=pin]:not([hidden])').focus()")
+    sending.wait(120)  # no version that could be pinned goes meanwhile
+    until(lambda: page.js("return freshetStatus.state.rate") == 0, "the stream does not come to rest")
+    page.js("document.querySelector('#versions button[data-action=pin]:not([hidden])').focus()")
     page.keys(Keys.ENTER)
     until(lambda: page.js("return document.getElementById('ask').open"), "nothing is asked before a version is pinned")
     page.keys(Keys.ESCAPE)
@@ -236,7 +238,7 @@ def keyboard_works(page, daemon):
     until(lambda: page.js("return document.getElementById('ask').open"), "nothing is asked the second time")
     page.tab_to("ask-yes", 4)
     page.keys(Keys.ENTER)
-    until(lambda: page.state() == "pinned", f"it is {page.state()} after pin: {page.text('#answer')}")
+    until(lambda: page.state() == "pinned", lambda: f"it is {page.state()} after pin: {page.text('#answer')}")
     until(lambda: page.js("return document.querySelectorAll('#versions .pinned').length") == 1, "the pinned version is not marked")
     page.picture("pinned")
     page.click("[data-action=resume]")
@@ -290,7 +292,7 @@ def fits(page, daemon):
     for width in (390, 820):
         page.size(width, 844, mobile=True)
         page.driver.get(daemon.url)
-        until(lambda: page.ink("#quality-chart") > 800, f"the chart is empty at {width} pixels")
+        until(lambda: page.ink("#quality-chart") > 800, lambda: f"the chart is empty at {width} pixels")
         check(page.js("return document.documentElement.scrollWidth") <= width, f"it is wider than {width} pixels")
         small = page.js("return [...document.querySelectorAll('button, select, input:not([type=checkbox])')].filter((node) => node.offsetParent && node.getBoundingClientRect().height < 24).map((node) => node.id || node.textContent)")
         check(small == [], f"too small for a finger: {small}")
@@ -303,12 +305,12 @@ def fits(page, daemon):
 def outlives_the_daemon(page, daemon, start):
     page.quiet("before the restart", ("401 (Unauthorized)",))
     daemon.end()
-    until(lambda: page.state() == "away", f"with the daemon gone it is {page.state()}")
+    until(lambda: page.state() == "away", lambda: f"with the daemon gone it is {page.state()}")
     check("trying again" in page.text("#link"), f"with the daemon gone it says '{page.text('#link')}'")
     page.picture("away")
     again = start(daemon.port)
-    until(lambda: page.state() in ("learning", "waiting", "redoing"), f"with the daemon back it is {page.state()}")
-    until(lambda: "started anew" in page.text("#notice"), f"with the daemon back it says '{page.text('#notice')}'")
+    until(lambda: page.state() in ("learning", "waiting", "redoing"), lambda: f"with the daemon back it is {page.state()}")
+    until(lambda: "started anew" in page.text("#notice"), lambda: f"with the daemon back it says '{page.text('#notice')}'")
     page.quiet("after the restart", ("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED", "ERR_EMPTY_RESPONSE", "ERR_CONNECTION_RESET", "401 (Unauthorized)"))
     return again
 
@@ -332,11 +334,10 @@ def main():
         page.driver.get(daemon.url)
         draws(page, daemon)
         sending = updates_by_itself(page, daemon, rest)
-        keyboard_works(page, daemon)
+        keyboard_works(page, daemon, sending)
         options_are_found(page, daemon)
         fits(page, daemon)
         stays_small(page)
-        sending.wait(120)
         daemon = outlives_the_daemon(page, daemon, start)
     except Exception as error:  # what was found until then is worth knowing too
         check(False, f"{type(error).__name__}: {error}")
