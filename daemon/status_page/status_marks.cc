@@ -94,7 +94,8 @@ void StatusMarks::note_publishing(const PipelineSnapshot& now, std::int64_t time
     std::ranges::set_difference(rolled_back(gate), before.rolled_back, std::back_inserter(worse));
     history.mark(
         MarkKind::kRollback, time_ms, now.events,
-        fmt::format("Version {} turned out worse on fresh events; version {} is served now.",
+        fmt::format("Version{} {} turned out worse on fresh events; version {} is served now.",
+                    worse.size() > 1 ? "s" : "",
                     worse.empty() ? std::to_string(before.served_version) : fmt::format("{}", fmt::join(worse, ", ")),
                     now.served_version));
   } else if (now.served_version < before.served_version && gate.pinned_version == before.pinned_version) {

@@ -176,7 +176,7 @@ TEST_F(StatusFeedTest, MarksWhatHappens) {
   for (std::size_t i = 0; i < 3; ++i) snapshot.gate.versions[i].version = 8 - i;
   snapshot.gate.versions[0].rolled_back = snapshot.gate.versions[2].rolled_back = true;
   look();
-  EXPECT_EQ(marks().back(), "rollback: Version 6, 8 turned out worse on fresh events; version 3 is served now.");
+  EXPECT_EQ(marks().back(), "rollback: Versions 6, 8 turned out worse on fresh events; version 3 is served now.");
   snapshot.gate.paused = true;
   look();
   EXPECT_EQ(marks().back(), "asked: Publishing is paused at version 3.");
