@@ -224,6 +224,7 @@ struct LearningConfig {
 
 struct EvaluationConfig {
   std::uint64_t window_events = 10'000;
+  std::uint64_t baseline_after_events = 0;  // 0: none
   double held_out_share = 0;
   std::uint32_t held_out_per_slice = 256;
   double gating_share = 0;

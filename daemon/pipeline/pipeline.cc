@@ -45,6 +45,7 @@ Pipeline::Pipeline(const Config& config, const Schema& schema, const PipelineOpt
       schema_(schema),
       parts_(parts),
       metrics_(parts.metrics),
+      round_log_(parts.log, parts.clock),
       batch_(schema_, kBatchEvents),
       held_out_(kBatchEvents),
       row_slices_(kBatchEvents) {}
@@ -357,6 +358,7 @@ Status Pipeline::collect(Recorded recorded) {
     if (state_->slices) TRY(score_slices(*result.candidate, result.round));
     TRY(measure_itself(*result.candidate));
   }
+  round_log_.note(result, goes_live, goes_live ? version : state_->counters.served_version, redoing_);
   if (!goes_live) return Status::ok();
   gate_->published(parts_.slot.current(), result.candidate);
   go_live(std::move(result.candidate));
@@ -365,11 +367,6 @@ Status Pipeline::collect(Recorded recorded) {
     if (training_.arrival_ns[i] == 0) continue;
     metrics_.event_to_served_seconds.observe(static_cast<double>(now - training_.arrival_ns[i]) * 1e-9);
   }
-  parts_.log.debug("round_trained",
-                   fmt::format("round {} trained on {} new and {} replayed events in {:.1f} ms; "
-                               "model version {} is live",
-                               result.round, result.report.samples_fresh, result.report.samples_replayed,
-                               static_cast<double>(result.duration_ns) * 1e-6, version));
   return Status::ok();
 }
 
