@@ -145,6 +145,10 @@ by an operator. Some rejections are chance (`serving.gate.alpha`). Where nearly 
         Line("freshet_http_connections", unit="connections"),
         Line("freshet_http_connections_refused_total"),
         Line("freshet_http_timeouts_total"),
+        Line("freshet_http_connections_evicted_total"),
+        Line("freshet_http_tls_handshakes_failed_total"),
+        Line("freshet_secret_reloads_total", "result, secret", "with files of tokens or certificates"),
+        Line("freshet_tls_certificate_expiry_timestamp_seconds", "", "with TLS", "seconds since 1970"),
     ]),
     ("Process", """The process itself, under the names that Prometheus' client libraries use.""", [
         Line("process_cpu_seconds_total"),
