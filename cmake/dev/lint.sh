@@ -3,11 +3,13 @@
 
 dev_lint() {
   local failed=0
-  dev_setup build lint
+  dev_setup build lint chart
   configure lint
   run_check "format (clang-format)" check_format "$@" || failed=1
   run_check "shell scripts (shellcheck)" check_scripts || failed=1
   run_check "rooms and words (tests/tidy)" python3 tests/tidy/tidy.py || failed=1
+  # With files named only they are looked at.
+  [[ $# -gt 0 ]] || lint_chart || failed=1
   run_check "C++ (clang-tidy)" python3 cmake/dev/clang_tidy.py --build build/lint --cache "$cache_dir/clang-tidy" \
     --jobs "$(jobs)" "$@" || failed=1
   [[ $failed -eq 0 ]] || fail "lint found something"

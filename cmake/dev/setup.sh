@@ -1,23 +1,32 @@
 # shellcheck shell=bash
-# ./dev setup: Debian packages, LibTorch, and for tests the Kafka broker, Prometheus and client libraries. Every part looks
-# first and does nothing when it finds what it wants, so that calling it again costs well under a second.
+# ./dev setup: Debian packages, LibTorch, and for tests the Kafka broker, Prometheus, client libraries and parsers. Every part
+# looks first and does nothing when it finds what it wants, so that calling it again costs well under a second.
 
 dev_setup() {
   local groups=("$@")
   [[ $# -gt 0 ]] || groups=(build)
   local group
   for group in "${groups[@]}"; do
-    [[ -f cmake/dev/packages-$group.txt ]] || fail "setup knows build, test, lint, bench and run, not '$group'"
+    [[ -f cmake/dev/packages-$group.txt ]] || fail "setup knows build, test, lint, chart, cluster, bench and run, not '$group'"
   done
   install_packages "${groups[@]}"
   for group in "${groups[@]}"; do
     case $group in
       build) install_libtorch ;;
+      chart)
+        install_tools cmake/dev/chart-tools.txt "$chart_dir"
+        install_chart_python
+        ;;
+      cluster)
+        install_tools cmake/dev/cluster-tools.txt "$cluster_dir"
+        install_etcd
+        ;;
       test)
         install_broker
         install_prometheus
         install_client triton
         install_client kserve
+        install_monitoring
         ;;
     esac
   done
@@ -157,20 +166,21 @@ install_prometheus() {
   (
     flock 9
     [[ -x $target/promtool && -x $target/prometheus ]] && exit 0
-    step "download Prometheus 2.42 into $target" unpack_prometheus 'prometheus=2.42.0*' "$target"
+    step "download Prometheus 2.42 into $target" unpack_programs 'prometheus=2.42.0*' "$target"
   ) 9>"$cache_dir/.setup-lock"
 }
 
-unpack_prometheus() {
+# unpack_programs PACKAGE=VERSION FOLDER: the programs of a Debian package, without installing it.
+unpack_programs() {
   local package=$1 target=$2 scratch log
-  log=$(log_file prometheus)
+  log=$(log_file "${package%%=*}")
   scratch=$(mktemp -d "$cache_dir/unpack.XXXXXX")
   if (
     cd "$scratch"
     apt-get -o Acquire::Retries=3 download "$package" || {
       as_root apt-get update -qq && apt-get -o Acquire::Retries=3 download "$package"
     }
-    dpkg-deb --extract prometheus_*.deb package
+    dpkg-deb --extract ./*.deb package
   ) </dev/null >"$log" 2>&1; then
     rm -rf "$target"
     mv "$scratch/package/usr/bin" "$target"
@@ -194,6 +204,18 @@ install_client() {
     stamp_matches "$target" "$requirements" && exit 0
     step "install the client library $(grep -E '^(tritonclient|kserve)==' "$requirements") into $target" \
       make_client "$requirements" "$target"
+  ) 9>"$cache_dir/.setup-lock"
+}
+
+# What reads the monitoring's rules and dashboard, for tests/monitoring only.
+install_monitoring() {
+  local requirements=tests/monitoring/requirements.txt target=$cache_dir/monitoring
+  stamp_matches "$target" "$requirements" && return 0
+  mkdir -p "$cache_dir"
+  (
+    flock 9
+    stamp_matches "$target" "$requirements" && exit 0
+    step "install parsers of PromQL and YAML into $target" make_client "$requirements" "$target"
   ) 9>"$cache_dir/.setup-lock"
 }
 

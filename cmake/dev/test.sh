@@ -16,7 +16,7 @@ dev_test() {
     shift
   done
   [[ $all == yes ]] || arguments+=(--label-exclude slow)
-  dev_setup build test
+  dev_setup build test chart
   configure "$preset"
   step "build ($preset)" ninja -C "build/$preset" -j "$(jobs)"
   say "run the tests ($preset)"
