@@ -185,7 +185,8 @@ struct TlsContext::Impl {
     if (certificate == nullptr) return;
     constexpr std::int64_t kMsPerSecond = 1000;
     const std::int64_t left = seconds_until(X509_get0_notAfter(certificate));
-    expires.set(static_cast<double>(clock.wall_ms() / kMsPerSecond + left));
+    const std::int64_t now_s = clock.wall_ms() / kMsPerSecond;
+    expires.set(static_cast<double>(now_s + left));
     if (left <= 0) {
       log.warning("tls_certificate_expired", fmt::format("{}: the certificate has expired", files.certificate));
     }
