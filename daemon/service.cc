@@ -28,6 +28,7 @@ Result<std::unique_ptr<Service>> Service::open(const Config& config, const Optio
   TRY(set_threads(static_cast<int>(config.learning.threads)));
   std::unique_ptr<Service> service(new Service(config, clock, log));
   service->metrics_ = std::make_unique<PrometheusMetrics>(config.model.name, BuildInfo{FRESHET_VERSION, __VERSION__});
+  service->endpoints_ = TRY(Endpoints::prepare(config.serving, *service->metrics_, log, clock));
   if (config.stream.embedded()) TRY(service->start_embedded_broker().with_context("starting the embedded broker"));
   TRY(service->open_store().with_context("opening the store"));
   TRY(service->open_source(options).with_context("opening the stream"));
@@ -97,7 +98,8 @@ Status Service::open_source(const Options& options) {
 }
 
 Status Service::open_server() {
-  Router router;
+  Router& requests = endpoints_->requests();
+  Router& administration = endpoints_->administration();
   V2Options v2;
   v2.model_name = config_.model.name;
   v2.server_version = FRESHET_VERSION;
@@ -106,40 +108,26 @@ Status Service::open_server() {
   v2.workers = config_.serving.threads;
   v2.accepting = [this] { return !stopping_.load(); };
   protocol_ = std::make_unique<V2Protocol>(std::move(v2), *slot_, pipeline_->encoding(), clock_, *metrics_);
-  protocol_->add_routes(router);
-  add_status_routes(router, {[this] { return metrics_->exposition(); }, [this] { return status_json(); }});
-
-  const std::string token = TRY(make_control_token());
-  add_control(router, token);
-
-  const HostPort listen = TRY(parse_host_port(config_.serving.listen));
-  HttpServerOptions options;
-  options.address = listen.host;
-  options.port = listen.port;
-  options.threads = config_.serving.threads;
-  options.body_bytes_max = static_cast<std::size_t>(config_.serving.body_bytes_max);
-  options.connections_max = config_.serving.connections_max;
-  options.idle_timeout = std::chrono::milliseconds(config_.serving.idle_timeout_ms);
-  options.request_timeout = std::chrono::milliseconds(config_.serving.request_timeout_ms);
-  server_ = TRY(HttpServer::start(
-      options, [router = std::move(router)](const Request& request) { return router.handle(request); }, *metrics_, log_,
-      clock_));
-  write_control_file(listen.host, token);
-  log_.info("serving", fmt::format("HTTP on {}:{}", listen.host, server_->port()));
+  protocol_->add_routes(requests, administration);
+  const StatusSources sources{[this] { return metrics_->exposition(); }, [this] { return status_json(); }};
+  add_status_routes(requests, sources);
+  if (endpoints_->separate()) add_status_routes(administration, sources);
+  add_control(administration);
+  TRY(endpoints_->listen());
+  write_control_file();
   return Status::ok();
 }
 
 // What an operator may ask for while the daemon runs: of the state, and of what is served.
-void Service::add_control(Router& router, const std::string& token) {
+void Service::add_control(Router& router) {
   state_operations_ = store_operations(*store_);
   state_operations_.merge(pipeline_operations(*store_, *pipeline_));
   publishing_operations_ = publishing_operations(*pipeline_);
-  add_lane(router, kOperationsLane, token, operations_, state_operations_);
-  add_lane(router, kPublishingLane, token, publishing_, publishing_operations_);
+  add_lane(router, kOperationsLane, operations_, state_operations_);
+  add_lane(router, kPublishingLane, publishing_, publishing_operations_);
 }
 
-void Service::add_lane(Router& router, std::string_view lane, const std::string& token, Operations& running,
-                       const StateOperations& known) {
+void Service::add_lane(Router& router, std::string_view lane, Operations& running, const StateOperations& known) {
   AdminCallbacks callbacks;
   callbacks.start = [this, &running, &known](std::string_view name, const JsonObject& arguments) -> AdminAnswer {
     const auto refused = [](int status, const std::string& why) {
@@ -159,12 +147,12 @@ void Service::add_lane(Router& router, std::string_view lane, const std::string&
     return {202, running.report()};
   };
   callbacks.current = [&running] { return AdminAnswer{200, running.report()}; };
-  add_admin_routes(router, lane, token, callbacks);
+  add_admin_routes(router, lane, callbacks);
 }
 
 // Without it the daemon does all but take commands, so a full disk does not keep it from starting.
-void Service::write_control_file(const std::string& host, const std::string& token) {
-  auto file = ControlFile::create(config_.memory.path, host, server_->port(), token);
+void Service::write_control_file() {
+  auto file = ControlFile::create(config_.memory.path, endpoints_->control());
   if (file.is_ok()) {
     control_file_.emplace(std::move(file).value());
   } else {
@@ -209,8 +197,8 @@ Status Service::stop() {
   stopped_ = true;
   stopping_ = true;
   control_file_.reset();
-  if (server_) {
-    const bool all_answered = server_->drain(std::chrono::milliseconds(config_.serving.drain_timeout_ms));
+  if (endpoints_) {
+    const bool all_answered = endpoints_->drain(std::chrono::milliseconds(config_.serving.drain_timeout_ms));
     if (!all_answered) log_.warning("drain_incomplete", "some requests were cut off when the drain time was over");
   }
   operations_.stop();

@@ -22,10 +22,9 @@
 #include "daemon/control/control_file.h"
 #include "daemon/control/operations.h"
 #include "daemon/control/state_operations.h"
+#include "daemon/endpoints.h"
 #include "daemon/pipeline/pipeline.h"
-#include "serving/http_server.h"
 #include "serving/model_slot.h"
-#include "serving/router.h"
 #include "serving/v2_protocol.h"
 #include "storage/store.h"
 #include "stream/dead_letters.h"
@@ -62,7 +61,7 @@ class Service {
   // Changes what can change while running; the rest is said in the log.
   void reload(const Config& wanted);
 
-  std::uint16_t port() const { return server_->port(); }
+  std::uint16_t port() const { return endpoints_->port(); }
   PipelineSnapshot snapshot() const { return pipeline_->snapshot(); }
   std::string status_json() const;
   // The offset after the last record taken from the broker; 0 before the first.
@@ -76,10 +75,9 @@ class Service {
   Status open_store();
   Status open_source(const Options& options);
   Status open_server();
-  void add_control(Router& router, const std::string& token);
-  void add_lane(Router& router, std::string_view lane, const std::string& token, Operations& running,
-                const StateOperations& known);
-  void write_control_file(const std::string& host, const std::string& token);
+  void add_control(Router& router);
+  void add_lane(Router& router, std::string_view lane, Operations& running, const StateOperations& known);
+  void write_control_file();
   void log_state_hash();
 
   Config config_;                 // the owner's thread; reload() changes it
@@ -101,7 +99,7 @@ class Service {
   Operations operations_;  // runs one of them at a time; ended before the store goes
   StateOperations publishing_operations_;
   Operations publishing_;  // likewise, beside a backup too
-  std::unique_ptr<HttpServer> server_;
+  std::unique_ptr<Endpoints> endpoints_;
   std::optional<ControlFile> control_file_;
 
   std::atomic<bool> stopping_{false};

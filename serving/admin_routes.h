@@ -6,8 +6,7 @@
 //
 // A lane runs one at a time; what must not wait behind a backup has a lane of its own.
 //
-// Every request carries `Authorization: Bearer TOKEN`; one without, or with another, is answered 401 and nothing else
-// is said. The token is compared in a time that does not depend on where it differs.
+// Every request carries an admin token (serving/access_control.h).
 //
 // Threads: the callbacks are called from any server thread, several at a time, and must return soon.
 // Failure: a body that is no JSON object: 400.
@@ -32,7 +31,7 @@ struct AdminCallbacks {
   std::function<AdminAnswer()> current;
 };
 
-// An empty token would let everybody in: it aborts.
-void add_admin_routes(Router& router, std::string_view lane, const std::string& token, const AdminCallbacks& callbacks);
+// The router was made with an AccessControl.
+void add_admin_routes(Router& router, std::string_view lane, const AdminCallbacks& callbacks);
 
 }  // namespace freshet

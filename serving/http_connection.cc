@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <cstring>
 #include <exception>
@@ -14,7 +15,7 @@ namespace {
 
 constexpr std::size_t kReadBytes = std::size_t{24} << 10;   // room for body bytes beside the header
 constexpr std::size_t kFlushBytes = std::size_t{64} << 10;  // pipelined answers are gathered up to here
-constexpr std::size_t kKeepBytes = std::size_t{256} << 10;  // buffers grown beyond are given back
+constexpr std::size_t kKeepBytes = kSmallBodyBytes;         // buffers grown beyond are given back
 constexpr std::size_t kBodySlack = 64;
 constexpr std::size_t kDiscardMax = std::size_t{4} << 20;  // bytes of a refused request that are read away
 constexpr std::size_t kCompressMin = 1024;                 // bytes of an answer; smaller ones fit a packet as they are
@@ -39,26 +40,62 @@ std::pair<std::string_view, std::string_view> split_target(std::string_view targ
 
 }  // namespace
 
-HttpConnection::HttpConnection(HttpSocket socket, HttpContext& context)
-    : context_(context), socket_(std::move(socket)), input_(new char[context.options.header_bytes_max + kReadBytes]) {}
+template <typename Stream>
+HttpConnection<Stream>::HttpConnection(Stream stream, HttpContext& context, const PeerCounts::Address& peer)
+    : context_(context),
+      stream_(std::move(stream)),
+      peer_(peer),
+      input_(new char[context.options.header_bytes_max + kReadBytes]) {}
 
-std::size_t HttpConnection::buffer_bytes() const { return context_.options.header_bytes_max + kReadBytes; }
+template <typename Stream>
+std::size_t HttpConnection<Stream>::buffer_bytes() const {
+  return context_.options.header_bytes_max + kReadBytes;
+}
 
-void HttpConnection::start(std::list<std::shared_ptr<HttpConnection>>::iterator place) {
+template <typename Stream>
+void HttpConnection<Stream>::start(std::list<std::shared_ptr<Connection>>::iterator place) {
   place_ = place;
   context_.metrics.connections.add(1);
   ErrorCode ignored;
-  socket_.set_option(boost::asio::ip::tcp::no_delay(true), ignored);
-  socket_.non_blocking(true, ignored);
-  set_deadline(context_.options.idle_timeout);
-  read();
+  stream_.socket().set_option(boost::asio::ip::tcp::no_delay(true), ignored);
+  stream_.socket().non_blocking(true, ignored);
+  if constexpr (Stream::kHandshakes) {
+    handshaking_ = true;
+    set_deadline(context_.options.handshake_timeout);
+    stream_.async_handshake([self = this->shared_from_this()](const ErrorCode& error) {
+      if (self->closed_) return;
+      if (error) {
+        self->context_.metrics.handshakes_failed.increment();
+        self->close();
+        return;
+      }
+      self->handshaking_ = false;
+      if (self->context_.draining.load(std::memory_order_relaxed)) {
+        self->close();
+        return;
+      }
+      self->wait_for_request(self->context_.clock.monotonic_ns());
+      self->read();
+    });
+  } else {
+    wait_for_request(context_.clock.monotonic_ns());
+    read();
+  }
 }
 
-void HttpConnection::set_deadline(std::chrono::milliseconds from_now) {
+template <typename Stream>
+void HttpConnection<Stream>::set_deadline(std::chrono::milliseconds from_now) {
   deadline_ns_ = context_.clock.monotonic_ns() + std::chrono::nanoseconds(from_now).count();
 }
 
-void HttpConnection::run() {
+template <typename Stream>
+void HttpConnection<Stream>::wait_for_request(std::int64_t now_ns) {
+  began_ns_ = now_ns;
+  deadline_ns_ = now_ns + std::chrono::nanoseconds(context_.options.idle_timeout).count();
+}
+
+template <typename Stream>
+void HttpConnection<Stream>::run() {
   for (int turn = 0; turn < kRequestsPerTurn; ++turn) {
     if (close_after_output_) {
       if (flush()) finish();
@@ -82,12 +119,13 @@ void HttpConnection::run() {
     }
   }
   if (flush())
-    boost::asio::post(socket_.get_executor(), [self = shared_from_this()] {
+    boost::asio::post(stream_.socket().get_executor(), [self = this->shared_from_this()] {
       if (!self->closed_) self->run();
     });
 }
 
-ParseStep HttpConnection::parse() {
+template <typename Stream>
+ParseStep HttpConnection<Stream>::parse() {
   if (!parser_) {
     while (begin_ < end_ && (input_[begin_] == '\r' || input_[begin_] == '\n')) ++begin_;
     if (begin_ == end_) {
@@ -99,12 +137,7 @@ ParseStep HttpConnection::parse() {
       end_ -= begin_;
       begin_ = 0;
     }
-    parser_.emplace(RequestParser::Limits{context_.options.header_bytes_max, context_.options.body_bytes_max}, headers_,
-                    body_);
-    continue_sent_ = false;
-    request_begin_ = begin_;
-    context_.metrics.requests_in_flight.add(1);
-    set_deadline(context_.options.request_timeout);
+    begin_request();
   }
   const ParseOutcome outcome = parser_->feed(input_.get() + begin_, end_ - begin_);
   if (outcome.step == ParseStep::kFailed) {
@@ -112,6 +145,14 @@ ParseStep HttpConnection::parse() {
     return outcome.step;
   }
   begin_ += outcome.consumed;
+  if (!header_whole_ && parser_->header_done()) {  // from here on the time for the whole request counts
+    header_whole_ = true;
+    deadline_ns_ = began_ns_ + std::chrono::nanoseconds(context_.options.request_timeout).count();
+  }
+  if (outcome.step == ParseStep::kNeedMore && !count_body()) {
+    fail(503, "too many bytes of request bodies are on their way; try again shortly");
+    return ParseStep::kFailed;
+  }
   if (outcome.step == ParseStep::kNeedMore && parser_->header_done() && parser_->wants_continue() && !continue_sent_) {
     output_ += "HTTP/1.1 100 Continue\r\n\r\n";
     continue_sent_ = true;
@@ -119,7 +160,37 @@ ParseStep HttpConnection::parse() {
   return outcome.step;
 }
 
-void HttpConnection::serve() {
+template <typename Stream>
+void HttpConnection<Stream>::begin_request() {
+  const HttpServerOptions& options = context_.options;
+  parser_.emplace(RequestParser::Limits{options.header_bytes_max, options.body_bytes_max}, headers_, body_);
+  continue_sent_ = false;
+  header_whole_ = false;
+  request_begin_ = begin_;
+  context_.metrics.requests_in_flight.add(1);
+  began_ns_ = context_.clock.monotonic_ns();
+  deadline_ns_ =
+      began_ns_ + std::chrono::nanoseconds(std::min(options.header_timeout, options.request_timeout)).count();
+}
+
+template <typename Stream>
+bool HttpConnection<Stream>::count_body() {
+  if (body_.size() <= kSmallBodyBytes) return true;
+  const std::size_t more = body_.size() - counted_;
+  counted_ = body_.size();
+  return context_.large_bodies.fetch_add(more, std::memory_order_relaxed) + more <=
+         context_.options.large_bodies_bytes_max;
+}
+
+template <typename Stream>
+void HttpConnection<Stream>::drop_body() {
+  if (counted_ > 0) context_.large_bodies.fetch_sub(counted_, std::memory_order_relaxed);
+  counted_ = 0;
+  shrink(body_);
+}
+
+template <typename Stream>
+void HttpConnection<Stream>::serve() {
   const std::int64_t began_ns = context_.clock.monotonic_ns();
   Request request;
   request.method = parser_->method();
@@ -134,14 +205,15 @@ void HttpConnection::serve() {
   append_response(response, request.method == "HEAD", keep_alive);
   close_after_output_ = !keep_alive;
   parser_.reset();
-  shrink(body_);
+  drop_body();
   const std::int64_t ended_ns = context_.clock.monotonic_ns();
   context_.metrics.request_seconds.observe(static_cast<double>(ended_ns - began_ns) * 1e-9);
   context_.metrics.requests_in_flight.add(-1);
-  deadline_ns_ = ended_ns + std::chrono::nanoseconds(context_.options.idle_timeout).count();
+  wait_for_request(ended_ns);
 }
 
-Response HttpConnection::answer(Request& request) {
+template <typename Stream>
+Response HttpConnection<Stream>::answer(Request& request) {
   try {
     std::string* body = &body_;
     if (parser_->coding() != ContentCoding::kIdentity && !body_.empty()) {
@@ -163,15 +235,20 @@ Response HttpConnection::answer(Request& request) {
   return error_response(500, "internal error; the server's log says more");
 }
 
-void HttpConnection::fail(int status, std::string_view reason) {
-  append_response(error_response(status, reason), false, false);
+template <typename Stream>
+void HttpConnection<Stream>::fail(int status, std::string_view reason) {
+  Response response = error_response(status, reason);
+  if (status == 503) response.headers.emplace_back("Retry-After", "1");
+  append_response(response, false, false);
   if (parser_) context_.metrics.requests_in_flight.add(-1);
   parser_.reset();
+  drop_body();
   close_after_output_ = true;
   linger_ = true;
 }
 
-void HttpConnection::append_response(const Response& response, bool head_only, bool keep_alive) {
+template <typename Stream>
+void HttpConnection<Stream>::append_response(const Response& response, bool head_only, bool keep_alive) {
   context_.metrics.count_response(response.status);
   const bool http_1_0 = parser_ && parser_->http_1_0();
   const std::string_view body = choose_body(response);
@@ -201,21 +278,23 @@ void HttpConnection::append_response(const Response& response, bool head_only, b
   shrink(context_.coded);
 }
 
-std::string_view HttpConnection::choose_body(const Response& response) {
+template <typename Stream>
+std::string_view HttpConnection<Stream>::choose_body(const Response& response) {
   if (accepted_ == ContentCoding::kIdentity) return response.body;
   if (context_.coder.deflate(accepted_, response.body, context_.coded)) return context_.coded;
   accepted_ = ContentCoding::kIdentity;
   return response.body;
 }
 
-bool HttpConnection::flush() {
+template <typename Stream>
+bool HttpConnection<Stream>::flush() {
   while (sent_ < output_.size()) {
     ErrorCode error;
-    sent_ += socket_.write_some(boost::asio::buffer(output_.data() + sent_, output_.size() - sent_), error);
+    sent_ += stream_.write_some(output_.data() + sent_, output_.size() - sent_, error);
     if (error == boost::asio::error::would_block || error == boost::asio::error::try_again) {
       if (!writing_) set_deadline(context_.options.request_timeout);
       writing_ = true;
-      socket_.async_wait(HttpSocket::wait_write, [self = shared_from_this()](const ErrorCode& wait_error) {
+      stream_.async_wait_to_write([self = this->shared_from_this()](const ErrorCode& wait_error) {
         if (self->closed_) return;
         if (wait_error) {
           self->close();
@@ -237,7 +316,8 @@ bool HttpConnection::flush() {
   return true;
 }
 
-void HttpConnection::make_room() {
+template <typename Stream>
+void HttpConnection<Stream>::make_room() {
   if (!parser_) {
     begin_ = end_ = 0;
   } else if (parser_->header_done()) {
@@ -249,7 +329,8 @@ void HttpConnection::make_room() {
   }
 }
 
-void HttpConnection::read() {
+template <typename Stream>
+void HttpConnection<Stream>::read() {
   if (reading_ || closed_) return;
   make_room();
   if (end_ == buffer_bytes()) {  // only a chunk header or trailer can fill it
@@ -258,12 +339,13 @@ void HttpConnection::read() {
     return;
   }
   reading_ = true;
-  socket_.async_read_some(
-      boost::asio::buffer(input_.get() + end_, buffer_bytes() - end_),
-      [self = shared_from_this()](const ErrorCode& error, std::size_t bytes) { self->on_read(error, bytes); });
+  stream_.async_read_some(
+      input_.get() + end_, buffer_bytes() - end_,
+      [self = this->shared_from_this()](const ErrorCode& error, std::size_t bytes) { self->on_read(error, bytes); });
 }
 
-void HttpConnection::on_read(const ErrorCode& error, std::size_t bytes) {
+template <typename Stream>
+void HttpConnection<Stream>::on_read(const ErrorCode& error, std::size_t bytes) {
   reading_ = false;
   if (closed_) return;
   if (error) {
@@ -289,11 +371,11 @@ void HttpConnection::on_read(const ErrorCode& error, std::size_t bytes) {
   }
 }
 
-void HttpConnection::finish() {
-  ErrorCode ignored;
-  socket_.shutdown(HttpSocket::shutdown_send, ignored);
+template <typename Stream>
+void HttpConnection<Stream>::finish() {
+  stream_.end();
   // Closing with unread bytes makes the kernel send a reset, which can reach the client before it has read the answer.
-  const bool unread = begin_ < end_ || socket_.available(ignored) > 0;
+  const bool unread = begin_ < end_ || stream_.unread();
   if (!linger_ && !unread) {
     close();
     return;
@@ -305,7 +387,8 @@ void HttpConnection::finish() {
   read();
 }
 
-void HttpConnection::check_deadline(std::int64_t now_ns) {
+template <typename Stream>
+void HttpConnection<Stream>::check_deadline(std::int64_t now_ns) {
   if (now_ns < deadline_ns_) return;
   if (parser_ && !writing_) {
     context_.metrics.timeouts.increment();
@@ -313,25 +396,35 @@ void HttpConnection::check_deadline(std::int64_t now_ns) {
     if (flush()) finish();
     return;
   }
-  if (writing_) context_.metrics.timeouts.increment();
+  if (writing_ || handshaking_) context_.metrics.timeouts.increment();
   close();
 }
 
-void HttpConnection::drain() {
-  ErrorCode ignored;
-  if (!busy() && reading_ && socket_.available(ignored) == 0) close();
+template <typename Stream>
+void HttpConnection<Stream>::drain() {
+  if (!busy() && reading_ && !stream_.unread()) close();
 }
 
-void HttpConnection::close() {
+template <typename Stream>
+void HttpConnection<Stream>::close() {
   if (closed_) return;
   closed_ = true;
-  ErrorCode ignored;
-  socket_.close(ignored);
+  stream_.close();
   if (parser_) context_.metrics.requests_in_flight.add(-1);
+  drop_body();
   context_.metrics.connections.add(-1);
-  const auto self = shared_from_this();
+  const auto self = this->shared_from_this();
   context_.connections.erase(place_);
-  context_.connection_closed();
+  context_.connection_closed(peer_);
 }
+
+template <typename Stream>
+std::optional<std::int64_t> HttpConnection<Stream>::idle_since_ns() const {
+  if (busy() || closed_ || !reading_ || lingering_) return std::nullopt;
+  return began_ns_;
+}
+
+template class HttpConnection<PlainStream>;
+template class HttpConnection<TlsStream>;
 
 }  // namespace freshet

@@ -11,9 +11,13 @@ HttpMetrics::HttpMetrics(MetricsRegistry& registry)
       requests_in_flight(registry.gauge("freshet_http_requests_in_flight", "Requests begun and not answered yet.")),
       connections(registry.gauge("freshet_http_connections", "Open HTTP connections.")),
       connections_refused(registry.counter("freshet_http_connections_refused_total",
-                                           "Connections answered 503 because too many were open.")),
+                                           "Connections refused because too many were open.")),
+      connections_evicted(registry.counter("freshet_http_connections_evicted_total",
+                                           "Idle connections closed early to make room for others.")),
+      handshakes_failed(
+          registry.counter("freshet_http_tls_handshakes_failed_total", "TLS handshakes that came to nothing.")),
       timeouts(registry.counter("freshet_http_timeouts_total",
-                                "Requests cut off because the client sent or read too slowly.")) {
+                                "Requests and handshakes cut off because the client sent or read too slowly.")) {
   for (std::size_t i = 0; i < kStatuses.size(); ++i) {
     const std::string code = kStatuses[i] == 0 ? "other" : std::to_string(kStatuses[i]);
     responses_[i] =

@@ -20,11 +20,13 @@ class HttpMetrics {
   Gauge& requests_in_flight;   // begun by the client, not answered yet
   Gauge& connections;
   Counter& connections_refused;  // over connections_max
-  Counter& timeouts;             // requests cut off because they took too long to arrive or to be taken
+  Counter& connections_evicted;  // idle ones that were closed to make room
+  Counter& handshakes_failed;    // of TLS
+  Counter& timeouts;             // requests and handshakes cut off because they took too long
 
  private:
-  static constexpr std::array<int, 16> kStatuses = {200, 400, 404, 405, 408, 409, 413, 415,
-                                                    417, 429, 431, 500, 501, 503, 505, 0};  // 0: any other
+  static constexpr std::array<int, 18> kStatuses = {200, 400, 401, 403, 404, 405, 408, 409, 413,
+                                                    415, 417, 429, 431, 500, 501, 503, 505, 0};  // 0: any other
   std::array<Counter*, kStatuses.size()> responses_{};
 };
 

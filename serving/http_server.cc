@@ -16,6 +16,7 @@
 #include <exception>
 #include <iterator>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -34,6 +35,10 @@ using ErrorCode = boost::system::error_code;
 constexpr std::chrono::milliseconds kSweepMin{5};
 constexpr std::chrono::milliseconds kSweepMax{1000};
 constexpr std::chrono::milliseconds kAcceptRetry{100};
+constexpr std::chrono::seconds kSecond{1};
+constexpr std::int64_t kAcceptWarningEveryNs = 10'000'000'000;
+constexpr std::int64_t kSpareEveryNs = 50'000'000;
+constexpr std::size_t kSpareShare = 16;  // one connection in so many is kept free, as far as others are idle
 constexpr std::string_view kRefusal =
     "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Type: application/json\r\n"
     "Content-Length: 32\r\n\r\n{\"error\":\"too many connections\"}";
@@ -47,20 +52,13 @@ std::string date_header(std::int64_t wall_ms) {
 struct HttpServer::Impl {
   struct Worker {
     Worker(Impl& server, std::size_t index)
-        : context{server.options,
-                  server.handler,
-                  server.metrics,
-                  server.log,
-                  server.clock,
-                  index,
-                  server.draining,
-                  {},
-                  {},
-                  {}},
+        : context{server.options, server.handler, server.metrics,  server.log,
+                  server.clock,   index,          server.draining, server.large_bodies},
           guard(asio::make_work_guard(loop)),
           sweep_timer(loop) {
-      context.connection_closed = [&server, this] {
+      context.connection_closed = [&server, this](const PeerCounts::Address& peer) {
         server.open_connections.fetch_sub(1, std::memory_order_relaxed);
+        if (server.options.connections_per_peer_max > 0) server.peers.remove(peer);
         server.retire_when_empty(*this);
       };
     }
@@ -79,7 +77,8 @@ struct HttpServer::Impl {
         metrics(registry),
         log(server_log),
         clock(server_clock) {
-    const auto shortest = std::min({options.idle_timeout, options.request_timeout, options.linger_timeout});
+    const auto shortest = std::min({options.idle_timeout, options.request_timeout, options.header_timeout,
+                                    options.handshake_timeout, options.linger_timeout});
     sweep_every = std::clamp(shortest / 4, kSweepMin, kSweepMax);
     options.threads = std::max<std::size_t>(options.threads, 1);
     for (std::size_t i = 0; i < options.threads; ++i) workers.push_back(std::make_unique<Worker>(*this, i));
@@ -87,9 +86,15 @@ struct HttpServer::Impl {
 
   Status listen();
   void accept();
-  static void adopt(Worker& worker, HttpSocket socket);
+  void take(Worker& worker, HttpSocket socket);
+  void adopt(Worker& worker, HttpSocket socket, const PeerCounts::Address& peer);
+  std::shared_ptr<Connection> make_connection(HttpContext& context, HttpSocket socket,
+                                              const PeerCounts::Address& peer) const;
   void refuse(HttpSocket socket);
+  void spare_connections();
+  void evict(Worker& worker);
   void sweep(Worker& worker);
+  void tick();
   // Runs `loop` until it has no more work; `name` is the thread's.
   void run(asio::io_context& loop, const std::string& name);
   void begin_drain(Worker& worker);
@@ -106,11 +111,16 @@ struct HttpServer::Impl {
   asio::io_context accept_loop{1};
   tcp::acceptor acceptor{accept_loop};
   asio::steady_timer accept_timer{accept_loop};
+  asio::steady_timer second_timer{accept_loop};
+  std::int64_t spared_ns = 0;         // when idle connections were last evicted; the accepting thread's
+  std::int64_t accept_warned_ns = 0;  // likewise
+  PeerCounts peers;
   std::size_t next_worker = 0;
   std::thread accept_thread;
   std::uint16_t port = 0;
 
   std::atomic<std::size_t> open_connections{0};
+  std::atomic<std::size_t> large_bodies{0};
   std::atomic<bool> draining{false};
 
   std::mutex mutex;
@@ -142,27 +152,44 @@ void HttpServer::Impl::accept() {
     if (error == asio::error::operation_aborted || !acceptor.is_open()) return;
     if (error) {
       // Out of file descriptors, mostly: trying again at once would only spin.
-      log.warning("http_accept_failed", "Could not accept a connection; trying again shortly.",
-                  {{"error", error.message()}});
+      const std::int64_t now_ns = clock.monotonic_ns();
+      if (accept_warned_ns == 0 || now_ns - accept_warned_ns > kAcceptWarningEveryNs) {
+        accept_warned_ns = now_ns;
+        log.warning("http_accept_failed", "Could not accept a connection; trying again shortly.",
+                    {{"error", error.message()}});
+      }
+      spare_connections();
       accept_timer.expires_after(kAcceptRetry);
       accept_timer.async_wait([this](const ErrorCode& cancelled) {
         if (!cancelled && acceptor.is_open()) accept();
       });
       return;
     }
-    if (open_connections.load(std::memory_order_relaxed) >= options.connections_max) {
-      refuse(std::move(socket));
-    } else {
-      open_connections.fetch_add(1, std::memory_order_relaxed);
-      asio::post(worker.loop, [&worker, moved = std::move(socket)]() mutable { adopt(worker, std::move(moved)); });
-      next_worker = (next_worker + 1) % workers.size();
-    }
+    take(worker, std::move(socket));
     accept();
   });
 }
 
+void HttpServer::Impl::take(Worker& worker, HttpSocket socket) {
+  const std::size_t open = open_connections.load(std::memory_order_relaxed);
+  if (open + options.connections_max / kSpareShare >= options.connections_max) spare_connections();
+  ErrorCode gone;
+  const tcp::endpoint remote = socket.remote_endpoint(gone);
+  if (gone) return;
+  const PeerCounts::Address peer = PeerCounts::address_of(remote.address());
+  if (open >= options.connections_max || !peers.add(peer, options.connections_per_peer_max)) {
+    refuse(std::move(socket));
+    return;
+  }
+  open_connections.fetch_add(1, std::memory_order_relaxed);
+  asio::post(worker.loop,
+             [this, &worker, peer, moved = std::move(socket)]() mutable { adopt(worker, std::move(moved), peer); });
+  next_worker = (next_worker + 1) % workers.size();
+}
+
 void HttpServer::Impl::refuse(HttpSocket socket) {
   metrics.connections_refused.increment();
+  if (options.tls != nullptr) return;  // there is no telling before the handshake
   metrics.count_response(503);
   ErrorCode ignored;
   socket.non_blocking(true, ignored);
@@ -170,10 +197,61 @@ void HttpServer::Impl::refuse(HttpSocket socket) {
   socket.shutdown(tcp::socket::shutdown_send, ignored);
 }
 
-void HttpServer::Impl::adopt(Worker& worker, HttpSocket socket) {
+void HttpServer::Impl::adopt(Worker& worker, HttpSocket socket, const PeerCounts::Address& peer) {
   auto& list = worker.context.connections;
-  list.push_back(std::make_shared<HttpConnection>(std::move(socket), worker.context));
+  try {
+    list.push_back(make_connection(worker.context, std::move(socket), peer));
+  } catch (...) {  // out of memory: the place is free again
+    worker.context.connection_closed(peer);
+    throw;
+  }
   list.back()->start(std::prev(list.end()));
+}
+
+std::shared_ptr<Connection> HttpServer::Impl::make_connection(HttpContext& context, HttpSocket socket,
+                                                              const PeerCounts::Address& peer) const {
+  if (options.tls == nullptr) {
+    return std::make_shared<HttpConnection<PlainStream>>(PlainStream(std::move(socket)), context, peer);
+  }
+  auto session = options.tls->accept(socket.native_handle());
+  if (session == nullptr) throw std::bad_alloc();
+  return std::make_shared<HttpConnection<TlsStream>>(TlsStream(std::move(socket), std::move(session)), context, peer);
+}
+
+// Idle connections cost their owners nothing to open again; whoever comes anew finds room that way.
+void HttpServer::Impl::spare_connections() {
+  const std::int64_t now_ns = clock.monotonic_ns();
+  if (spared_ns != 0 && now_ns - spared_ns < kSpareEveryNs) return;
+  spared_ns = now_ns;
+  for (auto& worker : workers) {
+    asio::post(worker->loop, [this, raw = worker.get()] { evict(*raw); });
+  }
+}
+
+void HttpServer::Impl::evict(Worker& worker) {
+  const std::int64_t before_ns = clock.monotonic_ns() - std::chrono::nanoseconds(options.spare_idle).count();
+  auto& list = worker.context.connections;
+  std::vector<std::pair<std::int64_t, std::shared_ptr<Connection>>> idle;
+  for (const auto& connection : list) {
+    const auto since_ns = connection->idle_since_ns();
+    if (since_ns && *since_ns < before_ns) idle.emplace_back(*since_ns, connection);
+  }
+  const std::size_t count = std::min(idle.size(), list.size() / kSpareShare + 1);
+  const auto middle = idle.begin() + static_cast<std::ptrdiff_t>(count);
+  std::partial_sort(idle.begin(), middle, idle.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  for (auto it = idle.begin(); it != middle; ++it) {
+    metrics.connections_evicted.increment();
+    it->second->close();
+  }
+}
+
+void HttpServer::Impl::tick() {
+  second_timer.expires_after(kSecond);
+  second_timer.async_wait([this](const ErrorCode& cancelled) {
+    if (cancelled || !acceptor.is_open()) return;
+    tick();
+    options.every_second();
+  });
 }
 
 void HttpServer::Impl::sweep(Worker& worker) {
@@ -181,7 +259,7 @@ void HttpServer::Impl::sweep(Worker& worker) {
   const std::int64_t now_ns = clock.monotonic_ns();
   auto& list = worker.context.connections;
   for (auto it = list.begin(); it != list.end();) {
-    const std::shared_ptr<HttpConnection> connection = *it++;  // it may leave the list
+    const std::shared_ptr<Connection> connection = *it++;  // it may leave the list
     connection->check_deadline(now_ns);
   }
   worker.sweep_timer.expires_after(sweep_every);
@@ -207,7 +285,7 @@ void HttpServer::Impl::begin_drain(Worker& worker) {
   worker.drain_begun = true;
   auto& list = worker.context.connections;
   for (auto it = list.begin(); it != list.end();) {
-    const std::shared_ptr<HttpConnection> connection = *it++;
+    const std::shared_ptr<Connection> connection = *it++;
     connection->drain();
   }
   retire_when_empty(worker);
@@ -233,16 +311,17 @@ Result<std::unique_ptr<HttpServer>> HttpServer::start(const HttpServerOptions& o
     Impl& impl = *server->impl_;
     TRY(impl.listen());
     impl.accept();
+    if (impl.options.every_second) impl.tick();
     for (auto& worker : impl.workers) {
       impl.sweep(*worker);
       worker->thread = std::thread([&impl, raw = worker.get()] {
-        impl.run(raw->loop, fmt::format("http-{}", raw->context.worker));
+        impl.run(raw->loop, fmt::format("{}-{}", impl.options.thread_name, raw->context.worker));
         const std::lock_guard lock(impl.mutex);
         ++impl.workers_done;
         impl.changed.notify_all();
       });
     }
-    impl.accept_thread = std::thread([&impl] { impl.run(impl.accept_loop, "http-accept"); });
+    impl.accept_thread = std::thread([&impl] { impl.run(impl.accept_loop, impl.options.thread_name + "-accept"); });
     return server;
   } catch (const std::exception& error) {
     return resource_exhausted(fmt::format("cannot start the HTTP server: {}", error.what()));
@@ -258,6 +337,7 @@ bool HttpServer::drain(std::chrono::milliseconds grace) {
       ErrorCode ignored;
       server.acceptor.close(ignored);
       server.accept_timer.cancel();
+      server.second_timer.cancel();
     });
     server.accept_thread.join();
   }

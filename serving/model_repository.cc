@@ -44,11 +44,18 @@ Response no_version_yet(std::string_view model) {
   return response;
 }
 
-void ModelRepository::add_routes(Router& router) {
-  router.add("POST", "/v2/repository/index", [this](const Request& request) { return index(request); });
-  router.add("POST", "/v2/repository/models/{model}/load", [this](const Request& request) { return load(request); });
-  router.add("POST", "/v2/repository/models/{model}/unload",
-             [this](const Request& request) { return unload(request); });
+void ModelRepository::add_routes(Router& requests, Router& changes) {
+  const auto add_index = [this](Router& router) {
+    router.add("POST", "/v2/repository/index", [this](const Request& request) { return index(request); });
+  };
+  add_index(requests);
+  if (&requests != &changes) add_index(changes);
+  changes.add(
+      "POST", "/v2/repository/models/{model}/load", [this](const Request& request) { return load(request); },
+      Access::kChange);
+  changes.add(
+      "POST", "/v2/repository/models/{model}/unload", [this](const Request& request) { return unload(request); },
+      Access::kChange);
 }
 
 bool ModelRepository::unloaded(std::uint64_t version) const {

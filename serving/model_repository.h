@@ -34,7 +34,8 @@ class ModelRepository {
   // `slot` outlives this object, which outlives the server.
   ModelRepository(std::string model_name, const ModelSlot& slot) : model_name_(std::move(model_name)), slot_(slot) {}
 
-  void add_routes(Router& router);
+  // `changes` takes load and unload; it may be `requests`. Both take the index.
+  void add_routes(Router& requests, Router& changes);
 
   // The version if it is the live one or kept and not unloaded; else null.
   std::shared_ptr<const Predictor> find(std::uint64_t version) const;

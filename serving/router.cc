@@ -58,11 +58,13 @@ void append_decoded(std::string& out, std::string_view text) {
 
 }  // namespace
 
-void Router::add(std::string_view method, std::string_view pattern, Handler handler) {
+void Router::add(std::string_view method, std::string_view pattern, Handler handler, Access access) {
+  if (access == Access::kAdmin && access_ == nullptr) abort_with("a route of administration that takes no token");
   const Segments parts = split(pattern);
   Route route;
   route.method = method;
   route.handler = std::move(handler);
+  route.access = access;
   std::size_t placeholders = 0;
   for (std::size_t i = 0; i < parts.count; ++i) {
     const std::string_view part = parts.items[i];
@@ -89,6 +91,9 @@ Response Router::handle(const Request& request) const {
       if (!allowed.empty()) allowed += ", ";
       allowed += route.method == "GET" ? "GET, HEAD" : route.method;
       continue;
+    }
+    if (access_ != nullptr) {
+      if (auto refused = access_->refusal(route.access, request)) return *std::move(refused);
     }
     Request routed = request;
     std::string decoded;

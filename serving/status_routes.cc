@@ -77,7 +77,7 @@ void add_status_routes(Router& router, StatusSources sources) {
     response.headers.emplace_back("Cache-Control", "no-store");
     return response;
   });
-  router.add("GET", "/", [](const Request&) {
+  const auto page = [](const Request&) {
     Response response;
     response.content_type = kHtmlType;
     response.headers.emplace_back("Content-Security-Policy",
@@ -86,7 +86,8 @@ void add_status_routes(Router& router, StatusSources sources) {
     response.body = kPage;
     response.compressible = true;
     return response;
-  });
+  };
+  router.add("GET", "/", page, Access::kOpen);
 }
 
 }  // namespace freshet

@@ -1,5 +1,6 @@
 // The routes beside the inference protocol: "/" a status page, "/status" what it shows as JSON, "/metrics" the
-// Prometheus text. What they say comes from callbacks, so that this room needs to know nothing of the daemon.
+// Prometheus text. What they say comes from callbacks, so that this room needs to know nothing of the daemon. Where
+// predictions take a token, /status and /metrics do; the page itself says nothing and is open.
 //
 // Threads: the callbacks are called from any server thread, several at a time.
 #pragma once

@@ -71,25 +71,33 @@ V2Protocol::V2Protocol(V2Options options, const ModelSlot& slot, const FeatureEn
 
 V2Protocol::~V2Protocol() = default;
 
-void V2Protocol::add_routes(Router& router) {
+void V2Protocol::add_routes(Router& requests, Router& changes) {
   // First what is called most.
-  add_model_routes(router, "POST", "/infer", &V2Protocol::infer);
-  router.add("GET", "/v2/health/live", [](const Request&) { return json_response(R"({"live":true})"); });
-  router.add("GET", "/v2/health/ready", [this](const Request&) { return server_ready(); });
-  add_model_routes(router, "GET", "/ready", &V2Protocol::model_ready);
-  add_model_routes(router, "GET", "", &V2Protocol::model_metadata);
+  add_model_routes(requests, "POST", "/infer", &V2Protocol::infer);
+  add_health_routes(requests);
+  if (&requests != &changes) add_health_routes(changes);
+  add_model_routes(requests, "GET", "/ready", &V2Protocol::model_ready, Access::kOpen);
+  add_model_routes(requests, "GET", "", &V2Protocol::model_metadata);
   std::string server = R"({"name":"freshet","version":)";
   append_json_text(server, options_.server_version);
   server += R"(,"extensions":["binary_tensor_data","model_repository"]})";
-  router.add("GET", "/v2", [server](const Request&) { return json_response(server); });
-  repository_.add_routes(router);
+  requests.add("GET", "/v2", [server](const Request&) { return json_response(server); });
+  repository_.add_routes(requests, changes);
+}
+
+void V2Protocol::add_health_routes(Router& router) {
+  router.add(
+      "GET", "/v2/health/live", [](const Request&) { return json_response(R"({"live":true})"); }, Access::kOpen);
+  router.add(
+      "GET", "/v2/health/ready", [this](const Request&) { return server_ready(); }, Access::kOpen);
 }
 
 void V2Protocol::add_model_routes(Router& router, std::string_view method, std::string_view suffix,
-                                  ModelHandler handler) {
+                                  ModelHandler handler, Access access) {
   for (const std::string_view base : {"/v2/models/{model}", "/v2/models/{model}/versions/{version}"}) {
-    router.add(method, fmt::format("{}{}", base, suffix),
-               [this, handler](const Request& request) { return with_model(request, handler); });
+    router.add(
+        method, fmt::format("{}{}", base, suffix),
+        [this, handler](const Request& request) { return with_model(request, handler); }, access);
   }
 }
 

@@ -46,13 +46,17 @@ class V2Protocol {
              MetricsRegistry& metrics);
   ~V2Protocol();
 
-  void add_routes(Router& router);
+  void add_routes(Router& router) { add_routes(router, router); }
+  // What changes which versions answer goes to a router of its own, which answers health too.
+  void add_routes(Router& requests, Router& changes);
 
  private:
   struct Scratch;
   using ModelHandler = Response (V2Protocol::*)(const Request&, const Predictor&);
 
-  void add_model_routes(Router& router, std::string_view method, std::string_view suffix, ModelHandler handler);
+  void add_health_routes(Router& router);
+  void add_model_routes(Router& router, std::string_view method, std::string_view suffix, ModelHandler handler,
+                        Access access = Access::kInference);
   // Calls `handler` with the version that the path names, or answers 404 or 503.
   Response with_model(const Request& request, ModelHandler handler);
   Response server_ready() const;

@@ -96,6 +96,17 @@ void add_store(CLI::App& command, StateArguments& arguments, bool progress = tru
   if (progress) command.add_flag("--quiet", arguments.quiet, "no progress bar");
 }
 
+void add_control(CLI::App& command, ControlArguments& arguments) {
+  command.add_option("--token-file", arguments.token_file,
+                     "file with an admin token, sent instead of the one in control.json");
+  command.add_option("--ca-file", arguments.ca_file,
+                     "certificates, one of which vouches for the daemon's (default: the very certificate that "
+                     "control.json names; with --url the system's authorities)");
+  command.add_option("--certificate-file", arguments.certificate_file,
+                     "certificate of this client, for a daemon with serving.tls.client_ca_file");
+  command.add_option("--key-file", arguments.key_file, "its private key");
+}
+
 void add_looking(CLI::App& state, std::function<int()>& chosen) {
   auto* inspect = state.add_subcommand("inspect", "partitions, offsets, counts, checkpoints, sizes");
   auto inspected = std::make_shared<StateArguments>();
@@ -130,6 +141,7 @@ void add_copying(CLI::App& state, std::function<int()>& chosen) {
   auto backed_up = std::make_shared<BackupArguments>();
   add_store(*backup, backed_up->state);
   backup->add_option("--to", backed_up->to, "folder of the backups; made if need be")->required();
+  add_control(*backup, backed_up->state.control);
   backup->add_option("--keep", backed_up->keep, "then delete all but the newest so many (default: delete none)");
   backup->callback([&chosen, backed_up] { chosen = [backed_up] { return run_backup(*backed_up); }; });
 
@@ -146,6 +158,7 @@ void add_copying(CLI::App& state, std::function<int()>& chosen) {
       "compact", "rewrite the files so that what was deleted takes no room; a running daemon goes on meanwhile");
   auto compacted = std::make_shared<StateArguments>();
   add_store(*compact, *compacted);
+  add_control(*compact, compacted->control);
   compact->callback([&chosen, compacted] { chosen = [compacted] { return run_compact(*compacted); }; });
 }
 
@@ -157,6 +170,7 @@ void add_erase(CLI::App& state, std::function<int()>& chosen) {
   command->add_option("--key", arguments->keys, "the key, as the record's Kafka key or stream.key has it (repeatable)");
   command->add_option("--keys-file", arguments->keys_file, "file with a key a line");
   command->add_flag("--retrain", arguments->retrain, "make the model anew from the events that are left");
+  add_control(*command, arguments->control);
   command->add_flag("--json", arguments->json, "as JSON");
   command->callback([&chosen, arguments] { chosen = [arguments] { return run_erase(*arguments); }; });
 }
@@ -241,6 +255,10 @@ void add_model(CLI::App& app, std::function<int()>& chosen) {
   command->add_option("version", arguments->version, "for pin and roll_back");
   add_config(*command, arguments->config, false);
   command->add_option("--path", arguments->path, "folder of the store (default: memory.path of --config)");
+  command->add_option("--url", arguments->control.url,
+                      "ask the daemon at this address, such as https://host:8081, instead of the one on a store; takes "
+                      "--token-file");
+  add_control(*command, arguments->control);
   command->add_flag("--json", arguments->json, "the answer as JSON");
   command->callback([&chosen, arguments] { chosen = [arguments] { return run_model(*arguments); }; });
 }

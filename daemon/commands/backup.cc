@@ -35,7 +35,8 @@ Result<std::string> back_up(const BackupArguments& arguments) {
   const std::string to = std::filesystem::absolute(arguments.to, error).string();
   if (error) return invalid_argument(fmt::format("{}: {}", arguments.to, error.message()));
   CommandProgress progress("backup", "bytes", arguments.state.quiet);
-  return work_on_state(folder, "backup", {{"to", to}, {"keep", std::to_string(arguments.keep)}}, progress);
+  return work_on_state(folder, "backup", {{"to", to}, {"keep", std::to_string(arguments.keep)}}, progress,
+                       control_options(arguments.state.control));
 }
 
 std::uint64_t size_of(const std::string& folder) {
@@ -130,7 +131,7 @@ int run_compact(const StateArguments& arguments) {
   const auto folder = state_folder(arguments);
   if (!folder.is_ok()) return failed("compact", folder.status());
   CommandProgress progress("compacting", "bytes", arguments.quiet);
-  const auto result = work_on_state(*folder, "compact", {}, progress);
+  const auto result = work_on_state(*folder, "compact", {}, progress, control_options(arguments.control));
   if (!result.is_ok()) return failed("compact", result.status());
   if (arguments.json) {
     fmt::print("{}\n", *result);

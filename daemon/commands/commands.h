@@ -63,12 +63,22 @@ struct ConsumeArguments {
   bool headers = false;
 };
 
+// How a running daemon is reached, where its control.json does not say enough.
+struct ControlArguments {
+  std::string url;
+  std::string token_file;
+  std::string ca_file;
+  std::string certificate_file;
+  std::string key_file;
+};
+
 // Of the commands on a store.
 struct StateArguments {
   ConfigArguments config;
   std::string path;  // instead of the configuration's memory.path
   bool json = false;
   bool quiet = false;  // no progress bar
+  ControlArguments control;
 };
 
 struct ReplayArguments {
@@ -96,6 +106,7 @@ struct EraseArguments {
   std::string keys_file;  // a key a line
   bool retrain = false;
   bool json = false;
+  ControlArguments control;
 };
 
 struct AverageArguments {
@@ -136,6 +147,7 @@ struct ModelArguments {
   std::string action = "versions";
   std::uint64_t version = 0;
   bool json = false;
+  ControlArguments control;
 };
 
 struct DriftArguments {

@@ -117,8 +117,8 @@ Status add_answer(const std::string& answer, Erased& erased) {
 
 // By the daemon that has the store open; `refused` says so.
 Result<Erased> erase_there(const std::string& path, const Status& refused, std::span<const std::uint64_t> keys,
-                           bool retrain) {
-  const ControlClient daemon = TRY(daemon_that_holds(path, refused));
+                           bool retrain, const ControlOptions& control) {
+  const ControlClient daemon = TRY(daemon_that_holds(path, refused, control));
   if (retrain) {
     return failed_precondition(
         "a daemon runs on this store, and --retrain puts another in its place: stop the daemon first and start it "
@@ -143,7 +143,8 @@ Result<Erased> erase(const EraseArguments& arguments) {
     NullLog log;
     LocalMetrics metrics;
     const auto store = open_stopped_store(erased.path, nullptr, false, log, metrics);
-    if (!store.is_ok()) return erase_there(erased.path, store.status(), keys, false);
+    if (!store.is_ok())
+      return erase_there(erased.path, store.status(), keys, false, control_options(arguments.control));
     TRY((*store)->request_erasures(keys));
     erased.report.keys = keys.size();
     erased.recorded_only = true;
@@ -153,7 +154,8 @@ Result<Erased> erase(const EraseArguments& arguments) {
       TRY(load_config({arguments.config.file, std::nullopt, arguments.config.sets, process_environment()}));
   {
     auto state = StoppedState::open(config, erased.path, false, nullptr);
-    if (!state.is_ok()) return erase_there(erased.path, state.status(), keys, arguments.retrain);
+    if (!state.is_ok())
+      return erase_there(erased.path, state.status(), keys, arguments.retrain, control_options(arguments.control));
     TRY((*state)->run().with_context("redoing the log"));
     erased.report = TRY((*state)->pipeline().erase_now(keys));
     TRY(check_durable(erased.report));

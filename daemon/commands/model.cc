@@ -3,6 +3,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <utility>
 
 #include "daemon/commands/commands.h"
 #include "daemon/commands/state_access.h"
@@ -13,10 +14,17 @@
 namespace freshet {
 namespace {
 
-Result<std::string> ask(const ModelArguments& arguments) {
+Result<ControlClient> find_daemon(const ModelArguments& arguments) {
+  const ControlOptions control = control_options(arguments.control);
+  if (!control.url.empty()) return ControlClient::for_url(control);
   const std::string folder = TRY(state_folder(arguments.path, arguments.config));
-  const ControlClient daemon =
-      TRY(ControlClient::for_folder(folder).with_context("no daemon runs on " + folder + ", and it takes one"));
+  auto daemon = ControlClient::for_folder(folder, control);
+  if (daemon.code() != Code::kNotFound) return daemon;
+  return std::move(daemon).with_context("no daemon runs on " + folder + ", and it takes one");
+}
+
+Result<std::string> ask(const ModelArguments& arguments) {
+  const ControlClient daemon = TRY(find_daemon(arguments));
   const auto no_progress = [](std::uint64_t, std::uint64_t) {};
   if (arguments.action == "versions") return daemon.run("versions", {}, no_progress, kPublishingLane);
   TRY(parse_publishing_action(arguments.action));

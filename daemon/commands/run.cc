@@ -7,6 +7,7 @@
 #include "daemon/cli/signals.h"
 #include "daemon/commands/commands.h"
 #include "daemon/config/config_loader.h"
+#include "daemon/open_files.h"
 #include "daemon/service.h"
 
 namespace freshet {
@@ -28,12 +29,20 @@ void reload(const ConfigArguments& arguments, Service& service, SpdlogLog& log) 
   log.set_level(service.config().log.level);
 }
 
+// Connections, and what the store, the stream and libraries hold open beside them.
+std::uint64_t files_needed(const Config& config) {
+  constexpr std::uint64_t kOthers = 1024;
+  const std::uint64_t servers = config.serving.admin.listen.empty() ? 1 : 2;
+  return servers * config.serving.connections_max + kOthers;
+}
+
 Status serve(const ConfigArguments& arguments) {
   const Config config = TRY(load(arguments));
   TRY(check_runnable(config));
   StopOnSignal signals;
   const SystemClock clock;
   SpdlogLog log(config.log, clock);
+  raise_open_files(files_needed(config), log);
   auto service = TRY(Service::open(config, {}, clock, log));
   service->start_learning();
   std::optional<Status> ended;

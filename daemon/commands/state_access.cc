@@ -77,9 +77,20 @@ void CommandProgress::finish() {
   if (bar_) bar_->finish(done_);
 }
 
-Result<ControlClient> daemon_that_holds(const std::string& folder, const Status& refused) {
+ControlOptions control_options(const ControlArguments& arguments) {
+  ControlOptions options;
+  options.url = arguments.url;
+  options.token_file = arguments.token_file;
+  options.ca_file = arguments.ca_file;
+  options.certificate_file = arguments.certificate_file;
+  options.key_file = arguments.key_file;
+  return options;
+}
+
+Result<ControlClient> daemon_that_holds(const std::string& folder, const Status& refused,
+                                        const ControlOptions& control) {
   if (refused.code() != Code::kFailedPrecondition) return refused;
-  auto daemon = ControlClient::for_folder(folder);
+  auto daemon = ControlClient::for_folder(folder, control);
   if (daemon.code() == Code::kNotFound) return refused;  // nobody to ask: why it cannot be opened
   if (!daemon.is_ok()) return daemon.status();
   if (const Status status = daemon->answers(); !status.is_ok()) {
@@ -89,7 +100,8 @@ Result<ControlClient> daemon_that_holds(const std::string& folder, const Status&
 }
 
 Result<std::string> work_on_state(const std::string& folder, const std::string& operation,
-                                  const ControlClient::Arguments& arguments, CommandProgress& progress) {
+                                  const ControlClient::Arguments& arguments, CommandProgress& progress,
+                                  const ControlOptions& control) {
   NullLog log;
   LocalMetrics metrics;
   StoreOptions options;
@@ -101,7 +113,7 @@ Result<std::string> work_on_state(const std::string& folder, const std::string& 
   if (store.is_ok()) {
     result = work_here(**store, operation, arguments, progress);
   } else {
-    const ControlClient daemon = TRY(daemon_that_holds(folder, store.status()));
+    const ControlClient daemon = TRY(daemon_that_holds(folder, store.status(), control));
     result =
         daemon.run(operation, arguments, [&](std::uint64_t done, std::uint64_t total) { progress.show(done, total); });
   }

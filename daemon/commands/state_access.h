@@ -42,11 +42,15 @@ class CommandProgress {
 
 // The daemon that has the store open, asked for after opening it here was `refused`; what keeps the command from it
 // otherwise.
-Result<ControlClient> daemon_that_holds(const std::string& folder, const Status& refused);
+Result<ControlClient> daemon_that_holds(const std::string& folder, const Status& refused,
+                                        const ControlOptions& control = {});
+
+ControlOptions control_options(const ControlArguments& arguments);
 
 // Does a state operation (daemon/control/state_operations.h): on the store itself where nobody has it open, else by
 // asking the daemon. The result is a JSON object. SIGINT and SIGTERM end it when it runs here.
 Result<std::string> work_on_state(const std::string& folder, const std::string& operation,
-                                  const ControlClient::Arguments& arguments, CommandProgress& progress);
+                                  const ControlClient::Arguments& arguments, CommandProgress& progress,
+                                  const ControlOptions& control = {});
 
 }  // namespace freshet

@@ -4,11 +4,15 @@
 
 #include <algorithm>
 #include <bit>
+#include <cerrno>
 #include <charconv>
 #include <cmath>
+#include <cstring>
 #include <fstream>
 #include <set>
 #include <string_view>
+#include <utility>
+#include <variant>
 
 #include "daemon/config/config_faults.h"
 #include "daemon/config/option_table.h"
@@ -380,6 +384,48 @@ Result<HostPort> parse_host_port(const std::string& text) {
   return result;
 }
 
+namespace {
+
+void check_serving(const ServingConfig& serving, Faults& faults) {
+  if (const auto listen = parse_host_port(serving.listen); !listen) {
+    faults.add("serving.listen", "{}", listen.status().message());
+  }
+  if (!serving.admin.listen.empty()) {
+    const auto listen = parse_host_port(serving.admin.listen);
+    if (!listen) {
+      faults.add("serving.admin.listen", "{}", listen.status().message());
+    } else if (serving.admin.listen == serving.listen && listen->port != 0) {
+      faults.add("serving.admin.listen", "is serving.listen; leave it out, or give another port");
+    }
+  }
+  const TlsConfig& tls = serving.tls;
+  if (tls.certificate_file.empty() != tls.key_file.empty()) {
+    faults.add(tls.key_file.empty() ? "serving.tls.certificate_file" : "serving.tls.key_file",
+               "certificate_file and key_file go together; {} is not given",
+               tls.key_file.empty() ? "key_file" : "certificate_file");
+  }
+  if (tls.certificate_file.empty() && !tls.client_ca_file.empty()) {
+    faults.add("serving.tls.client_ca_file", "needs serving.tls.certificate_file: there is no TLS without it");
+  }
+}
+
+// Files that are opened at the start: the option that names one, and its path.
+std::vector<std::pair<std::string, std::string>> files_to_read(const Config& config) {
+  std::vector<std::pair<std::string, std::string>> files;
+  for (const auto& [property, path] : config.stream.properties_files) {
+    files.emplace_back(fmt::format("stream.properties_files, {}", property), path);
+  }
+  for (const char* option :
+       {"serving.tokens.inference_file", "serving.tokens.feedback_file", "serving.tokens.admin_file",
+        "serving.tls.certificate_file", "serving.tls.key_file", "serving.tls.client_ca_file"}) {
+    const auto path = std::get<std::string>(find_option(option)->get(config));
+    if (!path.empty()) files.emplace_back(option, path);
+  }
+  return files;
+}
+
+}  // namespace
+
 std::vector<ConfigFault> check_together(const Config& config) {
   Faults faults;
   check_model(config.model, faults);
@@ -390,18 +436,16 @@ std::vector<ConfigFault> check_together(const Config& config) {
   check_memory(config, faults);
   check_evaluation(config, faults);
   check_tuning(config, faults);
-  if (const auto listen = parse_host_port(config.serving.listen); !listen) {
-    faults.add("serving.listen", "{}", listen.status().message());
-  }
+  check_serving(config.serving, faults);
   return faults.take();
 }
 
 Status check_runnable(const Config& config) {
   if (config.stream.topic.empty()) return invalid_argument("stream.topic is not set: name the topic to learn from");
-  for (const auto& [property, path] : config.stream.properties_files) {
+  for (const auto& [option, path] : files_to_read(config)) {
     std::ifstream file(path);
     if (!file.good()) {
-      return invalid_argument(fmt::format("stream.properties_files: cannot read {}, which holds {}", path, property));
+      return invalid_argument(fmt::format("{}: cannot read {}: {}", option, path, std::strerror(errno)));
     }
   }
   return Status::ok();

@@ -299,14 +299,39 @@ struct GateConfig {
   std::uint32_t slices_every_rounds = 10;
 };
 
+struct AdminConfig {
+  std::string listen;  // empty: on serving.listen
+};
+
+// Files of tokens, one a line; empty: none.
+struct TokensConfig {
+  std::string inference_file;
+  std::string feedback_file;
+  std::string admin_file;
+};
+
+struct TlsConfig {
+  std::string certificate_file;  // empty: plain HTTP
+  std::string key_file;
+  std::string client_ca_file;  // empty: clients need no certificate
+  std::int64_t handshake_timeout_ms = 10'000;
+};
+
 struct ServingConfig {
   std::string listen = "0.0.0.0:8080";
+  AdminConfig admin;
+  TokensConfig tokens;
+  TlsConfig tls;
   setting::Weights weights = setting::Weights::kRaw;
   GateConfig gate;
   std::uint32_t threads = 1;
+  std::int64_t header_bytes_max = 8192;
   std::int64_t body_bytes_max = std::int64_t{16} << 20;
+  std::int64_t large_bodies_bytes_max = std::int64_t{256} << 20;
   std::uint32_t connections_max = 1024;
+  std::uint32_t connections_per_peer_max = 0;  // 0: none
   std::int64_t idle_timeout_ms = 75'000;
+  std::int64_t header_timeout_ms = 10'000;
   std::int64_t request_timeout_ms = 30'000;
   std::uint32_t batch_rows_max = 4096;
   std::int64_t drain_timeout_ms = 20'000;
@@ -351,7 +376,7 @@ struct ConfigFault {
 // What options must say together: label and features, task and classes, batch and replay, slices and their field.
 std::vector<ConfigFault> check_together(const Config& config);
 
-// What `freshet run` needs beyond a valid configuration: a topic, and secret files that can be read.
+// What `freshet run` needs beyond a valid configuration: a topic, and files that can be read.
 Status check_runnable(const Config& config);
 
 }  // namespace freshet

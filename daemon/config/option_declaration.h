@@ -119,6 +119,7 @@ void add_learning_options(std::vector<Option>& list);  // learning_options.cc
 void add_strategy_options(std::vector<Option>& list);  // strategy_options.cc
 void add_drift_options(std::vector<Option>& list);     // drift_options.cc
 void add_gate_options(std::vector<Option>& list);      // gate_options.cc
+void add_security_options(std::vector<Option>& list);  // security_options.cc
 void add_tuning_options(std::vector<Option>& list);    // tuning_options.cc
 
 }  // namespace freshet

@@ -300,6 +300,7 @@ void add_serving(List& list) {
   add(list, Declare("serving.weights", Type::kChoice, FIELD(serving.weights),
                     "Which weights answer: as trained, their moving average, or the average of the last models.")
                 .choices({"raw", "ema", "average"}));
+  add_security_options(list);
   add_gate_options(list);
   add(list, Declare("serving.threads", Type::kWhole, FIELD(serving.threads), "Threads that answer requests.")
                 .between(1, kThreadsMax));
@@ -307,13 +308,13 @@ void add_serving(List& list) {
                     "A larger request is refused with 413.")
                 .between(kKiB, kGiB));
   add(list, Declare("serving.connections_max", Type::kWhole, FIELD(serving.connections_max),
-                    "More connections at a time are refused.")
+                    "More connections at a time are refused; when few are left, the longest idle ones are closed.")
                 .between(1, 1e6));
   add(list, Declare("serving.idle_timeout", Type::kDuration, FIELD(serving.idle_timeout_ms),
                     "A connection without a request is closed after this.")
                 .between(100, kDay));
   add(list, Declare("serving.request_timeout", Type::kDuration, FIELD(serving.request_timeout_ms),
-                    "Longest time to receive a request or to send its answer.")
+                    "Longest time to receive a request whole, or to send its answer.")
                 .between(100, kHour));
   add(list, Declare("serving.batch_rows_max", Type::kWhole, FIELD(serving.batch_rows_max), "Rows in one request.")
                 .between(1, 1'048'576));

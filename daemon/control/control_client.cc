@@ -1,67 +1,20 @@
 #include "daemon/control/control_client.h"
 
 #include <fmt/format.h>
-#include <netdb.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <charconv>
-#include <cstring>
-#include <memory>
 #include <thread>
 
 #include "core/json_writer.h"
+#include "serving/access_control.h"
 
 namespace freshet {
 namespace {
 
 constexpr std::chrono::milliseconds kAskEvery{50};
-constexpr std::size_t kAnswerBytesMax = std::size_t{4} << 20;
-constexpr int kSecondsMax = 30;  // for one request and its answer
 constexpr int kUnauthorised = 401;
+constexpr int kForbidden = 403;
 constexpr int kLostMax = 3;  // answers in a row that may fail while an operation runs
-
-class Socket {
- public:
-  explicit Socket(int descriptor) : descriptor_(descriptor) {}
-  ~Socket() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-  }
-  Socket(const Socket&) = delete;
-  Socket& operator=(const Socket&) = delete;
-  int get() const { return descriptor_; }
-
- private:
-  int descriptor_;
-};
-
-int connect_to(const ControlAddress& address) {
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_NUMERICSERV;
-  addrinfo* found = nullptr;
-  if (::getaddrinfo(address.host.c_str(), std::to_string(address.port).c_str(), &hints, &found) != 0) return -1;
-  const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, &::freeaddrinfo);
-  for (const addrinfo* place = found; place != nullptr; place = place->ai_next) {
-    const int descriptor = ::socket(place->ai_family, place->ai_socktype | SOCK_CLOEXEC, place->ai_protocol);
-    if (descriptor < 0) continue;
-    timeval patience{};
-    patience.tv_sec = kSecondsMax;
-    ::setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    ::setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-    if (::connect(descriptor, place->ai_addr, place->ai_addrlen) == 0) return descriptor;
-    ::close(descriptor);
-  }
-  return -1;
-}
-
-Status wrong_token() {
-  return failed_precondition(
-      "the daemon does not take the token of control.json: another daemon listens there, or the file is of an earlier "
-      "run");
-}
 
 Status told(const JsonObject& report) {
   const std::string what = member(report, "error");
@@ -80,46 +33,58 @@ std::uint64_t number(const JsonObject& object, std::string_view name) {
 
 }  // namespace
 
-Result<ControlClient> ControlClient::for_folder(const std::string& folder) {
-  return ControlClient(TRY(read_control_file(folder)));
+Result<ControlClient> ControlClient::for_folder(const std::string& folder, const ControlOptions& options) {
+  const ControlAddress address = TRY(read_control_file(folder));
+  ControlClient client;
+  client.target_.host = address.host;
+  client.target_.port = address.port;
+  client.target_.tls = !address.certificate_file.empty();
+  if (options.ca_file.empty()) client.target_.only_certificate = address.certificate_file;
+  client.token_ = address.token;
+  client.token_from_ = "control.json";
+  TRY(client.choose(options));
+  return client;
 }
 
-Result<ControlClient::Answer> ControlClient::request(std::string_view method, std::string_view path,
-                                                     std::string_view body) const {
-  const auto lost = [&](std::string_view why) {
-    return unavailable(fmt::format("the daemon at {}:{} does not answer: {}", address_.host, address_.port, why));
-  };
-  const Socket socket(connect_to(address_));
-  if (socket.get() < 0) return lost(std::strerror(errno));
-  const std::string text = fmt::format(
-      "{} {} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n"
-      "Content-Length: {}\r\nConnection: close\r\n\r\n{}",
-      method, path, address_.host, address_.token, body.size(), body);
-  for (std::size_t sent = 0; sent < text.size();) {
-    const ssize_t count = ::send(socket.get(), text.data() + sent, text.size() - sent, MSG_NOSIGNAL);
-    if (count <= 0) return lost(std::strerror(errno));
-    sent += static_cast<std::size_t>(count);
+Result<ControlClient> ControlClient::for_url(const ControlOptions& options) {
+  if (options.token_file.empty()) {
+    return invalid_argument("--url needs --token-file: a file with a token of serving.tokens.admin_file");
   }
-  std::string reply;
-  char bytes[4096];
-  while (reply.size() < kAnswerBytesMax) {
-    const ssize_t count = ::recv(socket.get(), bytes, sizeof bytes, 0);
-    if (count < 0) return lost(std::strerror(errno));
-    if (count == 0) break;
-    reply.append(bytes, static_cast<std::size_t>(count));
+  ControlClient client;
+  client.target_ = TRY(parse_http_url(options.url));
+  TRY(client.choose(options));
+  return client;
+}
+
+Status ControlClient::choose(const ControlOptions& options) {
+  target_.ca_file = options.ca_file;
+  target_.certificate_file = options.certificate_file;
+  target_.key_file = options.key_file;
+  if (options.token_file.empty()) return Status::ok();
+  token_ = TRY(read_tokens(options.token_file)).front();
+  token_from_ = options.token_file;
+  return Status::ok();
+}
+
+Result<HttpAnswer> ControlClient::request(std::string_view method, std::string_view path, std::string_view body) const {
+  return call_http(target_, method, path, token_, body);
+}
+
+Status ControlClient::refused(const HttpAnswer& answer) const {
+  if (answer.status == kUnauthorised) {
+    return failed_precondition(fmt::format(
+        "the daemon does not take the token of {}: another daemon listens there, or the file is of an earlier time",
+        token_from_));
   }
-  const auto end = reply.find("\r\n\r\n");
-  Answer answer;
-  constexpr std::size_t kStatusAt = 9;  // after "HTTP/1.1 "
-  if (end == std::string::npos || !reply.starts_with("HTTP/1.1 ")) return lost("what it says is not HTTP");
-  std::from_chars(reply.data() + kStatusAt, reply.data() + kStatusAt + 3, answer.status);
-  answer.body = reply.substr(end + 4);
-  return answer;
+  if (answer.status == kForbidden) {
+    return failed_precondition(fmt::format("the token of {} is no admin token", token_from_));
+  }
+  return Status::ok();
 }
 
 Status ControlClient::answers() const {
-  const Answer answer = TRY(request("GET", "/admin/v1/operations/current", ""));
-  return answer.status == kUnauthorised ? wrong_token() : Status::ok();
+  const HttpAnswer answer = TRY(request("GET", "/admin/v1/operations/current", ""));
+  return refused(answer);
 }
 
 Result<std::string> ControlClient::run(std::string_view operation, const Arguments& arguments,
@@ -128,9 +93,9 @@ Result<std::string> ControlClient::run(std::string_view operation, const Argumen
   json.begin_object();
   for (const auto& [name, value] : arguments) json.field(name, value);
   json.end_object();
-  const Answer started = TRY(request("POST", fmt::format("/admin/v1/{}/{}", lane, operation), json.take()));
+  const HttpAnswer started = TRY(request("POST", fmt::format("/admin/v1/{}/{}", lane, operation), json.take()));
   const JsonObject begun = TRY(parse_json_object(started.body).with_context("the daemon's answer"));
-  if (started.status == kUnauthorised) return wrong_token();
+  TRY(refused(started));
   if (started.status >= 300) return told(begun);
   const std::string id = member(begun, "id");
   int failures = 0;

@@ -1,8 +1,9 @@
-// ControlClient: asks the daemon that runs on a state folder to do something, and waits for the end of it.
+// ControlClient: asks a running daemon to do something, and waits for the end of it: the daemon on a state folder,
+// which control.json names, or one at an address.
 //
 // Threads: one owner.  Owns: nothing; each request has a connection of its own.
-// Failure: kUnavailable when nobody answers, kFailedPrecondition when the daemon refuses, else what its work ended
-// with.
+// Failure: kUnavailable when nobody answers, kFailedPrecondition when the daemon refuses or cannot prove who it is,
+// else what its work ended with.
 #pragma once
 
 #include <chrono>
@@ -14,9 +15,19 @@
 
 #include "daemon/control/control_file.h"
 #include "daemon/control/operations.h"
+#include "serving/http_call.h"
 #include "serving/json_object.h"
 
 namespace freshet {
+
+// How a person says otherwise than control.json does; all may be empty.
+struct ControlOptions {
+  std::string url;               // "https://host:port" instead of the folder
+  std::string token_file;        // the first token in it is sent
+  std::string ca_file;           // who vouches for the daemon's certificate
+  std::string certificate_file;  // of this client, for a daemon that asks for one
+  std::string key_file;
+};
 
 class ControlClient {
  public:
@@ -24,9 +35,11 @@ class ControlClient {
   using OnProgress = std::function<void(std::uint64_t done, std::uint64_t total)>;
 
   // Of the daemon on this folder; kNotFound when there is no control file.
-  static Result<ControlClient> for_folder(const std::string& folder);
+  static Result<ControlClient> for_folder(const std::string& folder, const ControlOptions& options = {});
+  // Of the daemon at options.url.
+  static Result<ControlClient> for_url(const ControlOptions& options);
 
-  // Whether the daemon is there and takes this folder's token.
+  // Whether the daemon is there and takes the token.
   Status answers() const;
 
   // Starts the operation and asks for its state until it has ended: the `result` of its report, a JSON object.
@@ -35,14 +48,14 @@ class ControlClient {
                           std::string_view lane = kOperationsLane) const;
 
  private:
-  struct Answer {
-    int status = 0;
-    std::string body;
-  };
-  explicit ControlClient(ControlAddress address) : address_(std::move(address)) {}
-  Result<Answer> request(std::string_view method, std::string_view path, std::string_view body) const;
+  ControlClient() = default;
+  Status choose(const ControlOptions& options);
+  Result<HttpAnswer> request(std::string_view method, std::string_view path, std::string_view body) const;
+  Status refused(const HttpAnswer& answer) const;
 
-  ControlAddress address_;
+  HttpTarget target_;
+  std::string token_;
+  std::string token_from_;  // the file it came from
 };
 
 }  // namespace freshet

@@ -6,20 +6,19 @@
 
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <iterator>
 
 #include "core/json_writer.h"
+#include "serving/http_call.h"
 #include "serving/json_object.h"
 
 namespace freshet {
 namespace {
 
 constexpr std::size_t kTokenBytes = 32;
-constexpr std::string_view kScheme = "http://";
 
 std::string file_in(const std::string& folder) { return fmt::format("{}/{}", folder, kControlFileName); }
 
@@ -46,14 +45,15 @@ Result<std::string> make_control_token() {
   return token;
 }
 
-Result<ControlFile> ControlFile::create(const std::string& folder, const std::string& host, std::uint16_t port,
-                                        const std::string& token) {
-  const std::string address = reachable(host);
+Result<ControlFile> ControlFile::create(const std::string& folder, const ControlAddress& address) {
+  const std::string host = reachable(address.host);
+  const std::string_view scheme = address.certificate_file.empty() ? "http" : "https";
   JsonWriter json(0);
   json.begin_object();
-  json.field("url", address.find(':') == std::string::npos ? fmt::format("{}{}:{}", kScheme, address, port)
-                                                           : fmt::format("{}[{}]:{}", kScheme, address, port));
-  json.field("token", token);
+  json.field("url", host.find(':') == std::string::npos ? fmt::format("{}://{}:{}", scheme, host, address.port)
+                                                        : fmt::format("{}://[{}]:{}", scheme, host, address.port));
+  json.field("token", address.token);
+  if (!address.certificate_file.empty()) json.field("certificate_file", address.certificate_file);
   json.field("pid", static_cast<std::int64_t>(::getpid()));
   json.end_object();
   const std::string text = json.take();
@@ -83,20 +83,15 @@ Result<ControlAddress> read_control_file(const std::string& folder) {
   }
   const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
   const JsonObject object = TRY(parse_json_object(text).with_context(path));
-  const std::string url = member(object, "url");
+  const auto target = parse_http_url(member(object, "url"));
   ControlAddress address;
   address.token = member(object, "token");
-  const auto colon = url.rfind(':');
-  if (!url.starts_with(kScheme) || colon == std::string::npos || colon < kScheme.size() || address.token.empty()) {
+  address.certificate_file = member(object, "certificate_file");
+  if (!target.is_ok() || address.token.empty() || target->tls == address.certificate_file.empty()) {
     return data_loss(fmt::format("{} does not say where the daemon is", path));
   }
-  address.host = url.substr(kScheme.size(), colon - kScheme.size());
-  if (address.host.size() > 2 && address.host.front() == '[')
-    address.host = address.host.substr(1, address.host.size() - 2);
-  const auto read = std::from_chars(url.data() + colon + 1, url.data() + url.size(), address.port);
-  if (read.ec != std::errc() || read.ptr != url.data() + url.size()) {
-    return data_loss(fmt::format("{} names no port", path));
-  }
+  address.host = target->host;
+  address.port = target->port;
   return address;
 }
 

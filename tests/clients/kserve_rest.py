@@ -14,7 +14,17 @@ from kserve.protocol.infer_type import RequestedOutput
 import sample
 
 NAME = "the KServe SDK"
-URL = MODEL = SAMPLE = ANY_WORDS = None  # set by sample.run
+URL = MODEL = SAMPLE = ANY_WORDS = ACCESS = None  # set by sample.run
+
+
+def send_token(request):
+    request.headers.update(ACCESS.headers)
+    return request
+
+
+def how():
+    """What httpx takes, of which the SDK is made."""
+    return {"verify": ACCESS.context() or True, "auth": send_token}
 
 
 def inputs(binary=True):
@@ -34,8 +44,8 @@ def request(binary=True, tensors=None, **named):
 
 class Connected(unittest.IsolatedAsyncioTestCase):
     async def asyncSetUp(self):
-        self.base = "http://" + URL
-        self.client = InferenceRESTClient(RESTConfig(protocol="v2", retries=0))
+        self.base = f"{ACCESS.scheme}://{URL}"
+        self.client = InferenceRESTClient(RESTConfig(protocol="v2", retries=0, **how()))
         self.addAsyncCleanup(self.client.close)
 
     async def infer(self, data, **named):
@@ -43,7 +53,7 @@ class Connected(unittest.IsolatedAsyncioTestCase):
 
     async def want(self):
         """What plain JSON through httpx gives, apart from the SDK."""
-        async with httpx.AsyncClient() as plain:
+        async with httpx.AsyncClient(**how()) as plain:
             answer = await plain.post(f"{self.base}/v2/models/{MODEL}/infer", json=SAMPLE.request)
         self.assertEqual(answer.status_code, 200, answer.text)
         return {output["name"]: output["data"] for output in answer.json()["outputs"]}

@@ -4,7 +4,9 @@ A sample is a request body of the protocol: flights.json, shapes.json. The suite
 server with another model needs but another sample.
 """
 import argparse
+import http.client
 import json
+import ssl
 import sys
 import unittest
 
@@ -40,6 +42,32 @@ class Sample:
         return self.inputs[0]["shape"][0]
 
 
+class Access:
+    """How the server is reached: over TLS where it is told whom to trust, with a token where it is told one."""
+
+    def __init__(self, ca_file="", token_file=""):
+        self.ca_file = ca_file
+        self.token = ""
+        if token_file:
+            with open(token_file, encoding="utf-8") as file:
+                self.token = file.readline().strip()
+
+    @property
+    def scheme(self):
+        return "https" if self.ca_file else "http"
+
+    @property
+    def headers(self):
+        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
+
+    def context(self):
+        return ssl.create_default_context(cafile=self.ca_file) if self.ca_file else None
+
+    def connection(self, url):
+        """Of the standard library."""
+        return http.client.HTTPSConnection(url, context=self.context()) if self.ca_file else http.client.HTTPConnection(url)
+
+
 def run(module_name):
     """Runs the suite in that module against --url; the exit code says how it went."""
     parser = argparse.ArgumentParser()
@@ -47,12 +75,15 @@ def run(module_name):
     parser.add_argument("--model", required=True)
     parser.add_argument("--sample", required=True, help="a request body with the model's inputs")
     parser.add_argument("--any-words", action="store_true", help="of errors, look at the status alone")
+    parser.add_argument("--ca-file", default="", help="speak TLS with a server that this file vouches for")
+    parser.add_argument("--token-file", default="", help="send the token in this file's first line")
     parser.add_argument("--only", default="", help="names of test classes, comma-separated; all without it")
     arguments = parser.parse_args()
     module = sys.modules[module_name]
     with open(arguments.sample, encoding="utf-8") as file:
         module.SAMPLE = Sample(file.read())
     module.URL = arguments.url
+    module.ACCESS = Access(arguments.ca_file, arguments.token_file)
     module.ANY_WORDS = arguments.any_words
     module.MODEL = arguments.model
     loader = unittest.TestLoader()

@@ -7,19 +7,41 @@ Protocol holds for any server of the protocol with the binary tensor and model r
 the status codes that the protocol's texts name; OneModelOnly is what Freshet decided beyond them.
 """
 import asyncio
-import http.client
 import json
+import ssl
 import unittest
 
 import numpy as np
 import tritonclient.http as triton
 import tritonclient.http.aio as triton_aio
+from tritonclient.http import InferenceServerClientPlugin
 from tritonclient.utils import InferenceServerException
 
 import sample
 
 NAME = "tritonclient"
-URL = MODEL = SAMPLE = ANY_WORDS = None  # set by sample.run
+URL = MODEL = SAMPLE = ANY_WORDS = ACCESS = None  # set by sample.run
+
+
+class Token(InferenceServerClientPlugin):
+    """What tritonclient has for headers that go with every request."""
+
+    def __call__(self, request):
+        request.headers.update(ACCESS.headers)
+
+
+def connect(**named):
+    if ACCESS.ca_file:
+        named.update(ssl=True, ssl_context_factory=ssl.create_default_context, ssl_options={"ca_certs": ACCESS.ca_file})
+    client = triton.InferenceServerClient(URL, **named)
+    client.register_plugin(Token())
+    return client
+
+
+def connect_asyncio():
+    client = triton_aio.InferenceServerClient(URL, ssl=bool(ACCESS.ca_file), ssl_context=ACCESS.context())
+    client.register_plugin(Token())
+    return client
 
 
 def inputs(binary=True, library=triton):
@@ -52,7 +74,7 @@ def values(result, name):
 
 class Connected(unittest.TestCase):
     def setUp(self):
-        self.client = triton.InferenceServerClient(URL, concurrency=4)
+        self.client = connect(concurrency=4)
         self.addCleanup(self.client.close)
         self.metadata = self.client.get_model_metadata(MODEL)
         self.outputs = [output["name"] for output in self.metadata["outputs"]]
@@ -186,7 +208,7 @@ class Protocol(Connected):
 
     def test_asyncio_client(self):
         async def ask():
-            async with triton_aio.InferenceServerClient(URL) as client:
+            async with connect_asyncio() as client:
                 self.assertTrue(await client.is_server_live())
                 self.assertTrue(await client.is_server_ready())
                 self.assertTrue(await client.is_model_ready(MODEL))
@@ -203,9 +225,9 @@ class Protocol(Connected):
 
     def test_bodies_made_and_read_by_hand(self):
         body, length = triton.InferenceServerClient.generate_request_body(inputs())
-        connection = http.client.HTTPConnection(URL)
+        connection = ACCESS.connection(URL)
         connection.request("POST", f"/v2/models/{MODEL}/versions/{self.version}/infer", body,
-                           {"Inference-Header-Content-Length": str(length)} if length else {})
+                           ACCESS.headers | ({"Inference-Header-Content-Length": str(length)} if length else {}))
         response = connection.getresponse()
         self.assertEqual(response.status, 200)
         header = response.getheader("Inference-Header-Content-Length")

@@ -30,7 +30,7 @@ TEST(ControlFile, IsForItsOwnerAloneAndGoesWithTheDaemon) {
   EXPECT_NE(*token, *make_control_token());
   {
     const mode_t before = ::umask(0);
-    const auto file = ControlFile::create(folder->path(), "0.0.0.0", 8080, *token);
+    const auto file = ControlFile::create(folder->path(), {"0.0.0.0", 8080, *token, ""});
     ::umask(before);
     ASSERT_TRUE(file.is_ok()) << file.status().to_string();
     struct stat state {};
@@ -48,11 +48,12 @@ TEST(ControlFile, IsForItsOwnerAloneAndGoesWithTheDaemon) {
 
 TEST(ControlFile, ReadsAddressesOfBothFamilies) {
   const auto folder = TemporaryFolder::create("freshet-test");
-  const auto file = ControlFile::create(folder->path(), "::", 1, "t");
+  const auto file = ControlFile::create(folder->path(), {"::", 1, "t", ""});
   ASSERT_TRUE(file.is_ok());
   EXPECT_EQ(read_control_file(folder->path())->host, "::1");
   for (const char* text : {"", "{}", R"({"url":"http://x","token":"t"})", R"({"url":"http://x:99999","token":"t"})",
-                           R"({"url":"http://x:1","token":""})"}) {
+                           R"({"url":"http://x:1","token":""})", R"({"url":"https://x:1","token":"t"})",
+                           R"({"url":"http://x:1","token":"t","certificate_file":"/c"})"}) {
     std::ofstream(folder->path() + "/control.json") << text;
     EXPECT_FALSE(read_control_file(folder->path()).is_ok()) << text;
   }
@@ -82,14 +83,15 @@ class Control : public ::testing::Test {
       return {202, operations_.report()};
     };
     callbacks.current = [this] { return AdminAnswer{200, operations_.report()}; };
-    Router router;
-    add_admin_routes(router, "operations", "token", callbacks);
+    access_ = *AccessControl::load({}, "token", metrics_, log_);
+    Router router(*access_);
+    add_admin_routes(router, "operations", callbacks);
     HttpServerOptions options;
     options.address = "127.0.0.1";
     options.port = 0;
     server_ = *HttpServer::start(
         options, [router](const Request& request) { return router.handle(request); }, metrics_, log_, clock_);
-    file_.emplace(*ControlFile::create(folder_.path(), "127.0.0.1", server_->port(), "token"));
+    file_.emplace(*ControlFile::create(folder_.path(), {"127.0.0.1", server_->port(), "token", ""}));
   }
 
   TemporaryFolder folder_;
@@ -100,6 +102,7 @@ class Control : public ::testing::Test {
   std::atomic<bool> running_{false};
   std::atomic<bool> release_{false};
   Operations operations_;
+  std::unique_ptr<AccessControl> access_;
   std::unique_ptr<HttpServer> server_;
   std::optional<ControlFile> file_;
 };
@@ -149,14 +152,14 @@ TEST_F(Control, StoppingEndsWhatRunsAndTakesNoMore) {
 TEST_F(Control, SaysSoWhenTheFileIsOfAnotherDaemonOrOfNone) {
   file_.reset();
   {
-    const auto stale = ControlFile::create(folder_.path(), "127.0.0.1", server_->port(), "another token");
+    const auto stale = ControlFile::create(folder_.path(), {"127.0.0.1", server_->port(), "another token", ""});
     const auto refused = ControlClient::for_folder(folder_.path())->run("sum", {}, {});
     EXPECT_EQ(refused.code(), Code::kFailedPrecondition);
     EXPECT_NE(refused.status().message().find("token"), std::string::npos);
   }
   const auto port = server_->port();
   server_.reset();
-  const auto left = ControlFile::create(folder_.path(), "127.0.0.1", port, "token");
+  const auto left = ControlFile::create(folder_.path(), {"127.0.0.1", port, "token", ""});
   EXPECT_EQ(ControlClient::for_folder(folder_.path())->run("sum", {}, {}).code(), Code::kUnavailable);
 }
 

@@ -9,6 +9,7 @@
 
 #include "core/rng.h"
 #include "tests/integration/freshet_process.h"
+#include "tests/support/certificates.h"
 
 namespace freshet::test {
 namespace {
@@ -26,11 +27,14 @@ class Clients : public IntegrationTest {
   }
 
   // A daemon that has learnt these lines, every round of them, and learns no more: its versions stay as they are.
-  void learn(const std::string& config, std::span<const std::string> lines) {
-    daemon_.emplace(config, std::vector<std::string>{"stream.brokers=embedded", "memory.path=" + path("state"),
-                                                     fmt::format("learning.round.every_events={}", kRoundEvents),
-                                                     "learning.round.every=1h", "serving.gate.enabled=false"});
+  void learn(const std::string& config, std::span<const std::string> lines, const std::vector<std::string>& more = {}) {
+    std::vector<std::string> sets = {"stream.brokers=embedded", "memory.path=" + path("state"),
+                                     fmt::format("learning.round.every_events={}", kRoundEvents),
+                                     "learning.round.every=1h", "serving.gate.enabled=false"};
+    sets.insert(sets.end(), more.begin(), more.end());
+    daemon_.emplace(config, sets);
     ASSERT_TRUE(daemon_->up()) << daemon_->log();
+    daemon_->reach_by(ca_file_, token_);
     const std::string brokers = between(daemon_->log(), "an embedded broker is at ", ";");
     const std::string topic = between(daemon_->log(), "--topic ", " --input");
     const Finished produced =
@@ -41,15 +45,19 @@ class Clients : public IntegrationTest {
   }
 
   // Runs a suite of tests/clients in the environment of that name, or in the machine's own Python.
-  void expect_conforms(const std::string& suite, const std::string& environment, const std::string& model) const {
+  void expect_conforms(const std::string& suite, const std::string& environment, const std::string& model,
+                       const std::vector<std::string>& more = {}) const {
     const std::string folder = FRESHET_SOURCE_DIR "/tests/clients/";
     std::string python = "python3";
     if (!environment.empty()) {
       python = clients() + "/" + environment + "/bin/python";
       ASSERT_TRUE(std::ifstream(python).good()) << "no " << python << "; `./dev setup test` installs it";
     }
-    ChildProcess process({python, "-B", folder + suite, "--url", fmt::format("127.0.0.1:{}", daemon_->port()),
-                          "--model", model, "--sample", folder + model + ".json"});
+    std::vector<std::string> words = {
+        python, "-B",       folder + suite,          "--url", fmt::format("127.0.0.1:{}", daemon_->port()), "--model",
+        model,  "--sample", folder + model + ".json"};
+    words.insert(words.end(), more.begin(), more.end());
+    ChildProcess process(words);
     const auto exit_code = process.wait(kPatience);
     EXPECT_EQ(exit_code.value_or(-1), 0) << process.output() << process.errors();
     EXPECT_NE(process.output().find(" tests of "), std::string::npos) << process.output() << process.errors();
@@ -63,11 +71,31 @@ class Clients : public IntegrationTest {
   }
 
   std::optional<Daemon> daemon_;
+  std::string ca_file_;
+  std::string token_;
 };
 
 TEST_F(Clients, AgreeOnAModelOfNamedColumns) {
   ASSERT_NO_FATAL_FAILURE(learn(example_config(), flights(kRounds * kRoundEvents)));
   expect_all_conform("flights");
+  EXPECT_EQ(daemon_->end(SIGTERM), 0) << daemon_->log();
+}
+
+// The same suites, unchanged, where everything takes a token and comes over TLS.
+TEST_F(Clients, AgreeOverTlsWithTokens) {
+  const CertificateFiles pair = make_certificate(path("."), "server");
+  token_ = "an-admin-token-of-this-test";  // the suites load and unload versions too
+  ca_file_ = pair.certificate;
+  const std::string admin = write("admin", std::vector<std::string>{token_});
+  const std::string inference = write("inference", std::vector<std::string>{"an-inference-token-of-this-test"});
+  ASSERT_NO_FATAL_FAILURE(learn(example_config(), flights(kRounds * kRoundEvents),
+                                {"serving.tls.certificate_file=" + pair.certificate, "serving.tls.key_file=" + pair.key,
+                                 "serving.tokens.admin_file=" + admin, "serving.tokens.inference_file=" + inference}));
+  const std::vector<std::string> more = {"--ca-file", pair.certificate, "--token-file", admin};
+  expect_conforms("triton_http.py", "triton", "flights", more);
+  expect_conforms("kserve_rest.py", "kserve", "flights", more);
+  EXPECT_EQ(daemon_->metric("freshet_http_requests_total", R"(code="401")"), 0);
+  EXPECT_EQ(daemon_->metric("freshet_http_requests_total", R"(code="500")"), 0);
   EXPECT_EQ(daemon_->end(SIGTERM), 0) << daemon_->log();
 }
 

@@ -111,13 +111,35 @@ Daemon::Daemon(const std::string& config, const std::vector<std::string>& sets) 
 
 Daemon::Daemon(std::vector<std::string> before, const std::string& config, const std::vector<std::string>& sets)
     : process_(run_words(std::move(before), config, sets)) {
-  const std::string mark = "HTTP on 127.0.0.1:";
-  const bool listening = process_.wait_until([&] { return !between(log(), mark, "\n").empty(); }, kPatience);
+  std::string mark;
+  const bool listening = process_.wait_until(
+      [&] {
+        for (const char* one : {"HTTP on 127.0.0.1:", "HTTPS on 127.0.0.1:", "HTTP on 0.0.0.0:"}) {
+          if (!between(log(), one, "\n").empty()) mark = one;
+        }
+        return !mark.empty();
+      },
+      kPatience);
   EXPECT_TRUE(listening) << log();
   if (listening) port_ = static_cast<std::uint16_t>(number_at(log(), log().find(mark) + mark.size()));
 }
 
+HttpAnswer Daemon::ask(std::string_view method, const std::string& path, std::string_view token,
+                       std::string_view body) const {
+  HttpTarget target;
+  target.host = "127.0.0.1";
+  target.port = port_;
+  target.tls = !ca_file_.empty();
+  target.ca_file = ca_file_;
+  auto answer = call_http(target, method, path, token, body);
+  return answer.is_ok() ? std::move(answer).value() : HttpAnswer();
+}
+
 std::string Daemon::get(const std::string& path) const {
+  if (!ca_file_.empty() || !token_.empty()) {
+    const HttpAnswer answer = ask("GET", path, token_);
+    return answer.status == 200 ? answer.body : std::string();
+  }
   HttpClient client(port_);
   if (!client.connected()) return {};
   const auto reply = client.get(path);

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "daemon/cli/temporary_folder.h"
+#include "serving/http_call.h"
 #include "tests/support/child_process.h"
 #include "tests/support/http_client.h"
 #include "tests/support/kafka/kafka_broker.h"
@@ -62,7 +63,15 @@ class Daemon {
   ChildProcess& process() { return process_; }
   std::string log() const { return process_.errors(); }
 
-  // The body of the answer; empty when there is none.
+  // From now on it is asked over TLS, trusting this file's certificates (empty: plain HTTP), with this token.
+  void reach_by(std::string ca_file, std::string token) {
+    ca_file_ = std::move(ca_file);
+    token_ = std::move(token);
+  }
+  // The answer; status 0 when there is none.
+  HttpAnswer ask(std::string_view method, const std::string& path, std::string_view token,
+                 std::string_view body = {}) const;
+  // The body of the answer; empty when there is none, or an error.
   std::string get(const std::string& path) const;
   // The number after "name": in GET /status; -1 when it is not there.
   double status(const std::string& name) const;
@@ -84,6 +93,8 @@ class Daemon {
  private:
   ChildProcess process_;
   std::uint16_t port_ = 0;
+  std::string ca_file_;
+  std::string token_;
 };
 
 class IntegrationTest : public ::testing::Test {

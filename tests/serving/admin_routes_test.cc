@@ -5,18 +5,18 @@
 namespace freshet {
 namespace {
 
-constexpr const char* kToken = "0123456789abcdef";
+constexpr const char* kToken = "0123456789abcdef";  // of the owner
 
 class AdminRoutes : public ::testing::Test {
  protected:
-  AdminRoutes() {
+  AdminRoutes() : access_(*AccessControl::load({}, kToken, metrics_, log_)), router_(*access_) {
     AdminCallbacks callbacks;
     callbacks.start = [this](std::string_view name, const JsonObject& arguments) {
       started_ = std::string(name) + ":" + member(arguments, "to") + ":" + member(arguments, "keep");
       return AdminAnswer{202, R"({"id":1})"};
     };
     callbacks.current = [] { return AdminAnswer{200, R"({"state":"none"})"}; };
-    add_admin_routes(router_, "operations", kToken, callbacks);
+    add_admin_routes(router_, "operations", callbacks);
   }
   Response call(std::string_view method, std::string_view path, std::string_view authorization,
                 std::string_view body = {}) {
@@ -30,6 +30,9 @@ class AdminRoutes : public ::testing::Test {
     return router_.handle(request);
   }
 
+  LocalMetrics metrics_;
+  MemoryLog log_;
+  std::unique_ptr<AccessControl> access_;
   Router router_;
   std::string started_;
 };
@@ -74,7 +77,7 @@ TEST_F(AdminRoutes, LanesAreApart) {
     return AdminAnswer{202, "{\"other\":\"" + std::string(name) + "\"}"};
   };
   callbacks.current = [] { return AdminAnswer{200, R"({"state":"done"})"}; };
-  add_admin_routes(router_, "publishing", kToken, callbacks);
+  add_admin_routes(router_, "publishing", callbacks);
   EXPECT_EQ(call("POST", "/admin/v1/publishing/backup", "Bearer 0123456789abcdef").body, R"({"other":"backup"})");
   EXPECT_EQ(started_, "");
   EXPECT_EQ(call("GET", "/admin/v1/publishing/current", "Bearer 0123456789abcdef").body, R"({"state":"done"})");
