@@ -4,7 +4,8 @@
 For each of them: `helm lint --strict`; every object against the schema of its kind, of the oldest and the newest Kubernetes
 and of the operators' own resources, unknown fields refused; kube-score; and Freshet's own check of its configuration, where
 a binary has been built. A kind without a schema is a failure. That these checks can fail is tried as well: one field too many is put
-into one object of each kind. README.md's example is the file ci/minimal.yaml.
+into one object of each kind. README.md's example is the file ci/minimal.yaml, and the
+chart's appVersion the project's version.
 
 `kube-score/ignore CHECK: REASON` in a comment of a values file says which finding is meant there.
 """
@@ -184,6 +185,13 @@ def check_readme():
         raise Finding("README.md: its block of yaml that begins with `# values.yaml` is not the text of helm/freshet/ci/minimal.yaml")
 
 
+def check_version():
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
+    project = re.search(r"^project\(freshet VERSION ([0-9.]+)", (ROOT / "CMakeLists.txt").read_text(), re.M).group(1)
+    if chart != project:
+        raise Finding(f"Chart.yaml: appVersion is {chart}, CMakeLists.txt says {project}")
+
+
 def newest_binary():
     built = [path for path in (ROOT / "build").glob("*/freshet") if path.is_file() and os.access(path, os.X_OK)]
     return max(built, key=lambda path: path.stat().st_mtime, default=None)
@@ -199,6 +207,7 @@ def main():
     try:
         crds = load_crds(arguments.crds)
         check_readme()
+        check_version()
     except Finding as finding:
         sys.exit(f"    {finding}")
     sets = sorted((CHART / "ci").glob("*.yaml"))

@@ -97,7 +97,9 @@ class Cluster:
                    "--service-account-private-key-file", folder / "account.key")
         self.spawn("scheduler", tools / "kube-scheduler", "--kubeconfig", self.kubeconfig, "--leader-elect=false",
                    "--bind-address", "127.0.0.1", "--secure-port", free_port(), "--cert-dir", folder / "certificates")
-        self.spawn("kwok", tools / "kwok", "--kubeconfig", self.kubeconfig, "--manage-all-nodes", "--server-address", "")
+        stages = [word for path in sorted((tools / "stages").glob("*.yaml")) for word in ("--config", path)]
+        self.spawn("kwok", tools / "kwok", "--kubeconfig", self.kubeconfig, "--manage-all-nodes", "--node-lease-duration-seconds", "40",
+                   "--server-address", "", *stages)
         for path in sorted((self.arguments.tools / "crds").glob("*.yaml")):
             self.kubectl("apply", "--server-side", "--filename", path)
         self.kubectl("wait", "--for=condition=Established", "crd", "--all", f"--timeout={WAIT_S}s")

@@ -21,7 +21,7 @@ install_tools() {
   ) 9>"$cache_dir/.setup-lock"
 }
 
-tools_in() { awk '!/^(#|crd )/ {names = names (names ? ", " : "") $1} END {print names}' "$1"; }
+tools_in() { awk '!/^(#|crd |stage )/ {names = names (names ? ", " : "") $1} END {print names}' "$1"; }
 
 install_etcd() {
   [[ -x $etcd_dir/etcd ]] && return 0
@@ -86,7 +86,7 @@ build_tools() {
   log=$(log_file "$(basename "$target")")
   : >"$log"
   scratch=$(mktemp -d "$cache_dir/unpack.XXXXXX")
-  mkdir -p "$scratch/tools/crds"
+  mkdir "$scratch/tools"
   while read -r kind module version what; do
     if ! build_tool "$go" "$scratch" "$kind" "$module" "$version" "$what" >>"$log" 2>&1; then
       tail -n 30 "$log" >&2
@@ -109,8 +109,8 @@ build_tool() {
   source=$(cd "$scratch" && GOFLAGS=-mod=mod GOTOOLCHAIN=local "$go" mod download -json "$module@$version" |
     sed -n 's/^\t"Dir": "\(.*\)",$/\1/p') || return 1
   [[ -n $source ]] || return 1
-  if [[ $kind == crd ]]; then
-    install -m 644 "$source/$what" "$scratch/tools/crds/" || return 1
+  if [[ $kind == crd || $kind == stage ]]; then  # files of a module
+    install -D -m 644 "$source/$what" "$scratch/tools/${kind}s/$(basename "$what")"
     return
   fi
   rm -rf "$scratch/source"
