@@ -160,7 +160,10 @@ def check_config(tools, objects):
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         file.write(texts[0])
         file.flush()
-        run(tools.freshet, "config", "check", "--config", file.name)
+        try:
+            run(tools.freshet, "config", "check", "--config", file.name)
+        except Finding as finding:
+            raise Finding(f"{tools.freshet.relative_to(ROOT)}, if it is not older than the sources: {finding}") from None
 
 
 def check_values(tools, values, crds):
