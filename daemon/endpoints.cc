@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -116,8 +117,9 @@ ControlAddress Endpoints::control() const {
 }
 
 bool Endpoints::drain(std::chrono::milliseconds grace) {
+  constexpr std::chrono::milliseconds kAdminGrace{1000};  // nothing there takes long
   const bool answered = !server_ || server_->drain(grace);
-  return (!admin_server_ || admin_server_->drain(grace)) && answered;
+  return (!admin_server_ || admin_server_->drain(std::min(grace, kAdminGrace))) && answered;
 }
 
 bool is_loopback(const std::string& host) { return host == "localhost" || host == "::1" || host.rfind("127.", 0) == 0; }

@@ -7,10 +7,12 @@
 
 #include "daemon/adapters/prometheus_metrics.h"
 #include "daemon/config/reload.h"
+#include "daemon/control/log_operations.h"
 #include "daemon/control/publishing_operations.h"
 #include "daemon/event_spec_choice.h"
 #include "daemon/room_options.h"
 #include "daemon/status_json.h"
+#include "daemon/status_page/status_page.h"
 #include "learners/device.h"
 #include "serving/admin_routes.h"
 #include "serving/status_routes.h"
@@ -27,6 +29,7 @@ Result<std::unique_ptr<Service>> Service::open(const Config& config, const Optio
                                                Log& log) {
   TRY(set_threads(static_cast<int>(config.learning.threads)));
   std::unique_ptr<Service> service(new Service(config, clock, log));
+  service->set_log_level_ = options.set_log_level;
   service->metrics_ = std::make_unique<PrometheusMetrics>(config.model.name, BuildInfo{FRESHET_VERSION, __VERSION__});
   service->endpoints_ = TRY(Endpoints::prepare(config.serving, *service->metrics_, log, clock));
   if (config.stream.embedded()) TRY(service->start_embedded_broker().with_context("starting the embedded broker"));
@@ -34,6 +37,7 @@ Result<std::unique_ptr<Service>> Service::open(const Config& config, const Optio
   TRY(service->open_source(options).with_context("opening the stream"));
   service->slot_ = std::make_unique<ModelSlot>(clock);
   PipelineOptions pipeline = options.pipeline;
+  if (pipeline.baseline_after_events == 0) pipeline.baseline_after_events = config.evaluation.baseline_after_events;
   if (!config.drift.topic.empty()) {
     service->notices_ = TRY(KafkaNotices::create(kafka_notice_options(config), *service->metrics_, log));
     pipeline.on_drift = [service = service.get()](std::string_view json) {
@@ -78,17 +82,20 @@ void Service::warn_of_retraining() const {
 Status Service::open_store() {
   warn_of_retraining();
   store_ = TRY(Store::open(store_options(config_), std::nullopt, log_, *metrics_));
+  disk_.emplace(*metrics_, config_.memory.path);
   const EventSpec spec = TRY(choose_event_spec(config_, *store_, log_));
   schema_.emplace(spec);
   return store_->bind(store_identity(*schema_));
 }
 
 Status Service::open_source(const Options& options) {
+  std::unique_ptr<DeadLetterSink> sink;
   if (config_.stream.dead_letter_topic.empty()) {
-    dead_letters_ = std::make_unique<LogDeadLetters>(*metrics_, log_, clock_);
+    sink = std::make_unique<LogDeadLetters>(*metrics_, log_, clock_);
   } else {
-    dead_letters_ = TRY(KafkaDeadLetters::create(kafka_dead_letter_options(config_), *metrics_, log_));
+    sink = TRY(KafkaDeadLetters::create(kafka_dead_letter_options(config_), *metrics_, log_));
   }
+  dead_letters_ = std::make_unique<RecentDeadLetters>(std::move(sink), clock_);
   KafkaSourceOptions source = kafka_source_options(config_);
   source.fail_on_gap = options.fail_on_gap || broker_ != nullptr;
   auto kafka = TRY(KafkaSource::create(source, *schema_, *dead_letters_, *metrics_, log_, clock_));
@@ -109,12 +116,39 @@ Status Service::open_server() {
   v2.accepting = [this] { return !stopping_.load(); };
   protocol_ = std::make_unique<V2Protocol>(std::move(v2), *slot_, pipeline_->encoding(), clock_, *metrics_);
   protocol_->add_routes(requests, administration);
-  const StatusSources sources{[this] { return metrics_->exposition(); }, [this] { return status_json(); }};
-  add_status_routes(requests, sources);
-  if (endpoints_->separate()) add_status_routes(administration, sources);
+  TRY(add_status(requests, administration));
   add_control(administration);
   TRY(endpoints_->listen());
   write_control_file();
+  return Status::ok();
+}
+
+// What is to be seen of the daemon: for Prometheus, for programs, for people.
+Status Service::add_status(Router& requests, Router& administration) {
+  StatusFeedSources sources{[this] { return pipeline_->snapshot(); },
+                            [this] { return stopped_reason(); },
+                            [this](std::string_view name) { return metrics_->series(name); },
+                            *slot_,
+                            *dead_letters_,
+                            clock_};
+  feed_ = std::make_unique<StatusFeed>(config_, std::move(sources));
+  const std::string nonce = TRY(make_control_token());
+  StatusPage page = TRY(make_status_page(nonce));
+  StatusSources routes;
+  routes.metrics = [this] {
+    disk_->show();
+    return metrics_->exposition();
+  };
+  routes.status = [this] { return status_json(); };
+  routes.stream = [this] { return feed_->follow(); };
+  routes.history = [this](std::string_view step) { return feed_->history(step); };
+  routes.slices = [this] { return feed_->slices(); };
+  routes.config = [this] { return feed_->config(); };
+  routes.page = std::move(page.html);
+  routes.page_policy = std::move(page.policy);
+  add_status_routes(requests, routes);
+  if (endpoints_->separate()) add_status_routes(administration, routes);
+  feed_->start();
   return Status::ok();
 }
 
@@ -123,6 +157,7 @@ void Service::add_control(Router& router) {
   state_operations_ = store_operations(*store_);
   state_operations_.merge(pipeline_operations(*store_, *pipeline_));
   publishing_operations_ = publishing_operations(*pipeline_);
+  if (set_log_level_) publishing_operations_.merge(log_operations(set_log_level_));
   add_lane(router, kOperationsLane, operations_, state_operations_);
   add_lane(router, kPublishingLane, publishing_, publishing_operations_);
 }
@@ -197,6 +232,7 @@ Status Service::stop() {
   stopped_ = true;
   stopping_ = true;
   control_file_.reset();
+  if (feed_) feed_->stop();
   if (endpoints_) {
     const bool all_answered = endpoints_->drain(std::chrono::milliseconds(config_.serving.drain_timeout_ms));
     if (!all_answered) log_.warning("drain_incomplete", "some requests were cut off when the drain time was over");
@@ -220,6 +256,7 @@ void Service::reload(const Config& wanted) {
   const ReloadPlan plan = plan_reload(config_, wanted);
   config_ = plan.next;
   pipeline_->adopt(config_);
+  feed_->adopt(config_);
   for (const OptionChange& change : plan.applied) log_.info("option_changed", describe(change));
   for (const OptionChange& change : plan.pending) log_.warning("option_waits", describe_waiting(change));
   if (plan.applied.empty() && plan.pending.empty()) log_.info("reload", "the configuration has not changed");
@@ -227,13 +264,13 @@ void Service::reload(const Config& wanted) {
 
 std::int64_t Service::next_offset(std::int32_t partition) const { return kafka_->next_offset(partition); }
 
+std::string Service::stopped_reason() const {
+  const std::lock_guard lock(mutex_);
+  return outcome_ && !outcome_->is_ok() ? outcome_->message() : std::string();
+}
+
 std::string Service::status_json() const {
-  std::string stopped;
-  {
-    const std::lock_guard lock(mutex_);
-    if (outcome_ && !outcome_->is_ok()) stopped = outcome_->message();
-  }
-  return to_status_json(model_name_, pipeline_->snapshot(), stopped);
+  return to_status_json(model_name_, pipeline_->snapshot(), stopped_reason());
 }
 
 }  // namespace freshet

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -17,6 +18,7 @@
 #include <thread>
 
 #include "core/clock.h"
+#include "daemon/adapters/disk_metrics.h"
 #include "daemon/adapters/prometheus_metrics.h"
 #include "daemon/config/config.h"
 #include "daemon/control/control_file.h"
@@ -24,6 +26,8 @@
 #include "daemon/control/state_operations.h"
 #include "daemon/endpoints.h"
 #include "daemon/pipeline/pipeline.h"
+#include "daemon/status_page/recent_dead_letters.h"
+#include "daemon/status_page/status_feed.h"
 #include "serving/model_slot.h"
 #include "serving/v2_protocol.h"
 #include "storage/store.h"
@@ -39,7 +43,8 @@ class Service {
  public:
   struct Options {
     PipelineOptions pipeline;
-    bool fail_on_gap = false;  // an offset that is missing ends the run (embedded broker)
+    std::function<void(LogLevel)> set_log_level;  // empty: nobody may change it while this runs
+    bool fail_on_gap = false;                     // an offset that is missing ends the run (embedded broker)
   };
 
   // Everything is restored and HTTP answers from the last checkpoint when it returns; learning has not begun.
@@ -75,6 +80,8 @@ class Service {
   Status open_store();
   Status open_source(const Options& options);
   Status open_server();
+  Status add_status(Router& requests, Router& administration);
+  std::string stopped_reason() const;
   void add_control(Router& router);
   void add_lane(Router& router, std::string_view lane, Operations& running, const StateOperations& known);
   void write_control_file();
@@ -86,18 +93,21 @@ class Service {
   Log& log_;
   std::unique_ptr<EmbeddedBroker> broker_;  // only with `brokers: embedded`
   std::unique_ptr<PrometheusMetrics> metrics_;
+  std::optional<DiskMetrics> disk_;
   std::optional<Schema> schema_;
   std::unique_ptr<Store> store_;
-  std::unique_ptr<DeadLetterSink> dead_letters_;
+  std::unique_ptr<RecentDeadLetters> dead_letters_;
   std::unique_ptr<EventSource> source_;
   KafkaSource* kafka_ = nullptr;           // source_
   std::unique_ptr<KafkaNotices> notices_;  // only with drift.topic
   std::unique_ptr<ModelSlot> slot_;
   std::unique_ptr<Pipeline> pipeline_;
   std::unique_ptr<V2Protocol> protocol_;
+  std::unique_ptr<StatusFeed> feed_;
   StateOperations state_operations_;
   Operations operations_;  // runs one of them at a time; ended before the store goes
   StateOperations publishing_operations_;
+  std::function<void(LogLevel)> set_log_level_;
   Operations publishing_;  // likewise, beside a backup too
   std::unique_ptr<Endpoints> endpoints_;
   std::optional<ControlFile> control_file_;

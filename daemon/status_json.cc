@@ -173,12 +173,9 @@ void write_sifting(JsonWriter& json, const PipelineSnapshot& snapshot) {
   json.end_object();
 }
 
-namespace {
-
-// A line a round: its number, then the scores in the order of `slices`; null where a slice was not scored.
-void write_matrix(JsonWriter& json, const PipelineSnapshot& snapshot) {
+// A line a round: its number, then the scores in the order of `slices`.
+void write_slice_scores(JsonWriter& json, const PipelineSnapshot& snapshot) {
   const auto& slices = snapshot.forgetting.slices;
-  json.key("matrix");
   json.begin_object();
   json.key("slices");
   json.begin_array();
@@ -200,8 +197,6 @@ void write_matrix(JsonWriter& json, const PipelineSnapshot& snapshot) {
   json.end_array();
   json.end_object();
 }
-
-}  // namespace
 
 void write_forgetting(JsonWriter& json, const PipelineSnapshot& snapshot, bool matrix) {
   const ForgettingReport& report = snapshot.forgetting;
@@ -227,13 +222,15 @@ void write_forgetting(JsonWriter& json, const PipelineSnapshot& snapshot, bool m
     json.end_object();
   }
   json.end_array();
-  if (matrix) write_matrix(json, snapshot);
+  if (matrix) {
+    json.key("matrix");
+    write_slice_scores(json, snapshot);
+  }
   json.end_object();
 }
 
-std::string to_status_json(std::string_view model, const PipelineSnapshot& snapshot, std::string_view stopped) {
-  JsonWriter json;
-  json.begin_object();
+void write_status(JsonWriter& json, std::string_view model, const PipelineSnapshot& snapshot,
+                  std::string_view stopped) {
   json.field("model", model);
   json.field("served_version", snapshot.served_version);
   if (stopped.empty()) {
@@ -257,6 +254,12 @@ std::string to_status_json(std::string_view model, const PipelineSnapshot& snaps
   write_gate(json, snapshot);
   write_drift(json, snapshot);
   write_tuning(json, snapshot);
+}
+
+std::string to_status_json(std::string_view model, const PipelineSnapshot& snapshot, std::string_view stopped) {
+  JsonWriter json;
+  json.begin_object();
+  write_status(json, model, snapshot, stopped);
   json.end_object();
   return json.take();
 }

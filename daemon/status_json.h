@@ -15,6 +15,12 @@ namespace freshet {
 // `stopped`: why learning has stopped; empty while it has not.
 std::string to_status_json(std::string_view model, const PipelineSnapshot& snapshot, std::string_view stopped);
 
+// Its members, into the open object.
+void write_status(JsonWriter& json, std::string_view model, const PipelineSnapshot& snapshot, std::string_view stopped);
+
+// {"slices": [names], "rounds": [{"round", "scores": […]}]}; a score is null where the slice was not scored.
+void write_slice_scores(JsonWriter& json, const PipelineSnapshot& snapshot);
+
 // Parts that the backtest's JSON has too; each writes one member of the open object, or none.
 void write_metrics(JsonWriter& json, std::string_view name, std::span<const MetricValue> metrics);
 void write_baseline(JsonWriter& json, const PipelineSnapshot& snapshot);

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <exception>
 #include <iterator>
+#include <limits>
 #include <tuple>
 #include <utility>
 
@@ -19,7 +20,8 @@ constexpr std::size_t kKeepBytes = kSmallBodyBytes;         // buffers grown bey
 constexpr std::size_t kBodySlack = 64;
 constexpr std::size_t kDiscardMax = std::size_t{4} << 20;  // bytes of a refused request that are read away
 constexpr std::size_t kCompressMin = 1024;                 // bytes of an answer; smaller ones fit a packet as they are
-constexpr int kRequestsPerTurn = 32;                       // then other connections get theirs
+constexpr int kEventBufferBytes = 256 << 10;  // of the kernel, for one who follows events and does not read
+constexpr int kRequestsPerTurn = 32;          // then other connections get theirs
 
 void shrink(std::string& buffer) {
   buffer.clear();
@@ -96,6 +98,7 @@ void HttpConnection<Stream>::wait_for_request(std::int64_t now_ns) {
 
 template <typename Stream>
 void HttpConnection<Stream>::run() {
+  if (events_) return send_events();
   for (int turn = 0; turn < kRequestsPerTurn; ++turn) {
     if (close_after_output_) {
       if (flush()) finish();
@@ -104,6 +107,7 @@ void HttpConnection<Stream>::run() {
     switch (parse()) {
       case ParseStep::kComplete:
         serve();
+        if (events_) return send_events();
         if (output_.size() > kFlushBytes && !flush()) return;
         break;
       case ParseStep::kFailed:
@@ -202,14 +206,64 @@ void HttpConnection<Stream>::serve() {
     accepted_ = choose_coding(request.header("Accept-Encoding"));
   }
   const bool keep_alive = parser_->client_keeps_alive() && !context_.draining.load(std::memory_order_relaxed);
-  append_response(response, request.method == "HEAD", keep_alive);
-  close_after_output_ = !keep_alive;
+  if (!response.events) {
+    append_response(response, request.method == "HEAD", keep_alive);
+    close_after_output_ = !keep_alive;
+  } else if (!follow(response.events, response)) {
+    append_response(error_response(503, "no more connections may follow this stream now"), false, false);
+    close_after_output_ = true;
+  }
   parser_.reset();
   drop_body();
   const std::int64_t ended_ns = context_.clock.monotonic_ns();
   context_.metrics.request_seconds.observe(static_cast<double>(ended_ns - began_ns) * 1e-9);
   context_.metrics.requests_in_flight.add(-1);
   wait_for_request(ended_ns);
+}
+
+// The end of the connection is the end of the stream: whoever follows one asks nothing else on the way.
+template <typename Stream>
+bool HttpConnection<Stream>::follow(std::shared_ptr<EventStream> events, const Response& response) {
+  if (!events->add(*this)) return false;
+  events_ = std::move(events);
+  ErrorCode ignored;
+  stream_.socket().set_option(boost::asio::socket_base::send_buffer_size(kEventBufferBytes), ignored);
+  context_.metrics.count_response(response.status);
+  output_ += "HTTP/1.1 200 OK\r\n";
+  output_ += context_.date;
+  for (const auto& [name, value] : response.headers) {
+    output_.append(name).append(": ").append(value).append("\r\n");
+  }
+  output_.append("Connection: close\r\nContent-Type: ").append(kEventStreamType).append("\r\n\r\n");
+  return true;
+}
+
+template <typename Stream>
+void HttpConnection<Stream>::wake() {
+  if (woken_.exchange(true)) return;
+  boost::asio::post(stream_.socket().get_executor(), [weak = this->weak_from_this()] {
+    const auto self = weak.lock();
+    if (!self) return;
+    self->woken_ = false;
+    self->send_events();
+  });
+}
+
+template <typename Stream>
+void HttpConnection<Stream>::send_events() {
+  if (closed_ || writing_ || !events_) return;
+  const EventStream::Frame newest = events_->newest();
+  if (newest.number > events_sent_ && newest.bytes) {
+    events_sent_ = newest.number;
+    output_ += *newest.bytes;
+  }
+  if (!flush()) return;
+  deadline_ns_ = std::numeric_limits<std::int64_t>::max();
+  if (newest.last || context_.draining.load(std::memory_order_relaxed)) {
+    finish();
+  } else {
+    read();
+  }
 }
 
 template <typename Stream>
@@ -352,7 +406,7 @@ void HttpConnection<Stream>::on_read(const ErrorCode& error, std::size_t bytes) 
     if (!writing_) close();  // else the write finds out by itself, or succeeds towards a half-closed client
     return;
   }
-  if (close_after_output_) {
+  if (close_after_output_ || events_) {
     discarded_ += bytes;
     if (discarded_ > kDiscardMax) {
       close();
@@ -402,6 +456,7 @@ void HttpConnection<Stream>::check_deadline(std::int64_t now_ns) {
 
 template <typename Stream>
 void HttpConnection<Stream>::drain() {
+  if (events_) return writing_ ? close() : send_events();  // nobody waits for a slow reader
   if (!busy() && reading_ && !stream_.unread()) close();
 }
 
@@ -409,6 +464,7 @@ template <typename Stream>
 void HttpConnection<Stream>::close() {
   if (closed_) return;
   closed_ = true;
+  if (events_) events_->remove(*this);
   stream_.close();
   if (parser_) context_.metrics.requests_in_flight.add(-1);
   drop_body();
@@ -420,7 +476,7 @@ void HttpConnection<Stream>::close() {
 
 template <typename Stream>
 std::optional<std::int64_t> HttpConnection<Stream>::idle_since_ns() const {
-  if (busy() || closed_ || !reading_ || lingering_) return std::nullopt;
+  if (busy() || closed_ || !reading_ || lingering_ || events_) return std::nullopt;
   return began_ns_;
 }
 

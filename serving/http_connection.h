@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "serving/content_coding.h"
+#include "serving/event_stream.h"
 #include "serving/http_metrics.h"
 #include "serving/http_server.h"
 #include "serving/http_stream.h"
@@ -65,7 +66,9 @@ struct HttpContext {
 inline constexpr std::size_t kSmallBodyBytes = std::size_t{256} << 10;
 
 template <typename Stream>  // PlainStream or TlsStream
-class HttpConnection final : public Connection, public std::enable_shared_from_this<HttpConnection<Stream>> {
+class HttpConnection final : public Connection,
+                             public std::enable_shared_from_this<HttpConnection<Stream>>,
+                             private EventListener {
  public:
   HttpConnection(Stream stream, HttpContext& context, const PeerCounts::Address& peer);
 
@@ -84,6 +87,10 @@ class HttpConnection final : public Connection, public std::enable_shared_from_t
   void begin_request();
   void serve();  // the request that the parser holds
   Response answer(Request& request);
+  // From here on the connection follows `events`; false when they take no more listeners.
+  bool follow(std::shared_ptr<EventStream> events, const Response& response);
+  void send_events();    // the newest state, once the one before is with the kernel
+  void wake() override;  // any thread
   void fail(int status, std::string_view reason);
   void append_response(const Response& response, bool head_only, bool keep_alive);
   // Compresses what the client takes compressed; the head of the answer says so.
@@ -115,6 +122,9 @@ class HttpConnection final : public Connection, public std::enable_shared_from_t
   std::string output_;
   std::size_t sent_ = 0;
   ContentCoding accepted_ = ContentCoding::kIdentity;  // by the client, of the answer at hand
+  std::shared_ptr<EventStream> events_;                // what it follows
+  std::uint64_t events_sent_ = 0;                      // number of the newest state sent
+  std::atomic<bool> woken_{false};                     // send_events() is on its way
 
   std::int64_t deadline_ns_ = 0;
   std::int64_t began_ns_ = 0;  // the request being parsed, or the wait for one

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,6 +16,8 @@
 #include <vector>
 
 namespace freshet {
+
+class EventStream;
 
 struct HeaderView {
   std::string_view name;
@@ -43,6 +46,7 @@ struct Request {
 inline constexpr std::string_view kJsonType = "application/json";
 inline constexpr std::string_view kTextType = "text/plain; charset=utf-8";
 inline constexpr std::string_view kHtmlType = "text/html; charset=utf-8";
+inline constexpr std::string_view kEventStreamType = "text/event-stream";
 
 struct Response {
   int status = 200;
@@ -52,6 +56,8 @@ struct Response {
   // Whether the server may compress the body for a client that takes that. Not for all: tritonclient's asyncio client
   // asks for it with every request and unpacks the answers to inference alone.
   bool compressible = false;
+  // Instead of a body: the connection follows this stream until it ends (serving/event_stream.h).
+  std::shared_ptr<EventStream> events = {};
 };
 
 using Handler = std::function<Response(const Request&)>;

@@ -239,10 +239,9 @@ void HttpServer::Impl::evict(Worker& worker) {
   const std::size_t count = std::min(idle.size(), list.size() / kSpareShare + 1);
   const auto middle = idle.begin() + static_cast<std::ptrdiff_t>(count);
   std::partial_sort(idle.begin(), middle, idle.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-  for (auto it = idle.begin(); it != middle; ++it) {
-    metrics.connections_evicted.increment();
-    it->second->close();
-  }
+  const std::size_t before = list.size();
+  for (auto it = idle.begin(); it != middle; ++it) it->second->drain();  // not where a request has just come
+  metrics.connections_evicted.add(static_cast<double>(before - list.size()));
 }
 
 void HttpServer::Impl::tick() {

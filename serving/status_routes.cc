@@ -7,55 +7,58 @@ namespace {
 
 constexpr std::string_view kMetricsType = "text/plain; version=0.0.4; charset=utf-8";
 
-// Nothing from elsewhere is loaded, and every value is set as text, never as markup.
-constexpr std::string_view kPage = R"page(<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>Freshet</title>
-<style>
-:root { color-scheme: light dark; --line: #8884; --dim: #888; }
-body { font: 15px/1.5 system-ui, sans-serif; margin: 3rem auto; max-width: 44rem; padding: 0 1rem; }
-h1 { font-size: 1.4rem; margin: 0 0 .2rem; }
-p { color: var(--dim); margin: 0 0 1.5rem; }
-table { border-collapse: collapse; width: 100%; }
-td { border-top: 1px solid var(--line); padding: .35rem .5rem .35rem 0; vertical-align: top; }
-td:first-child { color: var(--dim); width: 40%; }
-td:last-child { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
-</style></head>
-<body><h1>Freshet</h1><p id="state">reading the status…</p><table id="rows"></table>
-<noscript>The same as JSON: <a href="/status">/status</a></noscript>
-<script>
-const rows = document.getElementById("rows"), state = document.getElementById("state");
-function flatten(value, name, out) {
-  if (value !== null && typeof value === "object" && !Array.isArray(value)) {
-    for (const key of Object.keys(value)) flatten(value[key], name ? name + " · " + key : key, out);
-  } else {
-    if (name.endsWith("time_ms") && typeof value === "number") {
-      out.push([name.slice(0, -3).replaceAll("_", " "), value > 0 ? new Date(value).toISOString() : "none yet"]);
-      return out;
+Response document(std::string json) {
+  Response response;
+  response.body = std::move(json);
+  response.compressible = true;
+  response.headers.emplace_back("Cache-Control", "no-store");
+  return response;
+}
+
+void add_document(Router& router, std::string_view path, std::function<std::string()> source,
+                  Access access = Access::kInference) {
+  if (!source) return;
+  router.add(
+      "GET", path, [source = std::move(source)](const Request&) { return document(source()); }, access);
+}
+
+Response follow(const Request& request, const std::function<std::shared_ptr<EventStream>()>& stream) {
+  if (request.method != "GET") {
+    Response response = error_response(405, "a stream has no head alone; allowed: GET");
+    response.headers.emplace_back("Allow", "GET");
+    return response;
+  }
+  Response response;
+  response.headers.emplace_back("Cache-Control", "no-store");
+  response.headers.emplace_back("X-Accel-Buffering", "no");  // proxies of the nginx kind would gather the events
+  response.events = stream();
+  return response;
+}
+
+Response page_response(const std::string& page, const std::string& policy) {
+  Response response;
+  response.content_type = kHtmlType;
+  response.headers.emplace_back("Content-Security-Policy", policy);
+  response.headers.emplace_back("Referrer-Policy", "no-referrer");
+  response.headers.emplace_back("X-Content-Type-Options", "nosniff");
+  response.headers.emplace_back("Cache-Control", "no-cache");
+  response.body = page;
+  response.compressible = true;
+  return response;
+}
+
+// The value of `name` in "a=1&b=2"; empty when it is not there.
+std::string_view query_value(std::string_view query, std::string_view name) {
+  while (!query.empty()) {
+    const auto end = query.find('&');
+    const std::string_view pair = query.substr(0, end);
+    if (pair.size() > name.size() && pair.starts_with(name) && pair[name.size()] == '=') {
+      return pair.substr(name.size() + 1);
     }
-    out.push([name.replaceAll("_", " "), Array.isArray(value) ? value.map(v => typeof v === "object" ? JSON.stringify(v) : v).join(", ")
-      : typeof value === "number" ? value.toLocaleString("en") : String(value)]);
+    query.remove_prefix(end == std::string_view::npos ? query.size() : end + 1);
   }
-  return out;
+  return {};
 }
-async function refresh() {
-  try {
-    const answer = await fetch("/status", {cache: "no-store"});
-    const lines = flatten(await answer.json(), "", []);
-    rows.replaceChildren(...lines.map(line => {
-      const row = document.createElement("tr");
-      for (const text of line) row.appendChild(document.createElement("td")).textContent = text;
-      return row;
-    }));
-    state.textContent = "live; every two seconds";
-  } catch (error) {
-    state.textContent = "no answer from the server since " + new Date().toLocaleTimeString();
-  }
-  setTimeout(refresh, 2000);
-}
-refresh();
-</script></body></html>
-)page";
 
 }  // namespace
 
@@ -69,25 +72,26 @@ void add_status_routes(Router& router, StatusSources sources) {
       return response;
     });
   }
-  if (!sources.status) return;
-  router.add("GET", "/status", [status = std::move(sources.status)](const Request&) {
-    Response response;
-    response.body = status();
-    response.compressible = true;
-    response.headers.emplace_back("Cache-Control", "no-store");
-    return response;
-  });
-  const auto page = [](const Request&) {
-    Response response;
-    response.content_type = kHtmlType;
-    response.headers.emplace_back("Content-Security-Policy",
-                                  "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
-                                  "connect-src 'self'");
-    response.body = kPage;
-    response.compressible = true;
-    return response;
-  };
-  router.add("GET", "/", page, Access::kOpen);
+  add_document(router, "/status", std::move(sources.status));
+  add_document(router, "/status/slices", std::move(sources.slices));
+  add_document(router, "/status/config", std::move(sources.config), Access::kChange);
+  if (sources.history) {
+    router.add("GET", "/status/history", [history = std::move(sources.history)](const Request& request) {
+      auto found = history(query_value(request.query, "step"));
+      return found ? document(std::move(*found)) : error_response(400, "'step' must be second, minute or life");
+    });
+  }
+  if (sources.stream) {
+    router.add("GET", "/status/stream",
+               [stream = std::move(sources.stream)](const Request& request) { return follow(request, stream); });
+  }
+  if (sources.page.empty()) return;
+  router.add(
+      "GET", "/",
+      [page = std::move(sources.page), policy = std::move(sources.page_policy)](const Request&) {
+        return page_response(page, policy);
+      },
+      Access::kOpen);
 }
 
 }  // namespace freshet

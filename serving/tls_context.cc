@@ -6,6 +6,7 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <openssl/x509err.h>
 #include <sys/socket.h>
 
 #include <cstring>
@@ -62,6 +63,15 @@ std::int64_t seconds_until(const ASN1_TIME* time) {
   return days * kDay + seconds;
 }
 
+// Whether a key was refused because it belongs to another certificate; one of another kind finds no certificate at all.
+bool is_mismatch(unsigned long code) {  // NOLINT(google-runtime-int): OpenSSL's own type
+  const int reason = ERR_GET_REASON(code);
+  if (ERR_GET_LIB(code) == ERR_LIB_X509) {
+    return reason == X509_R_KEY_VALUES_MISMATCH || reason == X509_R_KEY_TYPE_MISMATCH;
+  }
+  return ERR_GET_LIB(code) == ERR_LIB_SSL && reason == SSL_R_NO_CERTIFICATE_ASSIGNED;
+}
+
 Result<Context> make_context(const TlsFiles& files) {
   ERR_clear_error();
   std::unique_ptr<SSL_CTX, FreeContext> made(SSL_CTX_new(TLS_server_method()));
@@ -78,11 +88,12 @@ Result<Context> make_context(const TlsFiles& files) {
   if (SSL_CTX_use_certificate_chain_file(context, files.certificate.c_str()) != 1) {
     return wrong("certificate_file", files.certificate, "a certificate in PEM form");
   }
-  if (SSL_CTX_use_PrivateKey_file(context, files.key.c_str(), SSL_FILETYPE_PEM) != 1) {
-    return wrong("key_file", files.key, "the private key of the certificate, in PEM form and without a passphrase");
-  }
-  if (SSL_CTX_check_private_key(context) != 1) {
-    return wrong("key_file", files.key, "the key of serving.tls.certificate_file");
+  if (SSL_CTX_use_PrivateKey_file(context, files.key.c_str(), SSL_FILETYPE_PEM) != 1 ||
+      SSL_CTX_check_private_key(context) != 1) {
+    const bool foreign = is_mismatch(ERR_peek_error());
+    return wrong("key_file", files.key,
+                 foreign ? "the key of serving.tls.certificate_file"
+                         : "the private key of the certificate, in PEM form and without a passphrase");
   }
   // Resumed sessions must have been made with the same demands.
   SSL_CTX_set_session_id_context(context, reinterpret_cast<const unsigned char*>(kSessionContext.data()),

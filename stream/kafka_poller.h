@@ -101,6 +101,7 @@ class KafkaPoller {
   // The poll thread's own.
   std::unique_ptr<PolledBatch> batch_;
   std::int64_t batch_begun_ns_ = 0;
+  std::set<std::int32_t> orphans_;  // partitions that were lost with the group, until it meets again: their lag grows
   bool paused_ = false;
   bool topic_is_new_ = false;  // to our store: `start` counts for the partitions that it has now
 };

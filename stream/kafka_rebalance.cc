@@ -40,6 +40,7 @@ void KafkaPoller::on_rebalance(rd_kafka_t* client, rd_kafka_resp_err_t code,
 
 void KafkaPoller::assign(rd_kafka_topic_partition_list_t& partitions) {
   rebalances_.increment();
+  orphans_.clear();  // the group has met: what is not ours now is another member's
   meet_topic(partitions);
   for (int i = 0; i < partitions.cnt; ++i) {
     partitions.elems[i].offset = first_offset(partitions.elems[i].partition);
@@ -115,6 +116,10 @@ std::int64_t KafkaPoller::first_offset(std::int32_t partition) {
 
 void KafkaPoller::revoke(rd_kafka_topic_partition_list_t& partitions) {
   rebalances_.increment();
+  // Lost, not given back: no broker has been heard for a session, and it may be that nobody reads them now.
+  if (rd_kafka_assignment_lost(client_.get()) != 0) {
+    for (int i = 0; i < partitions.cnt; ++i) orphans_.insert(partitions.elems[i].partition);
+  }
   const Status status =
       kafka_status(KafkaOwned<rd_kafka_error_t>(rd_kafka_incremental_unassign(client_.get(), &partitions)),
                    "cannot give back the partitions that the group revoked");
@@ -233,6 +238,7 @@ int KafkaPoller::on_statistics(rd_kafka_t*, char* json, std::size_t size, void* 
     next_offsets = poller.next_offsets_;
     assigned = poller.assigned_;
   }
+  assigned.insert(poller.orphans_.begin(), poller.orphans_.end());
   poller.statistics_.update({json, size}, next_offsets, assigned, poller.clock_.wall_ms());
   return 0;  // librdkafka frees the text
 }

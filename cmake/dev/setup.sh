@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# ./dev setup: Debian packages, LibTorch, and for tests the Kafka broker, Prometheus and client libraries. Every part looks
-# first and does nothing when it finds what it wants, so that calling it again costs well under a second.
+# ./dev setup: Debian packages, LibTorch, and for tests the Kafka broker, Prometheus, client libraries and parsers. Every part
+# looks first and does nothing when it finds what it wants, so that calling it again costs well under a second.
 
 dev_setup() {
   local groups=("$@")
@@ -26,6 +26,7 @@ dev_setup() {
         install_prometheus
         install_client triton
         install_client kserve
+        install_monitoring
         ;;
     esac
   done
@@ -203,6 +204,18 @@ install_client() {
     stamp_matches "$target" "$requirements" && exit 0
     step "install the client library $(grep -E '^(tritonclient|kserve)==' "$requirements") into $target" \
       make_client "$requirements" "$target"
+  ) 9>"$cache_dir/.setup-lock"
+}
+
+# What reads the monitoring's rules and dashboard, for tests/monitoring only.
+install_monitoring() {
+  local requirements=tests/monitoring/requirements.txt target=$cache_dir/monitoring
+  stamp_matches "$target" "$requirements" && return 0
+  mkdir -p "$cache_dir"
+  (
+    flock 9
+    stamp_matches "$target" "$requirements" && exit 0
+    step "install parsers of PromQL and YAML into $target" make_client "$requirements" "$target"
   ) 9>"$cache_dir/.setup-lock"
 }
 

@@ -215,6 +215,23 @@ Histogram& PrometheusMetrics::histogram(std::string_view name, std::string_view 
   });
 }
 
+std::map<std::string, double> PrometheusMetrics::series(std::string_view name) const {
+  std::map<std::string, double> values;
+  const auto collect = [&](const auto& metrics) {
+    const auto found = metrics.find(name);
+    if (found == metrics.end()) return;
+    for (const auto& [labels, handle] : found->second.series) {
+      std::string key;
+      for (const auto& [label, value] : labels) key.append(key.empty() ? "" : ",").append(value);
+      values[key] = handle->value();
+    }
+  };
+  const std::lock_guard lock(impl_->mutex);
+  collect(impl_->counters);
+  collect(impl_->gauges);
+  return values;
+}
+
 std::string PrometheusMetrics::exposition() {
   {
     const std::lock_guard lock(

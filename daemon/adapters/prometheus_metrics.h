@@ -10,6 +10,7 @@
 // buckets than before, are faults of the program and abort.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -32,6 +33,10 @@ class PrometheusMetrics final : public MetricsRegistry {
   Gauge& gauge(std::string_view name, std::string_view help, const MetricLabels& labels = {}) override;
   Histogram& histogram(std::string_view name, std::string_view help, const std::vector<double>& bounds,
                        const MetricLabels& labels = {}) override;
+
+  // The series of a counter or gauge: what they are at, by the values of their labels with "," between them (empty
+  // without labels). Empty while there is none of the name.
+  std::map<std::string, double> series(std::string_view name) const;
 
   // Everything in Prometheus' text format; what the process uses is read at this moment.
   std::string exposition();

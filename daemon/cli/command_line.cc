@@ -263,6 +263,21 @@ void add_model(CLI::App& app, std::function<int()>& chosen) {
   command->callback([&chosen, arguments] { chosen = [arguments] { return run_model(*arguments); }; });
 }
 
+void add_log_level(CLI::App& app, std::function<int()>& chosen) {
+  auto* command = app.add_subcommand("log-level", "how much a running daemon logs, until it is told otherwise");
+  auto arguments = std::make_shared<LogLevelArguments>();
+  command->add_option("level", arguments->level, "debug, info, warning or error")
+      ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
+      ->required();
+  add_config(*command, arguments->config, false);
+  command->add_option("--path", arguments->path, "folder of the store (default: memory.path of --config)");
+  command->add_option("--url", arguments->control.url,
+                      "ask the daemon at this address, such as https://host:8081, instead of the one on a store; takes "
+                      "--token-file");
+  add_control(*command, arguments->control);
+  command->callback([&chosen, arguments] { chosen = [arguments] { return run_log_level(*arguments); }; });
+}
+
 void add_drift(CLI::App& app, std::function<int()>& chosen) {
   auto* command = app.add_subcommand(
       "drift", "watch numbers on standard input, one a line; print the position of each alarm, counted from 0");
@@ -290,6 +305,7 @@ int run_command_line(int argc, char** argv) {
   add_tune(app, chosen);
   add_export(app, chosen);
   add_model(app, chosen);
+  add_log_level(app, chosen);
   add_drift(app, chosen);
   ConfigCommand config;
   config.add_to(app);

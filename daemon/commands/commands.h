@@ -150,6 +150,13 @@ struct ModelArguments {
   ControlArguments control;
 };
 
+struct LogLevelArguments {
+  ConfigArguments config;
+  std::string path;  // instead of the configuration's memory.path
+  std::string level;
+  ControlArguments control;
+};
+
 struct DriftArguments {
   std::string detector;
   std::vector<std::string> sets;  // "delta=0.01"
@@ -173,6 +180,7 @@ int run_average(const AverageArguments& arguments);
 int run_tune(const TuneArguments& arguments);
 int run_export(const ExportArguments& arguments);
 int run_model(const ModelArguments& arguments);
+int run_log_level(const LogLevelArguments& arguments);
 int run_drift(const DriftArguments& arguments);
 
 // The detectors with their options, for --help.

@@ -3,7 +3,6 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <utility>
 
 #include "daemon/commands/commands.h"
 #include "daemon/commands/state_access.h"
@@ -14,17 +13,8 @@
 namespace freshet {
 namespace {
 
-Result<ControlClient> find_daemon(const ModelArguments& arguments) {
-  const ControlOptions control = control_options(arguments.control);
-  if (!control.url.empty()) return ControlClient::for_url(control);
-  const std::string folder = TRY(state_folder(arguments.path, arguments.config));
-  auto daemon = ControlClient::for_folder(folder, control);
-  if (daemon.code() != Code::kNotFound) return daemon;
-  return std::move(daemon).with_context("no daemon runs on " + folder + ", and it takes one");
-}
-
 Result<std::string> ask(const ModelArguments& arguments) {
-  const ControlClient daemon = TRY(find_daemon(arguments));
+  const ControlClient daemon = TRY(running_daemon(arguments.path, arguments.config, arguments.control));
   const auto no_progress = [](std::uint64_t, std::uint64_t) {};
   if (arguments.action == "versions") return daemon.run("versions", {}, no_progress, kPublishingLane);
   TRY(parse_publishing_action(arguments.action));

@@ -43,7 +43,9 @@ Status serve(const ConfigArguments& arguments) {
   const SystemClock clock;
   SpdlogLog log(config.log, clock);
   raise_open_files(files_needed(config), log);
-  auto service = TRY(Service::open(config, {}, clock, log));
+  Service::Options options;
+  options.set_log_level = [&log](LogLevel level) { log.set_level(level); };
+  auto service = TRY(Service::open(config, options, clock, log));
   service->start_learning();
   std::optional<Status> ended;
   while (!signals.flag() && !ended) {

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "daemon/cli/signals.h"
+#include "daemon/commands/stopped_state.h"
 #include "daemon/config/config_loader.h"
 #include "daemon/control/state_operations.h"
 
@@ -75,6 +76,16 @@ void CommandProgress::show(std::uint64_t done, std::uint64_t total) {
 
 void CommandProgress::finish() {
   if (bar_) bar_->finish(done_);
+}
+
+Result<ControlClient> running_daemon(const std::string& path, const ConfigArguments& config,
+                                     const ControlArguments& control) {
+  const ControlOptions options = control_options(control);
+  if (!options.url.empty()) return ControlClient::for_url(options);
+  const std::string folder = TRY(state_folder(path, config));
+  auto daemon = ControlClient::for_folder(folder, options);
+  if (daemon.code() != Code::kNotFound) return daemon;
+  return std::move(daemon).with_context("no daemon runs on " + folder + ", and it takes one");
 }
 
 ControlOptions control_options(const ControlArguments& arguments) {

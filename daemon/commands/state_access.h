@@ -45,6 +45,10 @@ class CommandProgress {
 Result<ControlClient> daemon_that_holds(const std::string& folder, const Status& refused,
                                         const ControlOptions& control = {});
 
+// The daemon on the folder that --path or --config names, or the one at --url.
+Result<ControlClient> running_daemon(const std::string& path, const ConfigArguments& config,
+                                     const ControlArguments& control);
+
 ControlOptions control_options(const ControlArguments& arguments);
 
 // Does a state operation (daemon/control/state_operations.h): on the store itself where nobody has it open, else by

@@ -115,7 +115,7 @@ Result<TuneRun> tune(const TuneArguments& arguments) {
   LocalMetrics metrics;
   const auto store = TRY(open_to_read(folder, log, metrics));
   const TrialSnapshot snapshot =
-      TRY(read_snapshot(config, *store, config.tuning.events_max, config.tuning.seed).with_context(folder));
+      TRY(read_snapshot(config, *store, {config.tuning.events_max, config.tuning.seed}).with_context(folder));
   run.facts.events_trained_on = snapshot.training.size();
   run.facts.events_judging = snapshot.judging.size();
   run.facts.judged_by_newest = snapshot.judged_by_newest;

@@ -224,6 +224,7 @@ struct LearningConfig {
 
 struct EvaluationConfig {
   std::uint64_t window_events = 10'000;
+  std::uint64_t baseline_after_events = 0;  // 0: none
   double held_out_share = 0;
   std::uint32_t held_out_per_slice = 256;
   double gating_share = 0;
@@ -246,8 +247,9 @@ struct DetectorConfig {
 using DetectorList = std::vector<DetectorConfig>;
 
 struct DriftConfig {
-  DetectorList detectors = {DetectorConfig{}};
+  DetectorList detectors = {{"adwin", "loss", {}}, {"adwin", "reference", {}}};
   std::uint64_t cooldown_events = 5000;
+  std::uint64_t reference_events = 10'000;  // the model after so many is the first reference
   bool cut_round = false;
   double rate_factor = 1;             // 1: the learning rate stays
   std::uint64_t window_events = 0;    // 0: none, all of the memory is replayed

@@ -32,18 +32,6 @@ std::string origin_comment(const LoadedConfig& loaded, const std::string& name) 
   return origin.kind == Origin::Kind::kFile ? fmt::format("{}:{}", origin.name, origin.line) : origin.place();
 }
 
-std::string_view change_words(Change change) {
-  switch (change) {
-    case Change::kLive:
-      return "on SIGHUP";
-    case Change::kRestart:
-      return "restart";
-    case Change::kNewState:
-      return "fresh state";
-  }
-  return "restart";
-}
-
 std::string_view section_words(std::string_view section) {
   static const std::vector<std::pair<std::string_view, std::string_view>> words = {
       {"model", "What is learnt and served."},
@@ -84,6 +72,18 @@ std::string reference_row(const Option& option) {
 }
 
 }  // namespace
+
+std::string_view change_words(Change change) {
+  switch (change) {
+    case Change::kLive:
+      return "on SIGHUP";
+    case Change::kRestart:
+      return "restart";
+    case Change::kNewState:
+      return "fresh state";
+  }
+  return "restart";
+}
 
 std::string show_config(const LoadedConfig& loaded) {
   std::vector<std::pair<std::string, std::string>> lines;  // text, comment

@@ -4,8 +4,10 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "daemon/config/config_loader.h"
+#include "daemon/config/option_table.h"
 
 namespace freshet {
 
@@ -15,6 +17,9 @@ std::string show_config(const LoadedConfig& loaded);
 
 // One paragraph: what the configuration is about.
 std::string summarize_config(const Config& config);
+
+// When a changed value takes effect, in the words of the reference page.
+std::string_view change_words(Change change);
 
 // docs/configuration.md, made from the option table.
 std::string configuration_reference();

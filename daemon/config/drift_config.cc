@@ -12,7 +12,7 @@
 namespace freshet {
 namespace {
 
-constexpr std::array<std::string_view, 3> kWatched = {"loss", "error", "label"};
+constexpr std::array<std::string_view, 4> kWatched = {"loss", "reference", "error", "label"};
 constexpr std::string_view kFeaturePrefix = "feature:";
 constexpr std::size_t kDetectorsMax = 32;
 
@@ -140,7 +140,9 @@ std::string detector_reference() {
       "is\n"
       "short for that kind on the loss, or on the error where it judges errors alone. `loss` is the loss of each event "
       "under\n"
-      "the model that was served when it came, `error` is 1 where that model was wrong and else 0 (of a regression "
+      "the model that was served when it came, `reference` the same under a model that was set aside and no longer "
+      "learns\n(`drift.reference_events`): it shows changes that are slow, and those that a quick learner hides; `error` "
+      "is 1 where that model was wrong and else 0 (of a regression "
       "the\n"
       "absolute error), `label` is the label, `feature:NAME` a number that the model is given.\n\n"
       "| kind | option | default | allowed | what it says |\n|---|---|---|---|---|\n";

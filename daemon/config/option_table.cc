@@ -235,6 +235,13 @@ void add_evaluation(List& list) {
   add(list, Declare("evaluation.window_events", Type::kWhole, FIELD(evaluation.window_events),
                     "Events in the window of the live quality metrics.")
                 .between(100, 1e8));
+  add(list, Declare("evaluation.baseline_after_events", Type::kWhole, FIELD(evaluation.baseline_after_events),
+                    "After so many events the served model is kept as it is, statistics and all, and scored beside the "
+                    "live one, for the status page and `/status`: what a model exported once would have given. It "
+                    "costs two more predictions an event, and begins anew with a restart.")
+                .between(0, 1e15)
+                .or_none()
+                .example("1M"));
   add(list,
       Declare("evaluation.held_out.share", Type::kReal, FIELD(evaluation.held_out_share),
               "Share of the events, chosen by a hash of the key, that is never trained on and measures forgetting.")

@@ -4,14 +4,18 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 #include <utility>
 
 #include "daemon/config/drift_config.h"
+#include "daemon/room_options.h"
+#include "learners/evaluation/losses.h"
 
 namespace freshet {
 namespace {
 
-constexpr std::uint32_t kFormat = 1;
+constexpr std::uint32_t kFormat = 2;  // 1: without a reference model
+constexpr std::uint64_t kNever = UINT64_MAX;
 constexpr std::size_t kRecentMax = 100;
 
 // 0 where the served model was right, 1 where it was wrong; of a regression the absolute error.
@@ -48,10 +52,12 @@ void write_notice(JsonWriter& json, const DriftNotice& notice) {
   json.end_object();
 }
 
-DriftResponse::DriftResponse(const Config& config) : config_(config.drift), task_(config.model.task) {}
+DriftResponse::DriftResponse(const Config& config, LossOptions loss)
+    : config_(config.drift), task_(config.model.task), loss_(loss), reference_due_(config.drift.reference_events) {}
 
 Result<std::unique_ptr<DriftResponse>> DriftResponse::create(const Config& config, const EncodedLayout& layout) {
-  std::unique_ptr<DriftResponse> response(new DriftResponse(config));
+  // What the loss of an event is does not depend on the events' fields.
+  std::unique_ptr<DriftResponse> response(new DriftResponse(config, evaluation_options(config, EventSpec{}).loss));
   DriftMonitorOptions options;
   options.cooldown_events = config.drift.cooldown_events;
   options.watches.clear();
@@ -59,6 +65,7 @@ Result<std::unique_ptr<DriftResponse>> DriftResponse::create(const Config& confi
     auto& watch = options.watches.emplace_back();
     watch.kind = detector.kind;
     watch.on = detector.on;
+    if (watch.on == kReferenceStatistic) response->watches_reference_ = true;
     for (const auto& [name, value] : detector.settings) watch.sets.push_back(name + "=" + value);
   }
   response->monitor_ = TRY(DriftMonitor::create(options, layout.dense_names).with_context("drift.detectors"));
@@ -66,11 +73,10 @@ Result<std::unique_ptr<DriftResponse>> DriftResponse::create(const Config& confi
   return response;
 }
 
-const std::vector<DriftNotice>& DriftResponse::observe(std::uint64_t first_seq, const EncodedBatch& encoded,
-                                                       std::size_t begin, std::size_t rows,
-                                                       const Predictions& predictions) {
+Status DriftResponse::observe(std::uint64_t first_seq, const EncodedBatch& encoded, std::size_t begin, std::size_t rows,
+                              const Predictions& predictions) {
   found_.clear();
-  if (config_.detectors.empty()) return found_;
+  if (config_.detectors.empty()) return Status::ok();
   errors_.resize(rows);
   for (std::size_t i = 0; i < rows; ++i) errors_[i] = error_of(task_, predictions, i, encoded.labels[begin + i]);
   const std::size_t width = encoded.dense_width();
@@ -78,6 +84,13 @@ const std::vector<DriftNotice>& DriftResponse::observe(std::uint64_t first_seq, 
   DriftInputs inputs;
   inputs.events = rows;
   inputs.loss = {encoded.losses.data() + begin};
+  if (reference_ != nullptr) {
+    TRY(reference_->predict(encoded, begin, begin + rows, reference_predictions_).with_context("the reference model"));
+    reference_losses_.resize(rows);
+    per_sample_losses(task_, reference_predictions_, std::span(encoded.labels).subspan(begin, rows), reference_losses_,
+                      loss_);
+    inputs.reference = {reference_losses_.data()};
+  }
   inputs.error = {errors_.data()};
   inputs.label = {encoded.labels.data() + begin};
   inputs.features = features_;
@@ -87,6 +100,7 @@ const std::vector<DriftNotice>& DriftResponse::observe(std::uint64_t first_seq, 
     if (finding.kind == FindingKind::kConfirmed) {
       changed_seq_ = finding.position;
       since_seq_ = finding.since;
+      reference_due_ = finding.position + config_.cooldown_events;
     }
     const std::int64_t time_ms = encoded.time_ms[begin + (finding.position - first_seq)];
     found_.push_back({std::move(finding), time_ms});
@@ -94,7 +108,20 @@ const std::vector<DriftNotice>& DriftResponse::observe(std::uint64_t first_seq, 
     if (recent_.size() == kRecentMax) recent_.erase(recent_.begin());
     recent_.push_back(found_.back());
   }
-  return found_;
+  return Status::ok();
+}
+
+void DriftResponse::at_cut(std::uint64_t next_seq, const std::shared_ptr<const Predictor>& served) {
+  if (!watches_reference_ || next_seq < reference_due_) return;
+  reference_ = served;
+  reference_due_ = kNever;
+  monitor_->renew_reference();
+}
+
+void DriftResponse::restore_reference(std::shared_ptr<const Predictor> reference) {
+  if (!watches_reference_) return;
+  reference_ = std::move(reference);
+  if (reference_ == nullptr && reference_due_ == kNever) reference_due_ = 0;
 }
 
 float DriftResponse::rate_factor(std::uint64_t end_seq) const {
@@ -117,16 +144,19 @@ void DriftResponse::save(ByteWriter& out) const {
   out.put_text(settings_text());
   out.put(changed_seq_);
   out.put(since_seq_);
+  out.put(reference_due_);
   ByteWriter monitor;
   monitor_->save(monitor);
   out.put_text(monitor.take());
 }
 
 Status DriftResponse::load(ByteReader& in) {
-  if (in.get<std::uint32_t>() != kFormat) return data_loss("the drift watch's state has another format");
+  const auto format = in.get<std::uint32_t>();
+  if (format == 0 || format > kFormat) return data_loss("the drift watch's state has another format");
   const bool same = in.get_text() == settings_text();
   changed_seq_ = in.get<std::uint64_t>();
   since_seq_ = in.get<std::uint64_t>();
+  if (format > 1) reference_due_ = in.get<std::uint64_t>();
   const std::string monitor = in.get_text();
   if (!in.at_end()) return data_loss("the drift watch's state is cut short");
   if (!same) return Status::ok();

@@ -45,6 +45,7 @@ Pipeline::Pipeline(const Config& config, const Schema& schema, const PipelineOpt
       schema_(schema),
       parts_(parts),
       metrics_(parts.metrics),
+      round_log_(parts.log, parts.clock),
       batch_(schema_, kBatchEvents),
       held_out_(kBatchEvents),
       row_slices_(kBatchEvents) {}
@@ -147,7 +148,8 @@ Status Pipeline::learn_rows(const EventBatch& batch) {
   state_->evaluation->add(predictions_, rows_of(gathering_.labels, base, rows), rows_of(gathering_.weights, base, rows),
                           served->version(), {gathering_.losses.data() + base, rows});
   if (options_.on_scored && !redoing_) options_.on_scored(batch, predictions_, served->version());
-  drift_found_ = state_->drift->observe(state_->counters.next_seq, gathering_, base, rows, predictions_);
+  TRY(state_->drift->observe(state_->counters.next_seq, gathering_, base, rows, predictions_));
+  drift_found_ = state_->drift->found();
   studies_->note(drift_found_);
   for (const DriftNotice& notice : drift_found_) {
     if (notice.finding.kind == FindingKind::kConfirmed) gate_->note_change(notice.finding.position);
@@ -356,6 +358,7 @@ Status Pipeline::collect(Recorded recorded) {
     if (state_->slices) TRY(score_slices(*result.candidate, result.round));
     TRY(measure_itself(*result.candidate));
   }
+  round_log_.note(result, goes_live, goes_live ? version : state_->counters.served_version, redoing_);
   if (!goes_live) return Status::ok();
   gate_->published(parts_.slot.current(), result.candidate);
   go_live(std::move(result.candidate));
@@ -364,15 +367,11 @@ Status Pipeline::collect(Recorded recorded) {
     if (training_.arrival_ns[i] == 0) continue;
     metrics_.event_to_served_seconds.observe(static_cast<double>(now - training_.arrival_ns[i]) * 1e-9);
   }
-  parts_.log.debug("round_trained",
-                   fmt::format("round {} trained on {} new and {} replayed events in {:.1f} ms; "
-                               "model version {} is live",
-                               result.round, result.report.samples_fresh, result.report.samples_replayed,
-                               static_cast<double>(result.duration_ns) * 1e-6, version));
   return Status::ok();
 }
 
 Status Pipeline::tune_at_cut(bool record) {
+  state_->drift->at_cut(state_->counters.next_seq, parts_.slot.current());
   TRY(studies_->score(gathering_));
   if (!record) return Status::ok();
   return studies_->at_cut(moment(), [this](OrderKind kind, std::uint64_t study, std::uint64_t end) {

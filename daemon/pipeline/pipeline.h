@@ -37,6 +37,7 @@
 #include "daemon/pipeline/mailbox.h"
 #include "daemon/pipeline/pipeline_metrics.h"
 #include "daemon/pipeline/publishing.h"
+#include "daemon/pipeline/round_log.h"
 #include "daemon/pipeline/studies.h"
 #include "daemon/pipeline/trainer_thread.h"
 #include "serving/model_slot.h"
@@ -237,6 +238,7 @@ class Pipeline {
   const Schema schema_;
   PipelineParts parts_;
   PipelineMetrics metrics_;
+  RoundLog round_log_;
   std::unique_ptr<IngestState> state_;
   std::unique_ptr<EventRecordCodec> codec_;
   std::unique_ptr<Learner> learner_;

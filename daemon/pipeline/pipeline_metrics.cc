@@ -47,6 +47,8 @@ PipelineMetrics::PipelineMetrics(MetricsRegistry& registry)
       replay_capacity(registry.gauge("freshet_replay_capacity_events", "Capacity of the replay memory.")),
       redoing(registry.gauge("freshet_redoing", "1 while the log is redone after a restart.")),
       event_time(registry.gauge("freshet_event_time_seconds", "Event time of the newest event, since 1970.")),
+      live_since(registry.gauge("freshet_model_live_since_seconds",
+                                "When the served version went live in this process, since 1970.")),
       round_seconds(registry.histogram("freshet_round_duration_seconds", "Time of a training round.", kSecondsShort)),
       replay_read_seconds(
           registry.histogram("freshet_replay_read_seconds", "Time to read a round's replay sample.", kSecondsShort)),
@@ -112,17 +114,27 @@ void PipelineMetrics::show_transfer(const ForgettingReport& report) {
        report.forward_transfer);
 }
 
+Counter& PipelineMetrics::findings(FindingKind kind, std::string_view detector, const std::string& statistic) {
+  return registry_.counter(
+      "freshet_drift_findings_total",
+      "What drift detectors found: warnings, alarms, and changes that a second test confirmed or dismissed.",
+      {{"kind", std::string(finding_name(kind))}, {"detector", std::string(detector)}, {"statistic", statistic}});
+}
+
 void PipelineMetrics::count_finding(const DriftFinding& finding) {
-  registry_
-      .counter("freshet_drift_findings_total",
-               "What drift detectors found: warnings, alarms, and changes that a second test confirmed or dismissed.",
-               {{"kind", std::string(finding_name(finding.kind))},
-                {"detector", finding.detector},
-                {"statistic", finding.statistic}})
-      .increment();
+  findings(finding.kind, finding.detector, finding.statistic).increment();
 }
 
 void PipelineMetrics::show_drift(const DriftReport& report) {
+  if (!findings_shown_) {
+    for (const DriftWatchStatus& watch : report.watches) {
+      for (const FindingKind kind :
+           {FindingKind::kWarning, FindingKind::kAlarm, FindingKind::kConfirmed, FindingKind::kDismissed}) {
+        findings(kind, watch.detector, watch.statistic);
+      }
+    }
+    findings_shown_ = true;
+  }
   for (const DriftWatchStatus& watch : report.watches) {
     const MetricLabels labels = {{"detector", std::string(watch.detector)}, {"statistic", watch.statistic}};
     registry_.gauge("freshet_drift_statistic", "What a drift detector watches, in its own terms.", labels)
@@ -133,15 +145,19 @@ void PipelineMetrics::show_drift(const DriftReport& report) {
   }
 }
 
-void PipelineMetrics::count_verdict(GateReason reason) {
-  registry_
-      .counter("freshet_gate_verdicts_total", "Candidates that the gate judged, by what it found.",
-               {{"verdict", std::string(gate_reason_name(reason))}})
-      .increment();
+Counter& PipelineMetrics::verdicts(GateReason reason) {
+  return registry_.counter("freshet_gate_verdicts_total", "Candidates that the gate judged, by what it found.",
+                           {{"verdict", std::string(gate_reason_name(reason))}});
 }
+
+void PipelineMetrics::count_verdict(GateReason reason) { verdicts(reason).increment(); }
 
 void PipelineMetrics::show_gate(const GateReport& report) {
   if (!report.enabled) return;
+  if (!verdicts_shown_) {
+    for (std::size_t i = 0; i < kGateReasons; ++i) verdicts(static_cast<GateReason>(i));
+    verdicts_shown_ = true;
+  }
   registry_.gauge("freshet_gate_seconds", "Time that ingest has spent on judging since the start.").set(report.seconds);
   registry_
       .gauge("freshet_gate_trusted_version",

@@ -50,6 +50,7 @@ class PipelineMetrics {
   Gauge& replay_capacity;
   Gauge& redoing;
   Gauge& event_time;
+  Gauge& live_since;
   Histogram& round_seconds;
   Histogram& replay_read_seconds;
   Histogram& checkpoint_seconds;
@@ -68,8 +69,13 @@ class PipelineMetrics {
 
  private:
   void count_sifting(const RoundReport& report, bool rests);
+  Counter& findings(FindingKind kind, std::string_view detector, const std::string& statistic);
+  Counter& verdicts(GateReason reason);
 
   MetricsRegistry& registry_;
+  // Counters that nothing has counted in yet are shown as 0: a rate cannot see the first of a series that begins at 1.
+  bool findings_shown_ = false;
+  bool verdicts_shown_ = false;
 };
 
 }  // namespace freshet

@@ -88,6 +88,7 @@ void Pipeline::go_live(std::shared_ptr<const Predictor> model, bool again) {
   ++state_->counters.swaps;
   metrics_.swaps.increment();
   metrics_.model_version.set(static_cast<double>(version));
+  metrics_.live_since.set(static_cast<double>(parts_.clock.wall_ms()) * 1e-3);
 }
 
 // A candidate waits for fresh events to be judged by, but not for long. Where that is stands in the log.
@@ -232,6 +233,8 @@ Status Pipeline::save_publishing(Blobs& parts) const {
   for (const auto& version : parts_.slot.kept()) kept.push_back(place_of(version));
   const std::uint64_t trusted = gate_->trusted() == nullptr ? kVersionsMax : place_of(gate_->trusted());
   const std::uint64_t anchor = gate_->anchor() == nullptr ? kVersionsMax : place_of(gate_->anchor());
+  const auto& reference_model = state_->drift->reference();
+  const std::uint64_t reference = reference_model == nullptr ? kVersionsMax : place_of(reference_model);
   ByteWriter out;
   out.put(made_->version());
   out.put<std::uint64_t>(versions.size());
@@ -248,6 +251,7 @@ Status Pipeline::save_publishing(Blobs& parts) const {
   out.put(trusted);
   out.put(anchor);
   out.put_span(std::span<const std::uint64_t>(kept));
+  if (reference != kVersionsMax) out.put(reference);
   parts[std::string(kVersionsBlob)] = out.take();
   return Status::ok();
 }
@@ -287,14 +291,17 @@ Result<StoredVersions> load_versions(const std::map<std::string, std::string, st
   const auto trusted = in.get<std::uint64_t>();
   const auto anchor = in.get<std::uint64_t>();
   const auto kept = in.get_vector<std::uint64_t>();
+  const auto reference = in.ok() && !in.at_end() ? in.get<std::uint64_t>() : kVersionsMax;
   const bool whole = in.ok() && served < loaded.size() && (trusted < loaded.size() || trusted == kVersionsMax) &&
                      (anchor < loaded.size() || anchor == kVersionsMax) &&
+                     (reference < loaded.size() || reference == kVersionsMax) &&
                      std::ranges::all_of(kept, [&](std::uint64_t place) { return place < loaded.size(); });
   if (!whole) return data_loss("the checkpoint's model versions are damaged");
   versions.made = loaded[0];
   versions.served = loaded[served];
   if (trusted != kVersionsMax) versions.trusted = loaded[trusted];
   if (anchor != kVersionsMax) versions.anchor = loaded[anchor];
+  if (reference != kVersionsMax) versions.reference = loaded[reference];
   for (const std::uint64_t place : kept) versions.kept.push_back(loaded[place]);
   return versions;
 }
@@ -314,6 +321,7 @@ Status Pipeline::restore_publishing(const Checkpoint* checkpoint) {
   for (auto kept = versions.kept.rbegin(); kept != versions.kept.rend(); ++kept) parts_.slot.publish(*kept);
   parts_.slot.publish(versions.served);
   gate_->restore(versions.trusted, versions.anchor);
+  state_->drift->restore_reference(versions.reference);
   return Status::ok();
 }
 

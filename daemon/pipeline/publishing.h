@@ -44,6 +44,7 @@ struct StoredVersions {
   std::shared_ptr<const Predictor> served;
   std::shared_ptr<const Predictor> trusted;            // by the gate; null: none
   std::shared_ptr<const Predictor> anchor;             // the gate's; null: none
+  std::shared_ptr<const Predictor> reference;          // of the drift watch; null: none
   std::vector<std::shared_ptr<const Predictor>> kept;  // newest first, without the served one
 };
 // `learner` has loaded the checkpoint's state already. data_loss for damaged bytes. Blobs: of the checkpoint; those of

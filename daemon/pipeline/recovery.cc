@@ -64,6 +64,7 @@ Status Pipeline::restore() {
   if (!learner_->stored_columns().empty()) state_->memory->follow_from(state_->counters.round_begin_seq);
   if (made_ == nullptr) TRY(restore_publishing(nullptr));
   metrics_.model_version.set(static_cast<double>(state_->counters.served_version));
+  metrics_.live_since.set(static_cast<double>(parts_.clock.wall_ms()) * 1e-3);
   metrics_.replay_capacity.set(static_cast<double>(state_->memory->capacity()));
   studies_->begin_anew(device);
   if (checkpoint) TRY(studies_->resume(*checkpoint, *state_, device, *learner_));

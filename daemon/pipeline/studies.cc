@@ -17,6 +17,7 @@ namespace freshet {
 namespace {
 
 constexpr int kReadTriesMost = 20;
+constexpr std::uint64_t kWaitsMost = 10;
 constexpr std::chrono::milliseconds kReadRetry{250};
 constexpr std::size_t kNoticesMost = 100;
 constexpr std::string_view kStatePart = "state";
@@ -86,14 +87,18 @@ void Studies::note(const std::vector<DriftNotice>& found) {
     const std::uint64_t position = notice.finding.position;
     if (number_ > 0 && position < begin_seq_ + tuning.cooldown_events) continue;
     wanted_ = position;
+    since_ = notice.finding.since;
     return;
   }
 }
 
+// A memory that keeps few of the newest events is given time to have enough of them, but not for ever.
 bool Studies::begins(const IngestState& state) const {
   const TuningConfig& tuning = parts_.config.tuning;
-  return tuning.on_drift && phase_ == StudyPhase::kIdle && wanted_ != 0 &&
-         state.counters.next_seq - 1 >= wanted_ + tuning.wait_events && state.memory->size() >= kSnapshotEventsMin;
+  if (!tuning.on_drift || phase_ != StudyPhase::kIdle || wanted_ == 0) return false;
+  const std::uint64_t event = state.counters.next_seq - 1;
+  if (event < wanted_ + tuning.wait_events || state.memory->size() < kSnapshotEventsMin) return false;
+  return event >= wanted_ + kWaitsMost * tuning.wait_events || events_since(*state.memory, since_) >= kEventsSinceChangeMin;
 }
 
 Status Studies::score(const EncodedBatch& gathered) {
@@ -156,7 +161,8 @@ Status Studies::redo(const OrderEntry& entry, const Moment& moment) {
 bool Studies::study_over(const Moment& moment) {
   const Config& config = parts_.config;
   if (config.learning.round.go_live != setting::GoLive::kNextCut) return thread_->over();
-  const double rows = std::max<double>(1.0, static_cast<double>(snapshot_->training.size()));
+  const std::size_t passed_over = snapshot_->knows_change() ? snapshot_->since_change : 0;
+  const double rows = std::max<double>(1.0, static_cast<double>(snapshot_->training.size() - passed_over));
   const double stretches = static_cast<double>(config.tuning.max_resource) / rows;
   const auto events = static_cast<double>(moment.state.counters.next_seq - 1 - begin_seq_);
   const double time = events * config.tuning.pace * stretches / static_cast<double>(config.tuning.workers);
@@ -168,7 +174,8 @@ Result<TrialSnapshot> Studies::copy_events(const Moment& moment) const {
   const TuningConfig& tuning = in_force_.tuning;
   for (int attempt = 1;; ++attempt) {
     auto snapshot =
-        take_snapshot(moment.state, parts_.store, parts_.schema.spec(), tuning.events_max, tuning.seed + number_);
+        take_snapshot(moment.state, parts_.store, parts_.schema.spec(),
+                                  {tuning.events_max, tuning.seed + number_, since_});
     const bool again = snapshot.code() == Code::kUnavailable && attempt < kReadTriesMost;
     if (!again || (moment.stop != nullptr && *moment.stop)) return snapshot;
     std::this_thread::sleep_for(kReadRetry);
@@ -189,8 +196,12 @@ Status Studies::begin(const Moment& moment) {
     return Status::ok();
   }
   snapshot_ = std::make_shared<const TrialSnapshot>(*std::move(snapshot));
+  const std::size_t events = snapshot_->training.size();
   tell(event, "begins",
-       fmt::format("{} events to learn from, {} to judge by", snapshot_->training.size(), snapshot_->judging.size()));
+       snapshot_->knows_change()
+           ? fmt::format("{} events to learn from, judged by how trials follow the {} since event {}", events,
+                         events - snapshot_->since_change, since_)
+           : fmt::format("{} events to learn from, {} to judge by", events, snapshot_->judging.size()));
   ByteWriter bytes;
   freshet::save(*snapshot_, bytes);
   snapshot_hash_ = hash_text(bytes.buffer());

@@ -145,7 +145,8 @@ class Studies {
   StudyPhase phase_ = StudyPhase::kIdle;
   std::uint64_t number_ = 0;     // of the last study; they count from 1
   std::uint64_t begin_seq_ = 0;  // after which event it began
-  std::uint64_t wanted_ = 0;     // event of the change that the next is to follow; 0: none
+  std::uint64_t wanted_ = 0;     // event at which the change that the next is to follow was confirmed; 0: none
+  std::uint64_t since_ = 0;      // the first event after that change, or the last one that a study followed
   std::uint64_t snapshot_hash_ = 0;
   std::uint64_t adopted_count_ = 0;
   std::uint64_t dropped_count_ = 0;

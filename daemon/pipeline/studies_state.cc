@@ -11,7 +11,7 @@
 namespace freshet {
 namespace {
 
-constexpr std::uint32_t kFormat = 1;
+constexpr std::uint32_t kFormat = 2;  // 1: without where the change began
 
 void put_settings(std::span<const tuning::Setting> settings, ByteWriter& out) {
   out.put<std::uint64_t>(settings.size());
@@ -50,6 +50,7 @@ void Studies::save(std::map<std::string, std::string, std::less<>>& blobs) const
   put_settings(winner_, out);
   out.put<std::uint64_t>(past_.size());
   for (const tuning::PastStudy& study : past_) tuning::save(study, out);
+  out.put(since_);
   blobs[std::string(kStudiesBlob)] = out.take();
   if (!challenger_) return;
   ByteWriter challenger;
@@ -60,7 +61,8 @@ Status Studies::load(const Checkpoint& checkpoint) {
   const auto found = checkpoint.blobs.find(kStudiesBlob);
   if (found == checkpoint.blobs.end()) return Status::ok();
   ByteReader in(found->second);
-  if (in.get<std::uint32_t>() != kFormat) return data_loss("the checkpoint's studies have another format");
+  const auto format = in.get<std::uint32_t>();
+  if (format == 0 || format > kFormat) return data_loss("the checkpoint's studies have another format");
   adopted_ = get_adopted(in);
   phase_ = in.get<StudyPhase>();
   for (std::uint64_t* value : {&number_, &begin_seq_, &wanted_, &snapshot_hash_, &adopted_count_, &dropped_count_}) {
@@ -70,6 +72,7 @@ Status Studies::load(const Checkpoint& checkpoint) {
   const auto past = in.get<std::uint64_t>();
   if (past > kPastMost) return data_loss("the checkpoint's studies cannot be read");
   for (std::uint64_t i = 0; i < past; ++i) past_.push_back(TRY(tuning::load_past_study(in)));
+  if (format > 1) since_ = in.get<std::uint64_t>();
   if (!in.at_end()) return data_loss("the checkpoint's studies are cut short");
   std::erase_if(adopted_, [&](const AdoptedSetting& one) {
     if (find_option(one.option) != nullptr && option_text(parts_.config, one.option) == one.configured) return false;
@@ -97,12 +100,16 @@ Status Studies::resume(const Checkpoint& checkpoint, const IngestState& state, c
     snapshot_ = std::make_shared<const TrialSnapshot>(std::move(snapshot));
     StoredStudy stored;
     if (!parts_.redo_only) stored = TRY(stored_trials(number_));
+    parts_.log.info("tuning", fmt::format("study {} goes on where it was; {} of its trials are stored", number_,
+                                          stored.trials.size()),
+                    {{"event", event}});
     start_thread(std::move(stored));
     return Status::ok();
   }
   if (phase_ == StudyPhase::kChallenging || phase_ == StudyPhase::kAdopting) {
     const auto found = checkpoint.blobs.find(kChallengerBlob);
     if (found == checkpoint.blobs.end()) return data_loss("the checkpoint lacks the challenger");
+    parts_.log.info("tuning", fmt::format("the challenger of study {} goes on where it was", number_), {{"event", event}});
     TRY(challenge(state, {}, learner).with_context("the challenger of a study"));
     ByteReader in(found->second);
     TRY(challenger_->load(in, learner).with_context("reading the challenger"));

@@ -14,6 +14,7 @@
 namespace freshet {
 namespace {
 
+constexpr std::string_view kOptimizerOption = "learning.optimizer";
 constexpr std::array<std::string_view, 4> kGroups = {"optimizer", "schedule", "strategy", "model"};
 // Metrics that a held-out set gives, by task.
 constexpr std::array<std::string_view, 9> kBinaryMetrics = {
@@ -96,7 +97,7 @@ Result<SearchSpace> parse_search_space(const std::string& option, std::string_vi
                      : SearchSpace::linear(option, *lowest, *highest);
 }
 
-Result<tuning::ParameterSpace> study_space(const Config& config) {
+Result<tuning::ParameterSpace> study_space(const Config& config, bool in_place) {
   std::vector<SearchSpace> spaces;
   std::set<std::string> own;
   for (const auto& [option, text] : config.tuning.space) {
@@ -109,7 +110,8 @@ Result<tuning::ParameterSpace> study_space(const Config& config) {
           fmt::format("tuning.search: expected some of {}; got '{}'", fmt::join(kGroups, ", "), name));
     }
     for (SearchSpace& space : group(name)) {
-      if (!own.contains(space.option)) spaces.push_back(std::move(space));
+      if (own.contains(space.option) || (in_place && space.option == kOptimizerOption)) continue;
+      spaces.push_back(std::move(space));
     }
   }
   if (spaces.empty()) return invalid_argument("tuning: nothing is searched; name something in tuning.search or .space");
@@ -157,6 +159,7 @@ Result<TrialObjective> trial_objective(const Config& config) {
   TrialObjective objective;
   objective.forgetting_penalty = config.tuning.forgetting_penalty;
   objective.metric = config.tuning.metric;
+  objective.is_loss = objective.metric == "auto" || objective.metric == "log_loss";
   if (objective.metric == "auto") objective.metric = config.model.task == Task::kRegression ? "rmse" : "log_loss";
   const auto known = metrics_of(config.model.task);
   if (std::ranges::find(known, objective.metric) != known.end()) return objective;

@@ -12,7 +12,9 @@
 namespace freshet {
 
 Result<tuning::StudyOptions> study_options(const Config& config);
-Result<tuning::ParameterSpace> study_space(const Config& config);
+// in_place: for a learner that goes on. Another optimizer would begin without what the present one has gathered; only
+// `tuning.space` may ask for that.
+Result<tuning::ParameterSpace> study_space(const Config& config, bool in_place = false);
 tuning::RunnerOptions runner_options(const Config& config);
 Result<TrialObjective> trial_objective(const Config& config);
 

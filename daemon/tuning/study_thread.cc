@@ -1,6 +1,7 @@
 #include "daemon/tuning/study_thread.h"
 
 #include <algorithm>
+#include <cmath>
 #include <exception>
 #include <limits>
 #include <utility>
@@ -16,6 +17,8 @@ namespace freshet {
 namespace {
 
 constexpr std::chrono::milliseconds kStopPoll{50};
+// Fewer events since a change do not tell trials apart.
+constexpr double kGraceEvents = 200;
 // Events of the stream after which an earlier study counts for half.
 constexpr double kHalfLifeEvents = 2e6;
 
@@ -86,7 +89,19 @@ Status StudyThread::make(const StoredStudy& stored) {
   const auto objective = TRY(trial_objective(config));
   auto options = TRY(study_options(config));
   options.searcher.seed = config.tuning.seed + plan_.number;
-  const auto whole_space = TRY(study_space(config));
+  if (plan_.snapshot->knows_change()) {
+    const auto all = static_cast<double>(plan_.snapshot->training.size());
+    const auto events = all - static_cast<double>(plan_.snapshot->since_change);
+    const auto most = static_cast<double>(options.scheduler.max_resource);
+    const auto grace = static_cast<std::uint64_t>(std::ceil(std::min(1.0, kGraceEvents / events) * most));
+    options.scheduler.grace = std::max(options.scheduler.grace, grace);
+    // Of whole trainings, of which what all trials begin with is a part; a trial here goes through the rest alone.
+    if (options.max_compute_ratio > 0) {
+      options.max_compute_ratio = std::max(1.0, (options.max_compute_ratio * all - (all - events)) / events);
+    }
+  }
+  const bool follows = plan_.snapshot->knows_change();
+  const auto whole_space = TRY(study_space(config, follows));
   tuning::WarmStartOptions warm_options;
   warm_options.half_life = kHalfLifeEvents;
   warm_options.max_resource = config.tuning.max_resource;
@@ -95,6 +110,7 @@ Status StudyThread::make(const StoredStudy& stored) {
                                           warm_options, options.searcher.seed));
   trainers_ = std::make_unique<TrialLearners>(config, *plan_.snapshot, objective, config.tuning.max_resource,
                                               searched_options(whole_space));
+  TRY(trainers_->prepare(stop_));
   std::vector<tuning::Setting> present;
   for (std::size_t i = 0; i < whole_space.size(); ++i) {
     const std::string& option = whole_space[i].option;
@@ -159,16 +175,18 @@ Status StudyThread::run() {
 // The best trial goes through the rest of the snapshot, as long as that takes in virtual time.
 Status StudyThread::finish() {
   StudyOutcome outcome;
+  const bool follows = plan_.snapshot->knows_change();
   double time = runner_->virtual_now();
   outcome.past = tuning::past_study(*study_, meta_features(*plan_.snapshot), static_cast<double>(plan_.begin_seq),
                                     std::to_string(plan_.number));
   const auto& trials = study_->trials();
   if (!trials.empty()) {
     for (const auto& evaluation : trials[0].evaluations) {
-      outcome.present = std::max(outcome.present.value_or(evaluation.objective), evaluation.objective);
+      const double better = std::max(outcome.present.value_or(evaluation.objective), evaluation.objective);
+      outcome.present = follows ? evaluation.objective : better;
     }
   }
-  const auto best = study_->best(1);
+  const auto best = follows ? study_->best_of_longest() : study_->best(1);
   if (best.empty()) outcome.failure = study_->trials().empty() ? "no trial was begun" : "no trial came to an end";
   if (!best.empty() && best[0].trial != 0) {
     const auto& record = trials[best[0].trial];
@@ -177,9 +195,10 @@ Status StudyThread::finish() {
     winner.objective = best[0].objective;
     auto settings = study_->space().settings(record.configuration);
     for (const auto& setting : study_->space().fixed()) settings.push_back(setting);
-    const auto checkpoint = runner_->checkpoint(winner.trial);
+    // One that follows a change is short: it is trained again rather than kept.
+    const auto checkpoint = follows ? std::optional<std::string>("") : runner_->checkpoint(winner.trial);
     if (!checkpoint) return internal_error("the best trial has no checkpoint");
-    time += static_cast<double>(study_->options().scheduler.max_resource - record.resource);
+    time += static_cast<double>(study_->options().scheduler.max_resource - (follows ? 0 : record.resource));
     {
       const std::lock_guard lock(mutex_);
       known_until_ = std::max(known_until_, time);

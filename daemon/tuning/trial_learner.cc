@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <limits>
+#include <optional>
+#include <span>
 #include <unordered_set>
 
 #include "core/rng.h"
@@ -20,7 +23,8 @@
 namespace freshet {
 namespace {
 
-constexpr std::uint32_t kTrialFormat = 1;
+constexpr std::uint32_t kTrialFormat = 2;  // 1: without the progressive evaluation and gain
+constexpr std::size_t kRoundRowsMin = 16;
 constexpr std::array<std::string_view, 4> kLowerIsBetter = {"log_loss", "brier", "mae", "rmse"};
 
 }  // namespace
@@ -35,9 +39,13 @@ class TrialLearner final : public tuning::TrialTrainer {
         max_resource_(max_resource),
         learner_(std::move(learner)),
         rng_(config_.model.seed),
+        progressive_(progressive_options(config_, snapshot.spec)),
         best_(snapshot.slices.size(), -std::numeric_limits<double>::infinity()) {
-    const auto round = static_cast<std::size_t>(config_.learning.round.every_events);
-    round_rows_ = std::min(round, snapshot.training.size());
+    const auto round = static_cast<double>(config_.learning.round.every_events);
+    round_rows_ = std::min(static_cast<std::size_t>(round), snapshot.training.size());
+    // As long in the stream as a round is there.
+    rows_since_change_ = std::max(static_cast<std::size_t>(round / snapshot.events_a_row), kRoundRowsMin);
+    rows_since_change_ = std::min(rows_since_change_, round_rows_);
     fresh_ = EncodedBatch(snapshot.layout.dense(), snapshot.layout.categorical(), round_rows_);
     for (const StoredColumn& column : learner_->stored_columns()) {
       widths_.push_back(column.width);
@@ -48,27 +56,50 @@ class TrialLearner final : public tuning::TrialTrainer {
   }
 
   Status train_to(std::uint64_t resource, const tuning::StopFlag& stop) override {
-    const std::size_t rows = snapshot_.training.size();
-    const auto end = static_cast<std::size_t>(static_cast<double>(rows) * static_cast<double>(resource) /
-                                              static_cast<double>(max_resource_));
-    while (next_ < std::min(end, rows)) {
+    const std::size_t first = snapshot_.knows_change() ? snapshot_.since_change : 0;
+    const std::size_t rows = snapshot_.training.size() - first;
+    const auto share = static_cast<double>(resource) / static_cast<double>(max_resource_);
+    const std::size_t end = first + std::min(rows, static_cast<std::size_t>(static_cast<double>(rows) * share));
+    TRY(go_through_before_change(stop));
+    while (next_ < end) {
       if (stop) return cancelled("stopped");
-      TRY(train_round(std::min(round_rows_, std::min(end, rows) - next_)));
+      const std::size_t round = snapshot_.knows_change() ? rows_since_change_ : round_rows_;
+      const std::size_t count = std::min(round, end - next_);
+      if (snapshot_.knows_change()) TRY(predict_rows(count));
+      TRY(train_round(count));
+    }
+    return Status::ok();
+  }
+
+  // All but the events since the change, where one is known.
+  Status go_through_before_change(const tuning::StopFlag& stop) {
+    if (!snapshot_.knows_change()) return Status::ok();
+    while (next_ < snapshot_.since_change) {
+      if (stop) return cancelled("stopped");
+      TRY(train_round(std::min(round_rows_, snapshot_.since_change - next_)));
     }
     return Status::ok();
   }
 
   Result<double> evaluate() override {
     const auto model = learner_->publish(round_ + 1);
-    Predictions predictions;
-    TRY(model->predict(snapshot_.judging, 0, snapshot_.judging.size(), predictions));
-    ProgressiveEvaluation evaluation(evaluation_options(config_, snapshot_.spec));
-    std::vector<float> losses(snapshot_.judging.size());
-    evaluation.add(predictions, snapshot_.judging.labels, snapshot_.judging.weights, model->version(), losses);
-    const auto report = evaluation.report();
-    const auto found = find_metric(report.stream, objective_.metric);
+    std::optional<double> found;
+    if (snapshot_.knows_change()) {
+      if (objective_.is_loss) {
+        if (gained_of_ > 0) found = -gained_ / gained_of_;
+      } else {
+        found = find_metric(progressive_.report().stream, objective_.metric);
+      }
+    } else {
+      Predictions predictions;
+      TRY(model->predict(snapshot_.judging, 0, snapshot_.judging.size(), predictions));
+      ProgressiveEvaluation evaluation(progressive_options(config_, snapshot_.spec));
+      std::vector<float> losses(snapshot_.judging.size());
+      evaluation.add(predictions, snapshot_.judging.labels, snapshot_.judging.weights, model->version(), losses);
+      found = find_metric(evaluation.report().stream, objective_.metric);
+    }
     if (!found) return failed_precondition(fmt::format("the judging events give no {}", objective_.metric));
-    const double score = lower_is_better(objective_.metric) ? -*found : *found;
+    const double score = objective_.is_loss || lower_is_better(objective_.metric) ? -*found : *found;
     return score - objective_.forgetting_penalty * TRY(forgetting(*model));
   }
 
@@ -78,6 +109,11 @@ class TrialLearner final : public tuning::TrialTrainer {
     out.put(round_);
     for (const std::uint64_t word : rng_.state()) out.put(word);
     for (const double best : best_) out.put(best);
+    ByteWriter progressive;
+    progressive_.save(progressive);
+    out.put_text(progressive.buffer());
+    out.put(gained_);
+    out.put(gained_of_);
     for (std::size_t c = 0; c < values_.size(); ++c) {
       for (std::size_t i = 0; i < next_ * widths_[c]; ++i) out.put(values_[c][i]);
     }
@@ -96,13 +132,59 @@ class TrialLearner final : public tuning::TrialTrainer {
     for (auto& word : words) word = in.get<std::uint64_t>();
     rng_.set_state(words);
     for (double& best : best_) best = in.get<double>();
+    const std::string evaluation = in.get_text();
+    ByteReader progressive(evaluation);
+    TRY(progressive_.load(progressive));
+    gained_ = in.get<double>();
+    gained_of_ = in.get<double>();
     for (std::size_t c = 0; c < values_.size(); ++c) {
       for (std::size_t i = 0; i < next_ * widths_[c]; ++i) values_[c][i] = in.get<float>();
     }
     return learner_->load(in);
   }
 
+  Learner& learner() { return *learner_; }
+  std::vector<std::vector<float>> stored_before_change() const {
+    std::vector<std::vector<float>> columns;
+    for (std::size_t c = 0; c < values_.size(); ++c) {
+      columns.emplace_back(values_[c].begin(),
+                           values_[c].begin() + static_cast<std::ptrdiff_t>(snapshot_.since_change * widths_[c]));
+    }
+    return columns;
+  }
+  // Its learner is what has gone through the rows before the change, which stored these columns with them.
+  void begin_at_change(const std::vector<std::vector<float>>& columns) {
+    next_ = snapshot_.since_change;
+    for (std::size_t c = 0; c < values_.size() && c < columns.size(); ++c) {
+      std::copy_n(columns[c].begin(), std::min(columns[c].size(), next_ * widths_[c]), values_[c].begin());
+    }
+  }
+
  private:
+  static EvaluationOptions progressive_options(const Config& config, const EventSpec& spec) {
+    EvaluationOptions options = evaluation_options(config, spec);
+    options.window_events = 1;
+    return options;
+  }
+
+  // The next rows, as a daemon that trains in these rounds predicts them.
+  Status predict_rows(std::size_t rows) {
+    const auto model = learner_->publish(round_ + 1);
+    TRY(model->predict(snapshot_.training, next_, next_ + rows, predictions_));
+    losses_of_fresh_.resize(rows);
+    const auto columns = [&](const std::vector<float>& all) { return std::span<const float>(all).subspan(next_, rows); };
+    progressive_.add(predictions_, columns(snapshot_.training.labels), columns(snapshot_.training.weights),
+                     model->version(), losses_of_fresh_);
+    for (std::size_t i = 0; i < rows; ++i) {
+      const auto weight = static_cast<double>(snapshot_.training.weights[next_ + i]);
+      const double gain = static_cast<double>(snapshot_.training.losses[next_ + i]) - losses_of_fresh_[i];
+      if (!std::isfinite(gain) || !(weight > 0)) continue;
+      gained_ += weight * gain;
+      gained_of_ += weight;
+    }
+    return Status::ok();
+  }
+
   Status train_round(std::size_t rows) {
     fresh_.resize(rows);
     for (std::size_t i = 0; i < rows; ++i) fresh_.take_row(snapshot_.training, next_ + i, i);
@@ -167,6 +249,12 @@ class TrialLearner final : public tuning::TrialTrainer {
   std::size_t next_ = 0;  // rows of the snapshot trained on
   std::uint64_t round_ = 0;
   std::size_t round_rows_ = 0;
+  std::size_t rows_since_change_ = 0;  // of a round then
+  ProgressiveEvaluation progressive_;  // of the rows since the change
+  double gained_ = 0;                  // loss under the versions that were served minus that of the trial, weighted
+  double gained_of_ = 0;               // weights
+  Predictions predictions_;
+  std::vector<float> losses_of_fresh_;
   std::vector<double> best_;  // score of each slice
   EncodedBatch fresh_, replay_;
   std::vector<float> losses_;
@@ -211,18 +299,48 @@ Result<std::unique_ptr<tuning::TrialTrainer>> TrialLearners::resume(std::uint64_
 Result<std::string> TrialLearners::learner_after_all(std::span<const tuning::Setting> settings,
                                                      std::string_view checkpoint, const tuning::StopFlag& stop) {
   const auto trial = TRY(make(settings));
-  TRY(trial->load(checkpoint));
+  if (!checkpoint.empty()) TRY(trial->load(checkpoint));
   TRY(trial->train_to(max_resource_, stop));
   ByteWriter out;
   TRY(trial->save_learner(out));
   return out.take();
 }
 
-Result<std::unique_ptr<TrialLearner>> TrialLearners::make(std::span<const tuning::Setting> settings) const {
-  Config config = TRY(configured(settings));
+Result<std::unique_ptr<TrialLearner>> TrialLearners::make_new(Config config) const {
   const LearnerOptions options = TRY(learner_options(config, snapshot_.spec));
   auto learner = TRY(Learner::create(options, snapshot_.layout, Device{}));
   return std::make_unique<TrialLearner>(std::move(config), snapshot_, objective_, max_resource_, std::move(learner));
+}
+
+Result<std::unique_ptr<TrialLearner>> TrialLearners::make(std::span<const tuning::Setting> settings) const {
+  const Config config = TRY(configured(settings));
+  auto trial = TRY(make_new(config));
+  if (!beginning_) return trial;
+  // The state of another optimizer, or of averages that are not kept, does not fit: then the weights alone go on.
+  ByteReader in(beginning_->learner);
+  if (!trial->learner().load(in).is_ok()) {
+    trial = TRY(make_new(config));
+    TRY(trial->learner().take_weights(beginning_->weights));
+  }
+  trial->begin_at_change(beginning_->stored);
+  return trial;
+}
+
+Status TrialLearners::prepare(const tuning::StopFlag& stop) {
+  if (!snapshot_.knows_change() || snapshot_.since_change == 0) return Status::ok();
+  Config in_force = TRY(with_settings(config_text_, {}));
+  const auto before = TRY(make_new(std::move(in_force)));
+  Beginning beginning;
+  const Status given = before->learner().copy_weights(beginning.weights);
+  if (given.code() == Code::kUnsupported) return Status::ok();
+  TRY(before->go_through_before_change(stop));
+  TRY(before->learner().copy_weights(beginning.weights));
+  ByteWriter state;
+  TRY(before->save_learner(state));
+  beginning.learner = state.take();
+  beginning.stored = before->stored_before_change();
+  beginning_ = std::move(beginning);
+  return Status::ok();
 }
 
 }  // namespace freshet

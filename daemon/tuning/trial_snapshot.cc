@@ -12,22 +12,49 @@
 namespace freshet {
 namespace {
 
-constexpr std::uint32_t kFormat = 1;
+constexpr std::uint32_t kFormat = 2;  // 1: without the change
 constexpr std::size_t kFeaturesMost = 16;
 constexpr std::size_t kJudgingMin = 50;
 constexpr std::size_t kNewestShare = 10;
 
-std::vector<std::uint64_t> chosen_events(const ReplayMemory& memory, std::uint64_t events_max, std::uint64_t seed) {
+// A uniform sample, in order; the first steps of a shuffle choose it.
+void keep_sample(std::vector<std::uint64_t>& seqs, std::size_t most, Rng& rng) {
+  if (seqs.size() <= most) return;
+  for (std::size_t i = 0; i < most; ++i) std::swap(seqs[i], seqs[i + rng.below(seqs.size() - i)]);
+  seqs.resize(most);
+  std::ranges::sort(seqs);
+}
+
+std::vector<std::uint64_t> chosen_events(const ReplayMemory& memory, const SnapshotPlan& plan) {
   std::vector<std::uint64_t> seqs(memory.size());
   for (std::uint64_t slot = 0; slot < memory.size(); ++slot) seqs[slot] = memory.slots().seq(slot);
   std::ranges::sort(seqs);
-  if (seqs.size() <= events_max) return seqs;
-  // The first steps of a shuffle choose a uniform sample.
-  Rng rng(seed);
-  for (std::size_t i = 0; i < events_max; ++i) std::swap(seqs[i], seqs[i + rng.below(seqs.size() - i)]);
-  seqs.resize(events_max);
-  std::ranges::sort(seqs);
+  if (seqs.size() <= plan.events_max) return seqs;
+  Rng rng(plan.seed);
+  std::vector<std::uint64_t> since;
+  if (plan.change_seq > 0) {
+    const auto first = std::ranges::lower_bound(seqs, plan.change_seq);
+    since.assign(first, seqs.end());
+    seqs.erase(first, seqs.end());
+    keep_sample(since, plan.events_max / 2, rng);
+  }
+  keep_sample(seqs, plan.events_max - since.size(), rng);
+  seqs.insert(seqs.end(), since.begin(), since.end());
   return seqs;
+}
+
+// Which rows came since the change, and how thin they are.
+void note_change(const SnapshotPlan& plan, std::uint64_t next_seq, TrialSnapshot& snapshot) {
+  const auto& seqs = snapshot.training.seqs;
+  const std::size_t rows = snapshot.training.size();
+  snapshot.since_change = rows;
+  if (plan.change_seq == 0) return;
+  const auto end = seqs.begin() + static_cast<std::ptrdiff_t>(rows);
+  const auto first = std::lower_bound(seqs.begin(), end, plan.change_seq);
+  const auto since = static_cast<std::size_t>(end - first);
+  if (since < kEventsSinceChangeMin) return;
+  snapshot.since_change = rows - since;
+  snapshot.events_a_row = static_cast<double>(next_seq - plan.change_seq) / static_cast<double>(since);
 }
 
 Status read_rows(const Store& store, const EventRecordCodec& codec, const std::vector<std::uint64_t>& seqs,
@@ -114,6 +141,8 @@ void add_moments(std::size_t rows, const At& at, std::vector<double>& features) 
 void save(const TrialSnapshot& snapshot, ByteWriter& out) {
   out.put(kFormat);
   out.put<std::uint8_t>(snapshot.judged_by_newest ? 1 : 0);
+  out.put<std::uint64_t>(snapshot.since_change);
+  out.put(snapshot.events_a_row);
   put_rows(snapshot.training, out);
   put_rows(snapshot.judging, out);
   out.put<std::uint64_t>(snapshot.slices.size());
@@ -121,12 +150,20 @@ void save(const TrialSnapshot& snapshot, ByteWriter& out) {
 }
 
 Result<TrialSnapshot> load_snapshot(ByteReader& in, const EventSpec& spec, const EncodedLayout& layout) {
-  if (in.get<std::uint32_t>() != kFormat) return data_loss("the stored events of a study have another format");
+  const auto format = in.get<std::uint32_t>();
+  if (format == 0 || format > kFormat) return data_loss("the stored events of a study have another format");
   TrialSnapshot snapshot;
   snapshot.spec = spec;
   snapshot.layout = layout;
   snapshot.judged_by_newest = in.get<std::uint8_t>() != 0;
+  snapshot.since_change = SIZE_MAX;
+  if (format > 1) {
+    snapshot.since_change = static_cast<std::size_t>(in.get<std::uint64_t>());
+    snapshot.events_a_row = in.get<double>();
+    if (!(snapshot.events_a_row >= 1)) return data_loss("the stored events of a study cannot be read");
+  }
   TRY(get_rows(in, layout, snapshot.training));
+  snapshot.since_change = std::min(snapshot.since_change, snapshot.training.size());
   TRY(get_rows(in, layout, snapshot.judging));
   const auto slices = in.get<std::uint64_t>();
   if (slices > in.remaining() / 16) return data_loss("the stored events of a study are cut short");
@@ -158,13 +195,19 @@ std::vector<double> meta_features(const TrialSnapshot& snapshot) {
   return features;
 }
 
+std::size_t events_since(const ReplayMemory& memory, std::uint64_t seq) {
+  std::size_t found = 0;
+  for (std::uint64_t slot = 0; slot < memory.size(); ++slot) found += memory.slots().seq(slot) >= seq ? 1 : 0;
+  return found;
+}
+
 Result<TrialSnapshot> take_snapshot(const IngestState& state, const Store& store, const EventSpec& spec,
-                                    std::uint64_t events_max, std::uint64_t seed) {
+                                    const SnapshotPlan& plan) {
   TrialSnapshot snapshot;
   snapshot.spec = spec;
   snapshot.layout = state.encoder->layout();
   const EventRecordCodec codec(Schema(spec), snapshot.layout);
-  const auto seqs = chosen_events(*state.memory, events_max, seed);
+  const auto seqs = chosen_events(*state.memory, plan);
   if (seqs.size() < kSnapshotEventsMin) {
     return failed_precondition(
         fmt::format("the replay memory holds {} events; tuning needs {} at least", seqs.size(), kSnapshotEventsMin));
@@ -172,10 +215,12 @@ Result<TrialSnapshot> take_snapshot(const IngestState& state, const Store& store
   snapshot.training = EncodedBatch(snapshot.layout.dense(), snapshot.layout.categorical(), seqs.size());
   TRY(read_rows(store, codec, seqs, snapshot.training).with_context("reading the memory"));
   TRY(decode_held_out(*state.tuning_set, codec, snapshot.layout, snapshot.judging));
-  if (snapshot.judging.size() < kJudgingMin) {
+  note_change(plan, state.counters.next_seq, snapshot);
+  if (snapshot.judging.size() < kJudgingMin && !snapshot.knows_change()) {
     snapshot.judged_by_newest = true;
     snapshot.judging = split_newest(snapshot.training, snapshot.layout,
                                     std::max(kJudgingMin, snapshot.training.size() / kNewestShare));
+    snapshot.since_change = snapshot.training.size();
   }
   for (const std::uint32_t slice : state.forgetting_set->slices()) {
     if (state.forgetting_set->size(slice) == 0) continue;
@@ -186,7 +231,7 @@ Result<TrialSnapshot> take_snapshot(const IngestState& state, const Store& store
   return snapshot;
 }
 
-Result<TrialSnapshot> read_snapshot(const Config& config, Store& store, std::uint64_t events_max, std::uint64_t seed) {
+Result<TrialSnapshot> read_snapshot(const Config& config, Store& store, const SnapshotPlan& plan) {
   const auto identity = store.identity();
   const auto checkpoint = TRY(store.latest_checkpoint());
   if (!identity.has_value() || !checkpoint.has_value()) {
@@ -195,7 +240,7 @@ Result<TrialSnapshot> read_snapshot(const Config& config, Store& store, std::uin
   const EventSpec spec = TRY(parse_event_spec(identity->event_spec));
   const auto state = TRY(IngestState::create(config, Schema(spec)));
   TRY(state->load(*checkpoint, store).with_context("reading the checkpoint"));
-  return take_snapshot(*state, store, spec, events_max, seed);
+  return take_snapshot(*state, store, spec, plan);
 }
 
 }  // namespace freshet

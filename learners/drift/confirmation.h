@@ -4,7 +4,8 @@
 // alarm is confirmed as soon as their means are `deviations` standard errors apart (Welch's statistic with long-run
 // variances, see block_history.h) and by at least `effect` standard deviations of an event, and dismissed when that has
 // not happened within `within_events`. The threshold is far out because the test is repeated with every block and
-// after every alarm: at 6 deviations a look is wrong about once in 10^9.
+// after every alarm: at 4 deviations a look is wrong about once in 30,000, and there are some hundred alarms in ten
+// million events without a change (bench/drift counts what comes of them).
 //
 // Threads: one owner.  Owns: a few sums.  Failure: `load` is false for damaged bytes.
 #pragma once
@@ -17,9 +18,9 @@
 namespace freshet {
 
 struct ConfirmationOptions {
-  double deviations = 6;
-  double effect = 0.1;
-  std::uint64_t within_events = 4096;
+  double deviations = 4;
+  double effect = 0.05;
+  std::uint64_t within_events = 8192;
   std::uint64_t least_events = 128;  // none is confirmed with fewer
 };
 

@@ -17,7 +17,7 @@ constexpr std::uint32_t kFormat = 1;
 constexpr std::size_t kWaitingMax = 4;
 constexpr std::string_view kFeaturePrefix = "feature:";
 
-enum class Source : std::uint8_t { kLoss, kError, kLabel, kFeature };
+enum class Source : std::uint8_t { kLoss, kReference, kError, kLabel, kFeature };
 
 std::string_view better_or_worse(ChangeDirection direction, double moved) {
   if (direction == ChangeDirection::kBoth) return "";
@@ -57,6 +57,8 @@ struct DriftMonitor::Statistic {
     switch (source) {
       case Source::kLoss:
         return inputs.loss;
+      case Source::kReference:
+        return inputs.reference;
       case Source::kError:
         return inputs.error;
       case Source::kLabel:
@@ -81,8 +83,11 @@ Result<std::unique_ptr<DriftMonitor>> DriftMonitor::create(const DriftMonitorOpt
     for (const std::string& set : watch.sets) TRY(settings.assign(set).with_context(where));
     Statistic statistic;
     statistic.name = watch.on;
-    if (watch.on == "loss" || watch.on == "error") {
-      statistic.source = watch.on == "loss" ? Source::kLoss : Source::kError;
+    if (watch.on == "loss" || watch.on == "error" || watch.on == kReferenceStatistic) {
+      statistic.source = watch.on == "loss"    ? Source::kLoss
+                         : watch.on == "error" ? Source::kError
+                                               : Source::kReference;
+      if (statistic.source == Source::kReference) statistic.name = "loss of the reference model";
       statistic.direction = ChangeDirection::kRise;
     } else if (watch.on == "label") {
       statistic.source = Source::kLabel;
@@ -97,7 +102,7 @@ Result<std::unique_ptr<DriftMonitor>> DriftMonitor::create(const DriftMonitorOpt
       statistic.feature = static_cast<std::size_t>(found - feature_names.begin());
     } else {
       return invalid_argument(
-          fmt::format("{}: a detector watches loss, error, label or feature:NAME, not '{}'", where, watch.on));
+          fmt::format("{}: a detector watches loss, reference, error, label or feature:NAME, not '{}'", where, watch.on));
     }
     if (kind->errors_only && statistic.source != Source::kError && statistic.source != Source::kLabel) {
       return invalid_argument(fmt::format("{}: {} watches {}; set `on: error`", where, watch.kind, kind->input));
@@ -239,6 +244,22 @@ void DriftMonitor::confirmed(std::uint64_t position, std::uint64_t change) {
   for (Statistic& statistic : statistics_) {
     statistic.waiting.clear();
     statistic.history.keep_newest(position + 1 - std::min(change, position + 1));
+  }
+}
+
+void DriftMonitor::renew_reference() {
+  for (Statistic& statistic : statistics_) {
+    if (statistic.source != Source::kReference) continue;
+    statistic.history = BlockHistory();
+    statistic.waiting.clear();
+    for (Watch& watch : statistic.watches) {
+      watch.detector->reset();
+      watch.state = DriftState::kNone;
+    }
+  }
+  if (said_ && !any_waiting()) {
+    said_ = false;
+    ++counts_.dismissed;
   }
 }
 

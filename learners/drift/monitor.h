@@ -1,6 +1,8 @@
 // DriftMonitor: the drift detectors of a model, and which of their alarms are worth acting on.
 //
-// Each watch is a detector on a statistic: the loss, the error or the label of each event, or the value of a feature.
+// Each watch is a detector on a statistic: the loss, the error or the label of each event, the loss of a reference model
+// that no longer learns, or the value of a feature. The reference shows what a model that follows hides: a change that
+// comes slowly, and how long one stays.
 // A detector's alarm that the statistic's history bears out opens a change, which is said once (kAlarm) and is then
 // confirmed or dismissed by a second test on the events that follow (confirmation.h). A confirmed change is followed by
 // a cooldown, in which nothing more is said; an alarm in it is judged once it is over, against events since the
@@ -20,6 +22,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/bytes.h"
@@ -31,7 +34,7 @@ namespace freshet {
 
 struct DriftWatch {
   std::string kind = "adwin";
-  std::string on = "loss";             // loss, error, label, or feature:NAME
+  std::string on = "loss";             // loss, reference, error, label, or feature:NAME
   std::vector<std::string> sets = {};  // "delta=0.01"
 };
 
@@ -51,10 +54,13 @@ struct DriftColumn {
 struct DriftInputs {
   std::size_t events = 0;
   DriftColumn loss = {};
+  DriftColumn reference = {};  // loss of the reference model; null while there is none
   DriftColumn error = {};  // 0 right, 1 wrong; of a regression anything that grows with the error
   DriftColumn label = {};
   std::span<const DriftColumn> features = {};  // in the order of the names that the monitor was made with
 };
+
+inline constexpr std::string_view kReferenceStatistic = "reference";
 
 enum class FindingKind : std::uint8_t { kWarning, kAlarm, kConfirmed, kDismissed };
 std::string_view finding_name(FindingKind kind);
@@ -94,6 +100,9 @@ class DriftMonitor {
 
   // Takes events first_position, first_position + 1, …; appends what it found, in the order of positions.
   void add(std::uint64_t first_position, const DriftInputs& inputs, std::vector<DriftFinding>& findings);
+
+  // Another reference model: what was known of the one before says nothing of it.
+  void renew_reference();
 
   // Whether a confirmed change is so recent that nothing is said.
   bool in_cooldown(std::uint64_t position) const;

@@ -204,6 +204,20 @@ bool Study::needs_checkpoint(std::uint64_t trial) const {
   return now == TrialState::kRunning || now == TrialState::kPaused;
 }
 
+std::vector<BestTrial> Study::best_of_longest() const {
+  std::vector<BestTrial> found;
+  for (std::uint64_t trial = 0; trial < trials_.size(); ++trial) {
+    for (const auto& evaluation : trials_[trial].evaluations) {
+      const BestTrial one{trial, evaluation.resource, evaluation.objective};
+      const bool better =
+          found.empty() || one.resource > found[0].resource ||
+          (one.resource == found[0].resource && one.objective > found[0].objective);
+      if (better) found.assign(1, one);
+    }
+  }
+  return found;
+}
+
 std::vector<BestTrial> Study::best(std::size_t count) const {
   std::vector<BestTrial> found;
   for (std::uint64_t trial = 0; trial < trials_.size(); ++trial) {

@@ -98,6 +98,8 @@ class Study {
   TrialState state(std::uint64_t trial) const;
   // Whether a job may still need what the trial has been trained to.
   bool needs_checkpoint(std::uint64_t trial) const;
+  // Of those that were trained as long as any, the best by what it was then; one or none.
+  std::vector<BestTrial> best_of_longest() const;
   // The best objectives, one a trial: of equal ones that with more resource, then the earlier trial.
   std::vector<BestTrial> best(std::size_t count = 1) const;
   std::uint64_t total_resource() const { return spent_; }  // of finished jobs

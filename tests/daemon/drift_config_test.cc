@@ -55,7 +55,7 @@ TEST(DetectorConfig, FaultsSayWhatAndWhere) {
   says("adwin", "expected a list of detectors");
   says("[adwon]", "adwin");
   says("[{on: loss}]", "needs its kind");
-  says("[{kind: adwin, on: weather}]", "'on' must be one of loss, error, label or feature:NAME");
+  says("[{kind: adwin, on: weather}]", "'on' must be one of loss, reference, error, label or feature:NAME");
   says("[{kind: adwin, delta: much}]", "delta");
   says("[{kind: adwin, gamma: 1}]", "gamma");
   says("[{kind: ddm, on: loss}]", "write on: error");

@@ -51,8 +51,9 @@ TEST_F(DriftInPipeline, AChangeIsSaidOnceWithWhenAndWhat) {
   ASSERT_EQ(life->posted.size(), 1U);
   EXPECT_NE(life->posted[0].find("\"statistic\": \"loss\""), std::string::npos) << life->posted[0];
   // The pipeline is gone by now: what is shown stands by itself.
-  ASSERT_EQ(life->snapshot.drift.watches.size(), 1U);
+  ASSERT_EQ(life->snapshot.drift.watches.size(), 2U);
   EXPECT_EQ(life->snapshot.drift.watches[0].statistic, "loss");
+  EXPECT_EQ(life->snapshot.drift.watches[1].statistic, "loss of the reference model");
   ASSERT_FALSE(life->snapshot.drift.notices.empty());
   const DriftFinding& finding = life->snapshot.drift.notices.back().finding;
   EXPECT_EQ(finding.kind, FindingKind::kConfirmed);
@@ -111,6 +112,52 @@ TEST_F(DriftInPipeline, AHigherRateAndANewerWindowMakeUpForTheChangeSooner) {
   EXPECT_LT(loss(acting), loss(plain));
 }
 
+// Features that know the labels of some events ago, and a quick learner: the loss is soon where it was.
+TEST_F(DriftInPipeline, TheReferenceModelShowsAChangeThatTheLearnerMakesUpFor) {
+  config_.learning.learning_rate = 0.1;
+  config_.learning.round.every_events = 64;
+  config_.drift.detectors = {{"adwin", "reference", {}}};
+  config_.drift.reference_events = 3000;
+  const auto life = live();
+  ASSERT_TRUE(life.is_ok()) << life.status().to_string();
+  EXPECT_EQ(life->snapshot.drift.counts.confirmed, 1U);
+  ASSERT_FALSE(life->snapshot.drift.notices.empty());
+  const DriftFinding& finding = life->snapshot.drift.notices.back().finding;
+  EXPECT_EQ(finding.kind, FindingKind::kConfirmed);
+  EXPECT_EQ(finding.statistic, "loss of the reference model");
+  EXPECT_GT(finding.position, static_cast<std::uint64_t>(kTurn));
+  EXPECT_LT(finding.position, static_cast<std::uint64_t>(kTurn) + 1000);
+
+  plan_.turned_from = -1;
+  const auto steady = live();
+  ASSERT_TRUE(steady.is_ok()) << steady.status().to_string();
+  EXPECT_EQ(steady->snapshot.drift.counts.confirmed, 0U);
+}
+
+// Stops before there is a reference, with the first one and with the one after the change.
+TEST_F(DriftInPipeline, AReferenceModelIsKeptOverStops) {
+  config_.drift.detectors = {{"adwin", "loss", {}}, {"adwin", "reference", {}}};
+  config_.drift.reference_events = 1500;
+  config_.drift.cooldown_events = 800;
+  const auto whole = live();
+  ASSERT_TRUE(whole.is_ok()) << whole.status().to_string();
+  EXPECT_GE(whole->snapshot.drift.counts.confirmed, 1U);
+  for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+    SCOPED_TRACE(fmt::format("stops chosen by seed {}", seed));
+    Rng stops(seed);
+    const auto folder = TemporaryFolder::create("freshet-test");
+    Result<Life> life = unavailable("not run");
+    for (std::int64_t stop_after = 0; stop_after <= kOffsets;) {
+      stop_after += 300 + static_cast<std::int64_t>(stops.below(1500));
+      config_.checkpoint.every_events = 200 + stops.below(2000);
+      life = live(folder->path(), seed, stop_after);
+      ASSERT_TRUE(life.is_ok()) << life.status().to_string();
+    }
+    EXPECT_EQ(life->snapshot.drift.counts.confirmed, whole->snapshot.drift.counts.confirmed);
+    EXPECT_EQ(life->state, whole->state);
+  }
+}
+
 TEST_F(DriftInPipeline, ARedoFindsAndDoesTheSameAndPostsNothingAgain) {
   config_.drift.rate_factor = 3;
   config_.drift.window_events = 500;
@@ -162,7 +209,8 @@ TEST(DriftResponse, ActsForSoManyEventsAfterAChangeAndNotBefore) {
       rows.losses[i] = static_cast<float>(rng.uniform() + (first > 8000 ? 1.0 : 0.0));
       rows.labels[i] = 0.0F;
     }
-    for (const DriftNotice& notice : (*response)->observe(first, rows, 0, 1000, predictions)) {
+    ASSERT_TRUE((*response)->observe(first, rows, 0, 1000, predictions).is_ok());
+    for (const DriftNotice& notice : (*response)->found()) {
       if (notice.finding.kind == FindingKind::kConfirmed) confirmed = notice.finding.position;
     }
     if (confirmed == 0) {

@@ -40,6 +40,18 @@ std::string promtool_says(const std::string& text) {
   return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? said : "exit status " + std::to_string(status) + ": " + said;
 }
 
+TEST(PrometheusMetrics, SeriesGivesWhatAMetricIsAtByItsLabels) {
+  PrometheusMetrics metrics("flights", kBuild);
+  metrics.counter("freshet_letters_total", "Letters.", {{"reason", "empty"}}).add(3);
+  metrics.counter("freshet_letters_total", "Letters.", {{"reason", "malformed"}}).add(4);
+  metrics.gauge("freshet_lag_events", "Lag.").set(7.5);
+  metrics.gauge("freshet_two", "Two labels.", {{"a", "x"}, {"b", "y"}}).set(1);
+  EXPECT_EQ(metrics.series("freshet_letters_total"), (std::map<std::string, double>{{"empty", 3}, {"malformed", 4}}));
+  EXPECT_EQ(metrics.series("freshet_lag_events"), (std::map<std::string, double>{{"", 7.5}}));
+  EXPECT_EQ(metrics.series("freshet_two"), (std::map<std::string, double>{{"x,y", 1}}));
+  EXPECT_TRUE(metrics.series("freshet_none").empty());
+}
+
 TEST(PrometheusMetrics, EverySampleCarriesTheModel) {
   PrometheusMetrics metrics("flights", kBuild);
   metrics.counter("freshet_events_total", "Events.", {{"source", "kafka"}}).add(3);

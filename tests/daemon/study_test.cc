@@ -84,20 +84,21 @@ class StoredStudy : public ::testing::Test {
   // A store that a pipeline has learnt 5000 events into.
   void learn() {
     PipelineLife run(config_, folder_->path(), clock_);
-    ASSERT_TRUE(run.open(std::make_unique<SyntheticStream>(StreamPlan{}, 1, 1'000'000, run.stop)).is_ok());
+    ASSERT_TRUE(run.open(std::make_unique<SyntheticStream>(stream_, 1, 1'000'000, run.stop)).is_ok());
     ASSERT_TRUE(run.pipeline().run(run.stop).is_ok());
     ASSERT_TRUE(run.pipeline().finish().is_ok());
   }
 
-  Result<TrialSnapshot> snapshot_of(std::uint64_t events_max, std::uint64_t seed) {
+  Result<TrialSnapshot> snapshot_of(std::uint64_t events_max, std::uint64_t seed, std::uint64_t change_seq = 0) {
     NullLog log;
     LocalMetrics metrics;
     const auto store = TRY(open_to_read(folder_->path(), log, metrics));
-    return read_snapshot(config_, *store, events_max, seed);
+    return read_snapshot(config_, *store, {events_max, seed, change_seq});
   }
 
   SystemClock clock_;
   Config config_;
+  StreamPlan stream_;
   Result<TemporaryFolder> folder_ = TemporaryFolder::create("freshet-test");
 };
 
@@ -169,6 +170,72 @@ TEST_F(StoredStudy, ATrialResumesToTheBit) {
       paused = *std::move(resumed);
     }
   }
+}
+
+// So it is for trials that live through a change; and whoever begins anew from the same beginning comes to the same.
+TEST_F(StoredStudy, ATrialThatFollowsAChangeResumesToTheBit) {
+  stream_.turned_from = 3500;
+  learn();
+  const auto snapshot = snapshot_of(100'000, 1, 3500);
+  ASSERT_TRUE(snapshot.is_ok()) << snapshot.status().to_string();
+  ASSERT_TRUE(snapshot->knows_change());
+  EXPECT_GE(snapshot->training.seqs[snapshot->since_change], 3500U);
+  EXPECT_LT(snapshot->training.seqs[snapshot->since_change - 1], 3500U);
+  EXPECT_GT(snapshot->events_a_row, 1.0);
+  const tuning::StopFlag never{false};
+  // The optimizer in force, whose state goes on, and another.
+  for (const char* optimizer : {"adagrad", "adam"}) {
+    SCOPED_TRACE(optimizer);
+    const std::vector<tuning::Setting> settings = {{"learning.optimizer", optimizer},
+                                                   {"learning.learning_rate", "0.05"}};
+    TrialLearners trainers(config_, *snapshot, {"log_loss", 1.0}, 9);
+    TrialLearners others(config_, *snapshot, {"log_loss", 1.0}, 9);
+    ASSERT_TRUE(trainers.prepare(never).is_ok());
+    ASSERT_TRUE(others.prepare(never).is_ok());
+    auto whole = trainers.create(0, settings);
+    ASSERT_TRUE(whole.is_ok()) << whole.status().to_string();
+    auto paused = trainers.create(0, settings).value();
+    for (const std::uint64_t resource : {1, 3, 4, 9}) {
+      ASSERT_TRUE((*whole)->train_to(resource, never).is_ok());
+      ASSERT_TRUE(paused->train_to(resource, never).is_ok());
+      const auto expected = (*whole)->evaluate();
+      const auto objective = paused->evaluate();
+      ASSERT_TRUE(expected.is_ok() && objective.is_ok());
+      EXPECT_EQ(*objective, *expected);
+      ByteWriter out;
+      ASSERT_TRUE(paused->checkpoint(out).is_ok());
+      auto resumed = others.resume(0, settings, out.take());
+      ASSERT_TRUE(resumed.is_ok()) << resumed.status().to_string();
+      paused = *std::move(resumed);
+    }
+  }
+}
+
+// Judged by held-out events, most of them from before the change, a rate too low to follow it would win.
+TEST_F(StoredStudy, ASettingThatFollowsTheChangeWins) {
+  stream_.turned_from = 3500;
+  learn();
+  const auto snapshot = snapshot_of(100'000, 1, 3500);
+  ASSERT_TRUE(snapshot.is_ok());
+  const tuning::StopFlag never{false};
+  TrialLearners trainers(config_, *snapshot, {"log_loss", 0.0}, 9);
+  ASSERT_TRUE(trainers.prepare(never).is_ok());
+  const auto objective = [&](const char* rate) {
+    const std::vector<tuning::Setting> settings = {{"learning.learning_rate", rate}};
+    auto trial = trainers.create(0, settings).value();
+    EXPECT_TRUE(trial->train_to(9, never).is_ok());
+    return trial->evaluate().value();
+  };
+  const double still = objective("0.000001");
+  const double follows = objective("0.1");
+  EXPECT_GT(follows, still + 0.05);
+}
+
+TEST_F(StoredStudy, TooFewEventsSinceAChangeAreNoChange) {
+  learn();
+  const auto snapshot = snapshot_of(100'000, 1, 4900);
+  ASSERT_TRUE(snapshot.is_ok());
+  EXPECT_FALSE(snapshot->knows_change());
 }
 
 TEST_F(StoredStudy, TheForgettingPenaltyComesOffTheMetric) {

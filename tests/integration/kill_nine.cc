@@ -42,19 +42,25 @@ std::vector<std::string> KillNineTest::sets_for(const KillPlan& plan, const std:
     sets.emplace_back("learning.round.every=150ms");
     sets.emplace_back("learning.round.go_live=when_ready");
   }
+  sets.insert(sets.end(), plan.settings.begin(), plan.settings.end());
   return sets;
 }
 
-void KillNineTest::live_and_die(const std::vector<std::string>& sets, Rng& rng) {
+void KillNineTest::live_and_die(const KillPlan& plan, const std::vector<std::string>& sets, Rng& rng) {
   std::unique_ptr<ChildProcess> operation;  // dies with the daemon
   std::vector<std::string> words = {freshet_binary(), "run", "--config", example_config()};
   auto all = sets;
   all.emplace_back("serving.listen=127.0.0.1:0");
   ChildProcess daemon(with_sets(std::move(words), all), {FRESHET_SOURCE_DIR, false});
   const auto says = [&](const char* text) { return daemon.errors().find(text) != std::string::npos; };
+  constexpr std::chrono::seconds kUntilSaid{8};
   const std::uint64_t moment = rng.below(4);
+  const bool soon_after = !plan.soon_after.empty() && rng.below(2) == 0;
   std::chrono::milliseconds wait{};
-  if (moment == 0) {
+  if (soon_after) {
+    daemon.wait_until([&] { return says(plan.soon_after.c_str()); }, kUntilSaid);
+    wait = up_to_ms(rng, 600);
+  } else if (moment == 0) {
     wait = up_to_ms(rng, 400);  // from its start: opening, recovering
   } else if (moment == 1) {
     wait = up_to_ms(rng, 250);
@@ -71,6 +77,7 @@ void KillNineTest::live_and_die(const std::vector<std::string>& sets, Rng& rng) 
   ASSERT_FALSE(ended.has_value()) << "it ended by itself with " << *ended << '\n' << daemon.errors();
   daemon.signal(SIGKILL);
   ASSERT_EQ(daemon.wait(kPatience), 128 + SIGKILL);
+  logs_ += daemon.errors();
 }
 
 void KillNineTest::live(const std::vector<std::string>& sets, std::size_t events) {
@@ -89,7 +96,7 @@ void KillNineTest::run(const KillPlan& plan) {
   ChildProcess producer(produce_command(write("flights.jsonl", plan.lines), plan.events_per_second));
   for (int kill = 1; kill <= plan.kills; ++kill) {
     SCOPED_TRACE(fmt::format("kill {}", kill));
-    ASSERT_NO_FATAL_FAILURE(live_and_die(sets, rng));
+    ASSERT_NO_FATAL_FAILURE(live_and_die(plan, sets, rng));
   }
   ASSERT_EQ(producer.wait(3 * kLongPatience), 0) << producer.errors();
   ASSERT_NO_FATAL_FAILURE(live(sets, plan.lines.size()));
@@ -100,6 +107,7 @@ void KillNineTest::run(const KillPlan& plan) {
   expect_ok({"restore", "--from", path("backups"), "--path", path("restored")});
   const auto killed = finish_stored(sets);
   ASSERT_TRUE(killed.is_ok()) << killed.status().to_string();
+  last_ = *killed;
   const auto restored = finish_stored(sets_for(plan, "restored"));
   ASSERT_TRUE(restored.is_ok()) << restored.status().to_string();
   expect_equal(*restored, *killed);

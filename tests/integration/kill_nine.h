@@ -23,6 +23,9 @@ struct KillPlan {
   int kills = 1;
   bool counted_rounds = true;  // otherwise a timer cuts them, and a model goes live when it is ready
   double events_per_second = 1500;
+  std::vector<std::string> settings = {};  // beside those that all have
+  // In the log; every second life is killed soon after it says so, or else as any other.
+  std::string soon_after = {};
 };
 
 class KillNineTest : public KafkaIntegrationTest {
@@ -32,7 +35,7 @@ class KillNineTest : public KafkaIntegrationTest {
 
  private:
   // One life of the daemon, killed at a moment of the seed's choosing; fails when it ends by itself.
-  void live_and_die(const std::vector<std::string>& sets, Rng& rng);
+  void live_and_die(const KillPlan& plan, const std::vector<std::string>& sets, Rng& rng);
   // The rest of the stream, to an orderly end.
   void live(const std::vector<std::string>& sets, std::size_t events);
   std::vector<std::string> sets_for(const KillPlan& plan, const std::string& store) const;
@@ -42,6 +45,10 @@ class KillNineTest : public KafkaIntegrationTest {
   static void expect_equal(const FinalState& found, const FinalState& wanted);
   void expect_replayed(const FinalState& wanted) const;
   void compare_with_uninterrupted(const KillPlan& plan, const FinalState& killed);
+
+ protected:
+  std::string logs_;      // of all lives of the run that was killed
+  FinalState last_ = {};  // what that run came to
 };
 
 }  // namespace freshet::test

@@ -231,6 +231,25 @@ TEST_F(KafkaSourceTest, OffsetsThatTheBrokerDeletedAreNeverPassedOverInSilence) 
   EXPECT_EQ(failure.code(), Code::kDataLoss);
 }
 
+// Nobody can say then what the topic holds; and the session of the group ends meanwhile, which takes the partition
+// away.
+TEST_F(KafkaSourceTest, LagGrowsWhileTheBrokerIsAway) {
+  ASSERT_TRUE(broker->create_topic(topic, 1).is_ok());
+  TestProducer(broker->brokers()).send_events(topic, 1, 0, 100);
+  const auto source = open();
+  ASSERT_TRUE(read_events(*source, 100)) << failure.to_string();
+  auto& lag = metrics.gauge("freshet_lag_seconds",
+                            "Age of the last record read while there are newer ones, or time since the broker was last "
+                            "heard if that is over 10 s; else 0.",
+                            {{"partition", "0"}});
+  ASSERT_TRUE(read_until(*source, [&] { return lag.value() == 0; }));
+  broker->kill();
+  EXPECT_TRUE(read_until(*source, [&] { return assigned() == 0; })) << failure.to_string();
+  EXPECT_TRUE(read_until(*source, [&] { return lag.value() > 15; })) << lag.value();
+  ASSERT_TRUE(broker->restart().is_ok());
+  EXPECT_TRUE(read_until(*source, [&] { return assigned() == 1 && lag.value() == 0; })) << lag.value();
+}
+
 // The store hears of every jump, before the records behind it.
 TEST_F(KafkaSourceTest, JumpsOverLostOffsetsAreHandedOn) {
   ASSERT_TRUE(broker->create_topic(topic, 1).is_ok());

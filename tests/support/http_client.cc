@@ -108,6 +108,13 @@ bool HttpClient::closed_by_server() {
   return ended_;
 }
 
+bool HttpClient::read_until(std::string_view text) {
+  while (buffer_.find(text) == std::string::npos) {
+    if (!fill()) return false;
+  }
+  return true;
+}
+
 bool HttpClient::readable(std::chrono::milliseconds wait) {
   pollfd ready{socket_, POLLIN, 0};
   return ended_ || ::poll(&ready, 1, static_cast<int>(wait.count())) == 1;

@@ -37,6 +37,8 @@ class HttpClient {
   std::optional<HttpReply> read_reply(bool head = false);
   // Reads whatever still comes; true once the server has closed.
   bool closed_by_server();
+  // Reads until rest() contains `text`; false at the end of the connection.
+  bool read_until(std::string_view text);
   // True once there are bytes to read or the server has closed; false after `wait`.
   bool readable(std::chrono::milliseconds wait);
   // Bytes that came beyond the replies read.
