@@ -12,10 +12,11 @@ void add_drift_options(List& list) {
   add(list, Declare("drift.cooldown_events", Type::kWhole, FIELD(drift.cooldown_events),
                     "After an alarm, events for which no other one is confirmed.")
                 .between(0, kEventsMax));
-  add(list, Declare("drift.reference_events", Type::kWhole, FIELD(drift.reference_events),
-                    "For detectors on `reference`: the model that is served after so many events no longer learns and is "
-                    "the first reference; another one follows `cooldown_events` after each confirmed change.")
-                .between(0, kEventsMax));
+  add(list,
+      Declare("drift.reference_events", Type::kWhole, FIELD(drift.reference_events),
+              "For detectors on `reference`: the model that is served after so many events no longer learns and is "
+              "the first reference; another one follows `cooldown_events` after each confirmed change.")
+          .between(0, kEventsMax));
   add(list, Declare("drift.cut_round", Type::kBool, FIELD(drift.cut_round),
                     "A confirmed alarm ends the round at once, so that what has come is learnt now."));
   add(list, Declare("drift.rate_factor", Type::kReal, FIELD(drift.rate_factor),

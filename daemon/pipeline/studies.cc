@@ -98,7 +98,8 @@ bool Studies::begins(const IngestState& state) const {
   if (!tuning.on_drift || phase_ != StudyPhase::kIdle || wanted_ == 0) return false;
   const std::uint64_t event = state.counters.next_seq - 1;
   if (event < wanted_ + tuning.wait_events || state.memory->size() < kSnapshotEventsMin) return false;
-  return event >= wanted_ + kWaitsMost * tuning.wait_events || events_since(*state.memory, since_) >= kEventsSinceChangeMin;
+  return event >= wanted_ + kWaitsMost * tuning.wait_events ||
+         events_since(*state.memory, since_) >= kEventsSinceChangeMin;
 }
 
 Status Studies::score(const EncodedBatch& gathered) {
@@ -173,8 +174,7 @@ bool Studies::study_over(const Moment& moment) {
 Result<TrialSnapshot> Studies::copy_events(const Moment& moment) const {
   const TuningConfig& tuning = in_force_.tuning;
   for (int attempt = 1;; ++attempt) {
-    auto snapshot =
-        take_snapshot(moment.state, parts_.store, parts_.schema.spec(),
+    auto snapshot = take_snapshot(moment.state, parts_.store, parts_.schema.spec(),
                                   {tuning.events_max, tuning.seed + number_, since_});
     const bool again = snapshot.code() == Code::kUnavailable && attempt < kReadTriesMost;
     if (!again || (moment.stop != nullptr && *moment.stop)) return snapshot;

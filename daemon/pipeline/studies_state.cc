@@ -100,16 +100,18 @@ Status Studies::resume(const Checkpoint& checkpoint, const IngestState& state, c
     snapshot_ = std::make_shared<const TrialSnapshot>(std::move(snapshot));
     StoredStudy stored;
     if (!parts_.redo_only) stored = TRY(stored_trials(number_));
-    parts_.log.info("tuning", fmt::format("study {} goes on where it was; {} of its trials are stored", number_,
-                                          stored.trials.size()),
-                    {{"event", event}});
+    parts_.log.info(
+        "tuning",
+        fmt::format("study {} goes on where it was; {} of its trials are stored", number_, stored.trials.size()),
+        {{"event", event}});
     start_thread(std::move(stored));
     return Status::ok();
   }
   if (phase_ == StudyPhase::kChallenging || phase_ == StudyPhase::kAdopting) {
     const auto found = checkpoint.blobs.find(kChallengerBlob);
     if (found == checkpoint.blobs.end()) return data_loss("the checkpoint lacks the challenger");
-    parts_.log.info("tuning", fmt::format("the challenger of study {} goes on where it was", number_), {{"event", event}});
+    parts_.log.info("tuning", fmt::format("the challenger of study {} goes on where it was", number_),
+                    {{"event", event}});
     TRY(challenge(state, {}, learner).with_context("the challenger of a study"));
     ByteReader in(found->second);
     TRY(challenger_->load(in, learner).with_context("reading the challenger"));

@@ -172,7 +172,9 @@ class TrialLearner final : public tuning::TrialTrainer {
     const auto model = learner_->publish(round_ + 1);
     TRY(model->predict(snapshot_.training, next_, next_ + rows, predictions_));
     losses_of_fresh_.resize(rows);
-    const auto columns = [&](const std::vector<float>& all) { return std::span<const float>(all).subspan(next_, rows); };
+    const auto columns = [&](const std::vector<float>& all) {
+      return std::span<const float>(all).subspan(next_, rows);
+    };
     progressive_.add(predictions_, columns(snapshot_.training.labels), columns(snapshot_.training.weights),
                      model->version(), losses_of_fresh_);
     for (std::size_t i = 0; i < rows; ++i) {

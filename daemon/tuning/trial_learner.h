@@ -8,9 +8,9 @@
 // the mean over the slices of their best score so far in this trial minus their score now.
 //
 // Where the snapshot knows of a change of the stream, trials live through it: all begin with what `config` makes of the
-// events before the change (weights, and where the optimizer stays the same its state), each goes on alone through those
-// since, and the metric is the progressive one of these: every round is predicted before it is learnt. Where the metric
-// is the loss, the objective is by how much less of it a trial has than the versions that were served then: some
+// events before the change (weights, and where the optimizer stays the same its state), each goes on alone through
+// those since, and the metric is the progressive one of these: every round is predicted before it is learnt. Where the
+// metric is the loss, the objective is by how much less of it a trial has than the versions that were served then: some
 // stretches of a stream are harder than others, and trials that paused at different places must compare. Whoever adapts
 // soonest wins, as in the stream (test-then-train: J. Gama, R. Sebastiao and P. P. Rodrigues, On evaluating stream
 // learning algorithms, Machine Learning 90, 2013). A model whose engine does not hand its weights on goes through the
@@ -45,8 +45,9 @@ class TrialLearner;
 
 class TrialLearners final : public tuning::TrialTrainers {
  public:
-  // max_resource: units of a trial that has gone through the whole snapshot, or what of it came since the change. searched: the options that a study's space
-  // may set; one that a trial does not name has its default, not what `config` says of it.
+  // max_resource: units of a trial that has gone through the whole snapshot, or what of it came since the change.
+  // searched: the options that a study's space may set; one that a trial does not name has its default, not what
+  // `config` says of it.
   TrialLearners(const Config& config, const TrialSnapshot& snapshot, const TrialObjective& objective,
                 std::uint64_t max_resource, std::vector<std::string> searched = {});
   ~TrialLearners() override;

@@ -43,8 +43,8 @@ struct TrialSnapshot {
 };
 
 // Of what a running pipeline holds: `memory`, `forgetting_set` and `tuning_set` of `state`.
-// events_max: of a larger memory a uniform sample is taken, the same for the same seed; of the events since a change all
-// are, up to half of so many.
+// events_max: of a larger memory a uniform sample is taken, the same for the same seed; of the events since a change
+// all are, up to half of so many.
 struct SnapshotPlan {
   std::uint64_t events_max = 0;
   std::uint64_t seed = 1;

@@ -84,9 +84,7 @@ Result<std::unique_ptr<DriftMonitor>> DriftMonitor::create(const DriftMonitorOpt
     Statistic statistic;
     statistic.name = watch.on;
     if (watch.on == "loss" || watch.on == "error" || watch.on == kReferenceStatistic) {
-      statistic.source = watch.on == "loss"    ? Source::kLoss
-                         : watch.on == "error" ? Source::kError
-                                               : Source::kReference;
+      statistic.source = watch.on == "loss" ? Source::kLoss : watch.on == "error" ? Source::kError : Source::kReference;
       if (statistic.source == Source::kReference) statistic.name = "loss of the reference model";
       statistic.direction = ChangeDirection::kRise;
     } else if (watch.on == "label") {
@@ -101,8 +99,8 @@ Result<std::unique_ptr<DriftMonitor>> DriftMonitor::create(const DriftMonitorOpt
       statistic.source = Source::kFeature;
       statistic.feature = static_cast<std::size_t>(found - feature_names.begin());
     } else {
-      return invalid_argument(
-          fmt::format("{}: a detector watches loss, reference, error, label or feature:NAME, not '{}'", where, watch.on));
+      return invalid_argument(fmt::format(
+          "{}: a detector watches loss, reference, error, label or feature:NAME, not '{}'", where, watch.on));
     }
     if (kind->errors_only && statistic.source != Source::kError && statistic.source != Source::kLabel) {
       return invalid_argument(fmt::format("{}: {} watches {}; set `on: error`", where, watch.kind, kind->input));

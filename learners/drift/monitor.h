@@ -1,13 +1,12 @@
 // DriftMonitor: the drift detectors of a model, and which of their alarms are worth acting on.
 //
-// Each watch is a detector on a statistic: the loss, the error or the label of each event, the loss of a reference model
-// that no longer learns, or the value of a feature. The reference shows what a model that follows hides: a change that
-// comes slowly, and how long one stays.
-// A detector's alarm that the statistic's history bears out opens a change, which is said once (kAlarm) and is then
-// confirmed or dismissed by a second test on the events that follow (confirmation.h). A confirmed change is followed by
-// a cooldown, in which nothing more is said; an alarm in it is judged once it is over, against events since the
-// confirmed change. Alarms of other detectors while a change is open belong to it. Of loss and error a rise alone
-// counts: a model that gets better is no drift.
+// Each watch is a detector on a statistic: the loss, the error or the label of each event, the loss of a reference
+// model that no longer learns, or the value of a feature. The reference shows what a model that follows hides: a change
+// that comes slowly, and how long one stays. A detector's alarm that the statistic's history bears out opens a change,
+// which is said once (kAlarm) and is then confirmed or dismissed by a second test on the events that follow
+// (confirmation.h). A confirmed change is followed by a cooldown, in which nothing more is said; an alarm in it is
+// judged once it is over, against events since the confirmed change. Alarms of other detectors while a change is open
+// belong to it. Of loss and error a rise alone counts: a model that gets better is no drift.
 //
 // Everything is a function of the numbers in their order, whatever batches they come in.
 //
@@ -55,7 +54,7 @@ struct DriftInputs {
   std::size_t events = 0;
   DriftColumn loss = {};
   DriftColumn reference = {};  // loss of the reference model; null while there is none
-  DriftColumn error = {};  // 0 right, 1 wrong; of a regression anything that grows with the error
+  DriftColumn error = {};      // 0 right, 1 wrong; of a regression anything that grows with the error
   DriftColumn label = {};
   std::span<const DriftColumn> features = {};  // in the order of the names that the monitor was made with
 };

@@ -209,9 +209,8 @@ std::vector<BestTrial> Study::best_of_longest() const {
   for (std::uint64_t trial = 0; trial < trials_.size(); ++trial) {
     for (const auto& evaluation : trials_[trial].evaluations) {
       const BestTrial one{trial, evaluation.resource, evaluation.objective};
-      const bool better =
-          found.empty() || one.resource > found[0].resource ||
-          (one.resource == found[0].resource && one.objective > found[0].objective);
+      const bool better = found.empty() || one.resource > found[0].resource ||
+                          (one.resource == found[0].resource && one.objective > found[0].objective);
       if (better) found.assign(1, one);
     }
   }
