@@ -11,6 +11,7 @@ import pathlib
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
@@ -80,10 +81,11 @@ class Volume:
 class Pod:
     """One life of the container."""
 
-    def __init__(self, objects, freshet, volume, folder, cluster_id=None):
+    def __init__(self, objects, freshet, volume, folder, cluster_id=None, secrets=None):
         self.spec = only(objects, "StatefulSet")["spec"]["template"]["spec"]
         self.container = self.spec["containers"][0]
         self.objects = objects
+        self.secrets = secrets or {}  # {name: {key: text}}
         self.freshet = pathlib.Path(freshet).resolve()
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="pod-", dir=folder))
         self.log_path = self.folder / "log"
@@ -109,6 +111,15 @@ class Pod:
                 folder.mkdir()
                 for name, text in only(self.objects, "ConfigMap")["data"].items():
                     (folder / name).write_text(text)
+                sources[item["name"]] = folder
+            elif "secret" in item:
+                folder = self.folder / item["name"]
+                folder.mkdir()
+                for key in item["secret"]["items"]:
+                    file = folder / key["path"]
+                    file.write_text(self.secrets[item["secret"]["secretName"]][key["key"]])
+                    os.chown(file, 0, self.files_group)
+                    file.chmod(item["secret"]["defaultMode"])
                 sources[item["name"]] = folder
             elif "emptyDir" in item:
                 sources[item["name"]] = None
@@ -166,11 +177,15 @@ class Pod:
 
     # ---- probes and signals ----
 
-    def ask(self, path, timeout=5):
+    def ask(self, path, timeout=5, token=None):
         """(status, body), or None where nobody answers."""
         try:
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
-            connection.request("GET", path)
+            if self.container["readinessProbe"]["httpGet"].get("scheme") == "HTTPS":
+                # Probes take any certificate.
+                connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=timeout, context=ssl._create_unverified_context())
+            else:
+                connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+            connection.request("GET", path, headers={"Authorization": f"Bearer {token}"} if token else {})
             answer = connection.getresponse()
             return answer.status, answer.read()
         except OSError:

@@ -247,6 +247,31 @@ class Guards(PodTest):
         self.assertIn("not ready after 1 s", gone.stderr)
 
 
+    def test_closed_it_answers_over_https_and_to_tokens_alone(self):
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                        "-subj", "/CN=freshet", "-keyout", self.folder / "key.pem", "-out", self.folder / "certificate.pem"],
+                       check=True, capture_output=True)
+        token = "0123456789abcdef0123456789abcdef"
+        secrets = {"freshet-tls": {"tls.crt": (self.folder / "certificate.pem").read_text(), "tls.key": (self.folder / "key.pem").read_text()},
+                   "freshet-tokens": {"clients": f"# clients\n{token}\n", "operators": "fedcba9876543210fedcba9876543210\n"}}
+        objects, volume = self.objects(kubelet.CHART / "ci/closed.yaml", serving__admin__listen="none"), self.volume()
+        pod = self.pod(objects, volume, secrets=secrets).start()
+        self.assertEqual(pod.ask("/metrics")[0], 401)
+        self.assertEqual(pod.ask("/metrics", token=token)[0], 200)
+        test = kubelet.only(objects, "Pod", "-test")["spec"]["containers"][0]
+        tokens = self.folder / "tokens"
+        tokens.write_text(secrets["freshet-tokens"]["clients"])
+        environment = {item["name"]: item["value"] for item in test["env"]}
+        environment.update(HOST="127.0.0.1", PORT=str(pod.port), SECONDS_MAX="1", PATH=os.environ["PATH"], TOKENS=str(tokens))
+        well = subprocess.run(test["command"] + test["args"], env=environment, capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual(well.returncode, 0, well.stderr)
+        self.assertIn('"name":"flights"', well.stdout)
+        tokens.write_text("another-token-than-that-one\n")
+        refused = subprocess.run(test["command"] + test["args"], env=environment, capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual(refused.returncode, 1)
+        self.assertEqual(pod.terminate(), 0, pod.log())
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--freshet", required=True, help="the binary")

@@ -43,9 +43,34 @@
   {{- fail "kafka.tls.keyPasswordKey is set without kafka.tls.clientSecret, in which it would be" -}}
 {{- end -}}
 {{- range .Values.secretFiles -}}
-  {{- if has .name (list "sasl" "tls-ca" "tls-client") -}}
-    {{- fail (printf "secretFiles: the name '%s' is taken by the value kafka; choose another one" .name) -}}
+  {{- if has .name (list "sasl" "tls-ca" "tls-client" "tokens" "tls") -}}
+    {{- fail (printf "secretFiles: the name '%s' is taken by the values kafka and access; choose another one" .name) -}}
   {{- end -}}
+{{- end -}}
+
+{{- $tokens := .Values.access.tokens -}}
+{{- $files := default dict $serving.tokens -}}
+{{- $keys := dict "inference" $tokens.inferenceKey "feedback" $tokens.feedbackKey "admin" $tokens.adminKey -}}
+{{- range $option, $key := $keys -}}
+  {{- if and $key (not $tokens.existingSecret) -}}
+    {{- fail (printf "access.tokens.%sKey is set without access.tokens.existingSecret, in which it would be" $option) -}}
+  {{- end -}}
+  {{- if and $key (hasKey $files (printf "%s_file" $option)) -}}
+    {{- fail (printf "config.serving.tokens.%s_file is set and follows from access.tokens.%sKey too; keep one of the two" $option $option) -}}
+  {{- end -}}
+{{- end -}}
+{{- if and $tokens.existingSecret (not (or $tokens.inferenceKey $tokens.feedbackKey $tokens.adminKey)) -}}
+  {{- fail "access.tokens.existingSecret is set but no key of it: everything would stay open. Name inferenceKey, feedbackKey or adminKey" -}}
+{{- end -}}
+{{- $tls := default dict $serving.tls -}}
+{{- if and .Values.access.tls.existingSecret (or $tls.certificate_file $tls.key_file) -}}
+  {{- fail "config.serving.tls names a certificate or key, which follows from access.tls too; keep one of the two" -}}
+{{- end -}}
+{{- if and $tls.client_ca_file (ne $tls.client_ca_file "none") -}}
+  {{- fail "config.serving.tls.client_ca_file asks every client for a certificate, and probes have none: the pod would never be ready. Ask for tokens (access.tokens), or for certificates in a proxy" -}}
+{{- end -}}
+{{- if and .Values.serviceMonitor.enabled (or $tokens.inferenceKey $files.inference_file) (not .Values.serviceMonitor.tokenSecret.name) -}}
+  {{- fail "serviceMonitor.enabled: /metrics asks for a token, and Prometheus has none: name a Secret with one in serviceMonitor.tokenSecret" -}}
 {{- end -}}
 
 {{- $volume := include "freshet.volumePath" . -}}

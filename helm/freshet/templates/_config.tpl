@@ -46,6 +46,18 @@
     {{- if .tls.keyPasswordKey -}}{{- $_ := set $files "ssl.key.password" (printf "%s/tls-client/key-password" $secrets) -}}{{- end -}}
   {{- end -}}
 {{- end -}}
+{{- $tokens := .Values.access.tokens -}}
+{{- range $option, $key := dict "inference" $tokens.inferenceKey "feedback" $tokens.feedbackKey "admin" $tokens.adminKey -}}
+  {{- if $key -}}
+    {{- $_ := set $config.serving "tokens" (default dict $config.serving.tokens) -}}
+    {{- $_ := set $config.serving.tokens (printf "%s_file" $option) (printf "%s/tokens/%s" $secrets $option) -}}
+  {{- end -}}
+{{- end -}}
+{{- if .Values.access.tls.existingSecret -}}
+  {{- $_ := set $config.serving "tls" (default dict $config.serving.tls) -}}
+  {{- $_ := set $config.serving.tls "certificate_file" (printf "%s/tls/tls.crt" $secrets) -}}
+  {{- $_ := set $config.serving.tls "key_file" (printf "%s/tls/tls.key" $secrets) -}}
+{{- end -}}
 {{- if $properties -}}{{- $_ := set $config.stream "properties" $properties -}}{{- end -}}
 {{- if $files -}}{{- $_ := set $config.stream "properties_files" $files -}}{{- end -}}
 {{- range $section, $options := $config -}}
@@ -57,6 +69,12 @@
 {{- define "freshet.port" -}}
 {{- $serving := default dict (default dict .Values.config).serving -}}
 {{- splitList ":" (default "0.0.0.0:8080" $serving.listen) | last -}}
+{{- end -}}
+
+{{/* HTTP or HTTPS, whoever has named the certificate. */}}
+{{- define "freshet.scheme" -}}
+{{- $config := include "freshet.config" . | fromYaml -}}
+{{- ternary "HTTPS" "HTTP" (not (empty (dig "serving" "tls" "certificate_file" "" $config))) -}}
 {{- end -}}
 
 {{/* A duration of the configuration (`20s`, `1.5m`) in whole seconds, rounded up. */}}
