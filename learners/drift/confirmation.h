@@ -5,7 +5,8 @@
 // variances, see block_history.h) and by at least `effect` standard deviations of an event, and dismissed when that has
 // not happened within `within_events`. The threshold is far out because the test is repeated with every block and
 // after every alarm: at 4 deviations a look is wrong about once in 30,000, and there are some hundred alarms in ten
-// million events without a change (bench/drift counts what comes of them).
+// million events without a change (bench/drift counts what comes of them: nothing). A detector that is set to raise
+// thousands will see one of them confirmed now and then.
 //
 // Threads: one owner.  Owns: a few sums.  Failure: `load` is false for damaged bytes.
 #pragma once
