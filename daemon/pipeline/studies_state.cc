@@ -96,8 +96,12 @@ Status Studies::resume(const Checkpoint& checkpoint, const IngestState& state, c
       return Status::ok();
     }
     ByteReader in(**bytes);
-    auto snapshot = TRY(load_snapshot(in, parts_.schema.spec(), state.encoder->layout()));
-    snapshot_ = std::make_shared<const TrialSnapshot>(std::move(snapshot));
+    auto snapshot = load_snapshot(in, parts_.schema.spec(), state.encoder->layout());
+    if (!snapshot.is_ok()) {
+      give_up(event, snapshot.status().message());
+      return Status::ok();
+    }
+    snapshot_ = std::make_shared<const TrialSnapshot>(*std::move(snapshot));
     StoredStudy stored;
     if (!parts_.redo_only) stored = TRY(stored_trials(number_));
     parts_.log.info(

@@ -131,6 +131,26 @@ TEST_F(DriftStudy, StopsAnywhereChangeNothing) {
   EXPECT_TRUE(stopped_in.contains(StudyPhase::kChallenging)) << "no stop was in the middle of a challenge";
 }
 
+// Then nothing but the events since the change judges.
+TEST_F(DriftStudy, StopsChangeNothingWhereNoEventsAreKeptForTuning) {
+  config_.evaluation.tuning_share = 0;
+  const auto whole = live();
+  ASSERT_TRUE(whole.is_ok()) << whole.status().to_string();
+  EXPECT_EQ(whole->snapshot.tuning.studies, 1U);
+  const auto folder = TemporaryFolder::create("freshet-test");
+  Result<Life> life = unavailable("not run");
+  std::set<StudyPhase> stopped_in;
+  config_.checkpoint.every_events = 150;
+  for (std::int64_t stop_after = kTurn; stop_after <= kOffsets;) {
+    stop_after += stop_after < kTurn + 4000 ? 250 : 3000;
+    life = live(folder->path(), static_cast<std::uint64_t>(stop_after), stop_after);
+    ASSERT_TRUE(life.is_ok()) << life.status().to_string();
+    stopped_in.insert(life->snapshot.tuning.phase);
+  }
+  EXPECT_EQ(life->state, whole->state);
+  EXPECT_TRUE(stopped_in.contains(StudyPhase::kStudying)) << "no stop was in the middle of a study";
+}
+
 // What a study stored must be used: it is counted by the trials that a restart has from the beginning.
 TEST_F(DriftStudy, ARestartTakesUpTheTrialsThatWereTrained) {
   config_.tuning.pace = 1;  // over many cuts

@@ -26,9 +26,9 @@ TEST_F(KillNineTest, AStudyEndsAsTheUninterruptedOne) {
        .kills = 14,
        .counted_rounds = true,
        .events_per_second = 1500,
-       .settings = {"tuning.on_drift=true", "drift.detectors=[{kind: hddm_w, on: error}]", "tuning.wait_events=500",
-                    "tuning.max_trials=12", "tuning.pace=2", "tuning.challenger.events=6000",
-                    "serving.gate.enabled=false"},
+       .settings = {"tuning.on_drift=true", "drift.detectors=[{kind: adwin, on: reference}]",
+                    "drift.reference_events=6000", "tuning.wait_events=500", "tuning.max_trials=12", "tuning.pace=1",
+                    "tuning.challenger.events=6000", "serving.gate.enabled=false"},
        .soon_after = "study 1"});
   if (HasFatalFailure()) return;
   EXPECT_EQ(last_.snapshot.tuning.studies, 1U);

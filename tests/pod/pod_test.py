@@ -174,11 +174,11 @@ class Life(PodTest):
         self.assert_sound(volume, len(lines))
 
     def test_a_dead_node_loses_nothing_and_a_copy_of_its_volume_goes_on_exactly(self):
-        lines = flights(12000)
+        lines = flights(30000)
         objects = self.objects(learning__round__every="none", learning__round__go_live="next_cut", checkpoint__every="100ms")
         volume = self.volume()
         pod = self.pod(objects, volume).start()
-        producing = self.broker.produce(lines, rate=4000)
+        producing = self.broker.produce(lines, rate=2000)
         self.learns(pod, 5000)
         pod.kill()
         self.assertEqual(producing.wait(timeout=120), 0)
