@@ -52,7 +52,7 @@ void write_notice(JsonWriter& json, const DriftNotice& notice) {
   json.end_object();
 }
 
-DriftResponse::DriftResponse(const Config& config, LossOptions loss)
+DriftResponse::DriftResponse(const Config& config, const LossOptions& loss)
     : config_(config.drift), task_(config.model.task), loss_(loss), reference_due_(config.drift.reference_events) {}
 
 Result<std::unique_ptr<DriftResponse>> DriftResponse::create(const Config& config, const EncodedLayout& layout) {

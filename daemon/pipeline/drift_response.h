@@ -70,7 +70,7 @@ class DriftResponse {
   Status load(ByteReader& in);
 
  private:
-  DriftResponse(const Config& config, LossOptions loss);
+  DriftResponse(const Config& config, const LossOptions& loss);
   bool acting(std::uint64_t end_seq) const { return changed_seq_ > 0 && end_seq <= changed_seq_ + config_.act_events; }
   std::string settings_text() const;
 

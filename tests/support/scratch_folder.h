@@ -29,7 +29,7 @@ class ScratchFolder {
   const std::string& path() const { return path_; }
   // Puts a file there whole, by renaming, as a careful person does; its path.
   std::string write(const std::string& name, std::string_view text) const {
-    const std::string path = path_ + "/" + name;
+    std::string path = path_ + "/" + name;
     std::ofstream(path + ".new", std::ios::binary) << text;
     std::filesystem::rename(path + ".new", path);
     return path;
